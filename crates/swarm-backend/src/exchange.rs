@@ -1,0 +1,150 @@
+//! One request and its reply, free of any HTTP library: what a surface hands to a backend and gets
+//! back.
+//!
+//! Bodies are streams in both directions; a backend never buffers more of one than it must read.
+//! A reply with status 101 carries the raw connection that follows it.
+
+use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use swarm_docker::{ApiError, ApiVersion, Query};
+
+/// Any error of a body or a raw connection.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// A streamed body.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// A body of ready bytes.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of nothing.
+pub fn empty() -> Body {
+    full(Bytes::new())
+}
+
+/// A raw two-way connection after an upgrade. Closing the write half is a half-close: the read
+/// half goes on (Docker's end of stdin).
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// The raw connection that follows a 101 reply, once both sides have switched.
+pub type Upgraded = BoxFuture<'static, Result<Box<dyn Duplex>, BoxError>>;
+
+/// A request's path without its version, cut around the one object it names:
+/// `/containers/` + NAME + `/start`. Paths that name no object have everything in `before`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectPath {
+    /// Up to the object's name.
+    pub before: String,
+    /// From the end of the object's name.
+    pub after: String,
+}
+
+impl ObjectPath {
+    /// A path that names no object.
+    pub fn whole(path: impl Into<String>) -> Self {
+        Self { before: path.into(), after: String::new() }
+    }
+
+    /// The path with `object` in its place. `object` must be percent-encoded by the caller where
+    /// it could hold reserved characters; ids and Docker names cannot.
+    pub fn with(&self, object: &str) -> String {
+        [self.before.as_str(), object, self.after.as_str()].concat()
+    }
+}
+
+/// A client's request on its way to one or more engines.
+pub struct Exchange {
+    /// The method.
+    pub method: Method,
+    /// The path, unversioned.
+    pub path: ObjectPath,
+    /// The query, decoded.
+    pub query: Query,
+    /// The version the client asked for; `None` when its path had no prefix.
+    pub version: Option<ApiVersion>,
+    /// The client's headers, without the hop-by-hop ones.
+    pub headers: HeaderMap,
+    /// The protocol named in `Upgrade:` when the client asked for one (`tcp`, `h2c`, `websocket`).
+    pub upgrade: Option<String>,
+    /// The body.
+    pub body: Body,
+}
+
+impl std::fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Headers can hold registry credentials: only what is never secret is shown.
+        write!(f, "{} {}…{}", self.method, self.path.before, self.path.after)
+    }
+}
+
+impl Exchange {
+    /// A request with no body, for the backend's own questions.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: ObjectPath::whole(path),
+            query: Query::default(),
+            version: None,
+            headers: HeaderMap::new(),
+            upgrade: None,
+            body: empty(),
+        }
+    }
+}
+
+/// An answer on its way back to the client.
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, without the hop-by-hop ones.
+    pub headers: HeaderMap,
+    /// The body; empty for a 101.
+    pub body: Body,
+    /// Present exactly when `status` is 101.
+    pub upgraded: Option<Upgraded>,
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Reply {
+    /// A JSON answer.
+    pub fn json(status: StatusCode, json: impl Into<Bytes>) -> Self {
+        Self::streaming_json(status, full(json))
+    }
+
+    /// A JSON answer whose body is produced while it is sent.
+    pub fn streaming_json(status: StatusCode, body: Body) -> Self {
+        let mut headers = HeaderMap::new();
+        let json = http::HeaderValue::from_static("application/json");
+        headers.insert(http::header::CONTENT_TYPE, json);
+        Self { status, headers, body, upgraded: None }
+    }
+
+    /// `value` as JSON with status 200.
+    pub fn ok<T: serde::Serialize>(value: &T) -> Result<Self, ApiError> {
+        Self::encode(StatusCode::OK, value)
+    }
+
+    /// `value` as JSON with `status`.
+    pub fn encode<T: serde::Serialize>(status: StatusCode, value: &T) -> Result<Self, ApiError> {
+        serde_json::to_vec(value)
+            .map(|json| Self::json(status, json))
+            .map_err(|error| ApiError::system(format!("cannot encode the answer: {error}")))
+    }
+
+    /// An answer with no body.
+    pub fn no_content() -> Self {
+        let headers = HeaderMap::new();
+        Self { status: StatusCode::NO_CONTENT, headers, body: empty(), upgraded: None }
+    }
+}

@@ -1,0 +1,39 @@
+//! The ports under the Docker API: what a surface may ask of whatever stands behind it.
+//!
+//! A surface (`swarm-api`) routes, checks and decodes; a runtime (`swarm-pool`, later the
+//! swarm-mode manager) implements these traits. Neither knows the other. One file, one resource.
+//!
+//! Invariants: every method returns an [`ApiError`] a person can act on; every call has a
+//! deadline unless it streams; dropping the returned future or body abandons the work.
+
+mod build;
+mod containers;
+mod exchange;
+mod images;
+mod networks;
+mod plugins;
+mod system;
+mod volumes;
+
+pub use build::Builds;
+pub use containers::{Containers, Effect};
+pub use exchange::{Body, BoxError, Duplex, Exchange, ObjectPath, Reply, Upgraded, empty, full};
+pub use images::Images;
+pub use networks::Networks;
+pub use plugins::Plugins;
+pub use swarm_docker::ApiError;
+pub use system::{Served, System};
+pub use volumes::Volumes;
+
+/// What every port returns.
+pub type Result<T> = std::result::Result<T, ApiError>;
+
+/// Everything the Docker API needs behind it.
+pub trait Backend:
+    Containers + Images + Networks + Volumes + System + Builds + Plugins + 'static
+{
+}
+impl<T: Containers + Images + Networks + Volumes + System + Builds + Plugins + 'static> Backend
+    for T
+{
+}

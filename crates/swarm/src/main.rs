@@ -1,0 +1,2 @@
+//! The `swarm` binary.
+fn main() {}
