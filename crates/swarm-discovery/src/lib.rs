@@ -1,1 +1,20 @@
-//! (being laid)
+//! Which engines belong to a pool: the trait every discovery backend implements, the
+//! backends that stand, and the parser from a discovery URL to one of them.
+//!
+//! It leaves connecting to the engines, and what becomes of one that is named no
+//! longer, to swarm-pool.
+
+mod backend;
+mod entry;
+mod error;
+mod range;
+
+pub use backend::{DiscoveryBackend, EntryStream, Update};
+pub use entry::{Entry, EntryError};
+pub use error::{DiscoveryError, ListError};
+pub use range::{MAX_ENTRIES, RangeError, expand};
+
+use std::collections::BTreeMap;
+
+/// `--discovery-opt key=value` pairs, and the discovery ones of `--cluster-opt`.
+pub type DiscoveryOptions = BTreeMap<String, String>;

@@ -1,0 +1,47 @@
+//! The port that every discovery backend implements: fixed lists and files now, the
+//! key-value stores, the token service and the embedded store later. It says which
+//! engines belong to a pool, and leaves dialling and judging them to the pool.
+//!
+//! Invariants for every implementation (the `conformance` module checks them):
+//! - a set is always whole: a watcher never has to combine two items;
+//! - a set has no entry twice, and keeps the source's order;
+//! - an error never empties the pool: the set given before it stays in force;
+//! - a watch starts with the present set or the present error, at once;
+//! - equal sets are not repeated by a watch, unless an error stood between them.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+
+use crate::{DiscoveryError, Entry};
+
+/// What a watcher gets: a whole new set, or why the last one could not be renewed.
+pub type Update = Result<Arc<[Entry]>, DiscoveryError>;
+
+/// An endless stream of updates; dropping it ends the watch and frees its resources.
+pub type EntryStream = Pin<Box<dyn Stream<Item = Update> + Send>>;
+
+/// A source of a pool's engines.
+#[async_trait]
+pub trait DiscoveryBackend: fmt::Debug + Send + Sync {
+    /// The URL this backend was made from, for logs and messages, without secrets.
+    fn describe(&self) -> String;
+
+    /// The present set, asked afresh.
+    async fn fetch(&self) -> Result<Vec<Entry>, DiscoveryError>;
+
+    /// The present set and every later one. An `Err` item leaves the last set in
+    /// force; the stream goes on after it.
+    fn watch(&self) -> EntryStream;
+
+    /// Enters an engine for `ttl`; the caller renews it well before `ttl` is over.
+    /// [`DiscoveryError::NoRegistration`] where the set is fixed from outside.
+    async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError>;
+
+    /// Takes an engine's entry back; taking back what is not there is no error.
+    async fn deregister(&self, entry: &Entry) -> Result<(), DiscoveryError>;
+}

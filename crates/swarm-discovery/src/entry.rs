@@ -1,0 +1,155 @@
+//! One engine's address as a discovery backend names it: `host:port` over TCP, or
+//! the path of a unix socket on this machine. It says where an engine is, never
+//! whether the engine answers: that is the pool's to find out.
+//!
+//! Invariant: an [`Entry`] that exists is well formed. A TCP entry has a non-empty
+//! host without spaces, slashes or control characters and a port in 1..=65535; a
+//! unix entry has an absolute path. `Display` and `FromStr` are each other's inverse.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+/// Where one engine listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entry {
+    /// A TCP endpoint; `host` is a name, an IPv4 or a bare IPv6 address (no brackets).
+    Tcp {
+        /// Host name or address.
+        host: String,
+        /// Port, never 0.
+        port: u16,
+    },
+    /// A unix socket on this machine, by absolute path: for pools over local engines.
+    Unix {
+        /// Absolute path of the socket.
+        path: String,
+    },
+}
+
+/// Why a piece of text is not an engine's address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryError {
+    /// Nothing between two commas, or an empty line where an address belongs.
+    #[error("an address is empty; expected HOST:PORT or unix:///PATH")]
+    Empty,
+    /// No `:PORT` at the end, or the port does not fit.
+    #[error("{address:?} has no valid port; expected HOST:PORT with a port from 1 to 65535")]
+    Port {
+        /// The text as given.
+        address: String,
+    },
+    /// The host part cannot be a host.
+    #[error(
+        "{address:?} has no valid host; expected a name, an IPv4 address, or an IPv6 address in brackets"
+    )]
+    Host {
+        /// The text as given.
+        address: String,
+    },
+    /// A scheme that engines are not reached by.
+    #[error(
+        "{address:?} has a scheme that names no engine; expected HOST:PORT, tcp://HOST:PORT or unix:///PATH"
+    )]
+    Scheme {
+        /// The text as given.
+        address: String,
+    },
+    /// `unix://` without an absolute path.
+    #[error("{address:?} names no absolute socket path; expected unix:///PATH")]
+    Path {
+        /// The text as given.
+        address: String,
+    },
+}
+
+impl Entry {
+    /// A TCP entry; `host` may be given with or without IPv6 brackets.
+    pub fn tcp(host: &str, port: u16) -> Result<Self, EntryError> {
+        let address = || format!("{host}:{port}");
+        let bare = match host.strip_prefix('[') {
+            Some(rest) => rest
+                .strip_suffix(']')
+                .filter(|inner| inner.contains(':'))
+                .ok_or_else(|| EntryError::Host { address: address() })?,
+            None => host,
+        };
+        if !is_host(bare) {
+            return Err(EntryError::Host { address: address() });
+        }
+        if port == 0 {
+            return Err(EntryError::Port { address: address() });
+        }
+        Ok(Self::Tcp { host: bare.to_owned(), port })
+    }
+
+    /// A unix socket entry.
+    pub fn unix(path: &str) -> Result<Self, EntryError> {
+        if !path.starts_with('/') || path.len() < 2 || path.contains('\0') {
+            return Err(EntryError::Path { address: format!("unix://{path}") });
+        }
+        Ok(Self::Unix { path: path.to_owned() })
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.` make a name; anything with a colon must parse as
+/// IPv6, a zone (`%eth0`) allowed.
+fn is_host(host: &str) -> bool {
+    if host.contains(':') {
+        let (address, zone) = host.split_once('%').map_or((host, None), |(a, z)| (a, Some(z)));
+        return address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_name);
+    }
+    is_name(host)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 253
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix { path } => write!(f, "unix://{path}"),
+        }
+    }
+}
+
+impl FromStr for Entry {
+    type Err = EntryError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address = text.trim();
+        if address.is_empty() {
+            return Err(EntryError::Empty);
+        }
+        if let Some(path) = address.strip_prefix("unix://") {
+            return Self::unix(path);
+        }
+        let bare = address.strip_prefix("tcp://").unwrap_or(address);
+        if bare.contains("://") {
+            return Err(EntryError::Scheme { address: address.to_owned() });
+        }
+        let wrong_port = || EntryError::Port { address: address.to_owned() };
+        let (host, port) = bare.rsplit_once(':').ok_or_else(wrong_port)?;
+        // An IPv6 address without brackets reads as a host with a port at its end:
+        // nobody can tell which was meant, so it is refused.
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(EntryError::Host { address: address.to_owned() });
+        }
+        if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong_port());
+        }
+        let port = port.parse::<u16>().map_err(|_| wrong_port())?;
+        Self::tcp(host, port).map_err(|error| match error {
+            EntryError::Host { .. } => EntryError::Host { address: address.to_owned() },
+            EntryError::Port { .. } => wrong_port(),
+            other => other,
+        })
+    }
+}
