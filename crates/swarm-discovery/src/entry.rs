@@ -153,3 +153,60 @@ impl FromStr for Entry {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_back() {
+        let table = [
+            ("a:1", "a:1"),
+            ("tcp://10.0.0.1:2375", "10.0.0.1:2375"),
+            (" node-1.example_x.:65535 ", "node-1.example_x.:65535"),
+            ("[::1]:2375", "[::1]:2375"),
+            ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"),
+            ("unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),
+            ("h:02375", "h:2375"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse::<Entry>().unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_in_words() {
+        let table = [
+            ("", "is empty"),
+            ("host", "has no valid port"),
+            ("host:", "has no valid port"),
+            ("host:0", "from 1 to 65535"),
+            ("host:65536", "from 1 to 65535"),
+            ("host:+1", "has no valid port"),
+            (":2375", "has no valid host"),
+            ("::1:2375", "IPv6 address in brackets"),
+            ("[::1:2375", "has no valid host"),
+            ("[1.2.3.4]:1", "has no valid host"),
+            ("a b:1", "has no valid host"),
+            ("a/b:1", "has no valid host"),
+            ("https://a:1", "a scheme that names no engine"),
+            ("unix://run/x", "expected unix:///PATH"),
+            ("unix:///", "expected unix:///PATH"),
+        ];
+        for (text, words) in table {
+            let error = text.parse::<Entry>().unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_survives_a_round_trip(text in "[\\[\\]:0-9a-z.%/_-]{0,24}|\\PC{0,40}") {
+            if let Ok(entry) = text.parse::<Entry>() {
+                prop_assert_eq!(entry.to_string().parse::<Entry>(), Ok(entry));
+            }
+        }
+    }
+}

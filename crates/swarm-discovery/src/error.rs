@@ -6,28 +6,28 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::range::MAX_ENTRIES;
+use crate::url::BUILT;
 use crate::{EntryError, RangeError};
 
 /// Why a discovery URL or its source gives no set of engines.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DiscoveryError {
-    /// The URL's scheme is none that is known.
-    #[error("discovery {url:?} has the unknown scheme {scheme:?}; known are {known}")]
+    /// The URL's scheme is none that is known. The URL itself is kept out: it may hold a
+    /// password.
+    #[error(
+        "discovery has the unknown scheme {scheme:?}; known are {BUILT}, and consul://, \
+         etcd://, zk:// and token://, which are not built yet"
+    )]
     UnknownScheme {
-        /// The URL as given.
-        url: String,
-        /// Its scheme.
+        /// The scheme.
         scheme: String,
-        /// The schemes that are known, for the reader.
-        known: String,
     },
     /// A scheme that classic Swarm has and this version does not build yet.
-    #[error("discovery scheme {scheme}:// is not built yet in this version; built are {built}")]
+    #[error("discovery scheme {scheme}:// is not built yet in this version; built are {BUILT}")]
     NotBuilt {
         /// The scheme.
         scheme: String,
-        /// The schemes that work now, for the reader.
-        built: String,
     },
     /// The URL has a known scheme and a rest that cannot be.
     #[error("discovery {url:?} is malformed: {reason}")]
@@ -37,13 +37,14 @@ pub enum DiscoveryError {
         /// What is wrong and what was expected.
         reason: String,
     },
-    /// A discovery option that no backend, or not this one, takes.
-    #[error("unknown discovery option {key:?}; {known}")]
+    /// A discovery option that the backend does not take.
+    #[error(
+        "unknown discovery option {key:?}: nodes:// and file:// take none (the kv. options are \
+         for consul, etcd and zookeeper, which are not built yet in this version)"
+    )]
     UnknownOption {
         /// The option's key.
         key: String,
-        /// Which options the backend takes, for the reader.
-        known: String,
     },
     /// An address or range in the URL is malformed.
     #[error("discovery {url:?}: {source}")]
@@ -60,14 +61,6 @@ pub enum DiscoveryError {
         file: String,
         /// Line number, from 1.
         line: usize,
-        /// What is wrong with it.
-        source: ListError,
-    },
-    /// A discovery file names too many engines in all its lines together.
-    #[error("{file}: {source}")]
-    File {
-        /// The file's path.
-        file: String,
         /// What is wrong with it.
         source: ListError,
     },
@@ -98,4 +91,10 @@ pub enum ListError {
     /// What a range expands to, or what was given without one, is no address.
     #[error(transparent)]
     Entry(#[from] EntryError),
+    /// All addresses together are more than a pool may have.
+    #[error("there are more than {MAX_ENTRIES} addresses in all")]
+    TooMany,
+    /// Bytes that are no text.
+    #[error("it is not UTF-8 text")]
+    NotText,
 }

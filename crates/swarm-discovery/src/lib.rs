@@ -5,14 +5,20 @@
 //! longer, to swarm-pool.
 
 mod backend;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod entry;
 mod error;
+mod file;
+mod list;
 mod range;
+mod url;
 
 pub use backend::{DiscoveryBackend, EntryStream, Update};
 pub use entry::{Entry, EntryError};
 pub use error::{DiscoveryError, ListError};
-pub use range::{MAX_ENTRIES, RangeError, expand};
+pub use range::{MAX_ENTRIES, Pattern, RangeError};
+pub use url::{BUILT, Discovery};
 
 use std::collections::BTreeMap;
 
