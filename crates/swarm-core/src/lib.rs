@@ -1,1 +1,7 @@
-//! (being laid)
+//! Decisions of the cluster, pure and synchronous: `now` and `rng` are arguments, nothing here does
+//! I/O, logs, sleeps or reads a clock.
+//!
+//! Reading order: [`placement`] (container -> engine). Runtimes feed these functions summaries and
+//! carry the decisions out.
+
+pub mod placement;
