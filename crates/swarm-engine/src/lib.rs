@@ -1,1 +1,24 @@
-//! (being laid)
+//! The client of one stock Docker Engine: TCP, TLS or a unix socket; requests, pings, events,
+//! hijacked streams.
+//!
+//! An adapter: it decides nothing. Health, caching, back-off and which engine gets what are the
+//! pool's (`swarm-pool`). It rests on hyper's single-connection HTTP/1.1 client and keeps only few
+//! idle connections itself, because a manager holds thousands of these clients.
+//!
+//! Invariants: every call but a caller's own stream has a deadline; no lock is held across an
+//! await; dropping a future, a reply or a stream closes its connection; no text of an error holds a
+//! header, a body or a key.
+
+mod address;
+mod client;
+mod error;
+mod events;
+mod options;
+pub mod tls;
+
+pub use address::{AddressError, EngineAddress};
+pub use client::{EngineClient, EngineVersion, Outgoing};
+pub use error::EngineError;
+pub use events::{EventLines, EventTime};
+pub use options::ClientOptions;
+pub use tls::{TlsClient, TlsFiles};
