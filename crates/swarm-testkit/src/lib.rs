@@ -1,1 +1,4 @@
-//! (being laid)
+//! What the workspace's tests and benchmarks stand on. Development only: nothing that
+//! ships depends on it.
+
+pub mod fleet;
