@@ -51,8 +51,8 @@ pub struct Removal {
     pub what: String,
     /// How many nodes it removed.
     pub count: usize,
-    /// Classic's sentence, where users know one, for when nothing remained.
-    pub phrase: &'static str,
+    /// What is to be said about all of them at once; empty where there is nothing.
+    pub note: &'static str,
     /// Up to [`SHOWN_NODES`] nodes' own reasons, such as `node-3 is unhealthy: timeout`.
     pub reasons: Vec<String>,
 }
@@ -65,11 +65,11 @@ impl fmt::Display for Removal {
         }
         write!(f, " removed {}", self.count)?;
         let reasons = self.reasons.join(", ");
-        match (self.phrase, reasons.as_str()) {
+        match (self.note, reasons.as_str()) {
             ("", "") => return Ok(()),
             ("", reasons) => write!(f, " ({reasons}")?,
-            (phrase, "") => write!(f, " ({phrase}")?,
-            (phrase, reasons) => write!(f, " ({phrase}: {reasons}")?,
+            (note, "") => write!(f, " ({note}")?,
+            (note, reasons) => write!(f, " ({note}: {reasons}")?,
         }
         let more = self.count.saturating_sub(self.reasons.len());
         if more > 0 && !self.reasons.is_empty() {

@@ -13,7 +13,13 @@ pub mod cpu;
 pub mod decision;
 pub mod expr;
 pub mod extract;
+pub mod filter;
 pub mod images;
 pub mod node;
+pub mod place;
 pub mod ports;
 pub mod request;
+pub mod reservation;
+pub mod strategy;
+
+pub use place::place;
