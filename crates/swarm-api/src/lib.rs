@@ -1,1 +1,45 @@
-//! (being laid)
+//! The HTTP surface of the Docker Engine API (v1.24 to v1.52).
+//!
+//! It accepts connections, finds the route, checks version, name, headers and body, and hands an
+//! [`Exchange`](swarm_backend::Exchange) to a [`Backend`](swarm_backend::Backend). What an object
+//! is, where it lives and what happens to it is the backend's; this crate never decides.
+//!
+//! The routes are a table of our own ([`routes`]) and not a web framework's router: Docker's image,
+//! plugin and `node/name` names hold slashes in the middle of a path, and the very table that
+//! serves requests also renders `docs/api-coverage.md` ([`coverage_markdown`]), so that the page
+//! cannot say anything the code does not do.
+//!
+//! Invariants:
+//! - every answer that is an error is `{"message": …}` with Docker's status;
+//! - bodies are streamed with back-pressure; only control bodies are buffered, up to a bound;
+//! - no header, body or query is ever logged: they can hold credentials;
+//! - a request that panics, stalls or is abandoned costs its own connection and nothing else.
+//!
+//! Reading order: `route`, the resource files, `surface`, `connection`, `upgrade`, `server`.
+
+mod build;
+mod connection;
+mod containers;
+mod coverage;
+mod eof;
+mod exec;
+mod headers;
+mod images;
+mod intake;
+mod listener;
+mod networks;
+mod path;
+mod plugins;
+mod route;
+mod server;
+mod surface;
+mod swarm;
+mod system;
+pub mod tls;
+mod upgrade;
+mod volumes;
+
+pub use coverage::coverage_markdown;
+pub use listener::{BindError, Listener};
+pub use route::{Disposition, Route, routes};
+pub use server::{ServerOptions, serve};

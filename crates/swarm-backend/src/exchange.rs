@@ -10,7 +10,18 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use swarm_docker::{ApiError, ApiVersion, Query};
+
+/// Everything but the letters of Docker's references and names (`reg:5000/a_b-c.d:tag@sha256:0f`).
+const NOT_IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Any error of a body or a raw connection.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -51,10 +62,11 @@ impl ObjectPath {
         Self { before: path.into(), after: String::new() }
     }
 
-    /// The path with `object` in its place. `object` must be percent-encoded by the caller where
-    /// it could hold reserved characters; ids and Docker names cannot.
+    /// The path with `object`, not encoded, in its place. What could end the path or begin a query
+    /// is encoded here, so that no name a client thinks up can change what an engine is asked.
     pub fn with(&self, object: &str) -> String {
-        [self.before.as_str(), object, self.after.as_str()].concat()
+        let object = percent_encoding::utf8_percent_encode(object, NOT_IN_A_PATH).to_string();
+        [self.before.as_str(), object.as_str(), self.after.as_str()].concat()
     }
 }
 
@@ -146,5 +158,20 @@ impl Reply {
     pub fn no_content() -> Self {
         let headers = HeaderMap::new();
         Self { status: StatusCode::NO_CONTENT, headers, body: empty(), upgraded: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_become_a_query_or_another_path() {
+        let path = ObjectPath { before: "/images/".into(), after: "/json".into() };
+        assert_eq!(
+            path.with("reg:5000/a/b_c-d.e:1@sha256:0f"),
+            "/images/reg:5000/a/b_c-d.e:1@sha256:0f/json"
+        );
+        assert_eq!(path.with("a?force=1#x y%2e"), "/images/a%3Fforce%3D1%23x%20y%252e/json");
     }
 }

@@ -22,7 +22,7 @@ pub use images::Images;
 pub use networks::Networks;
 pub use plugins::Plugins;
 pub use swarm_docker::ApiError;
-pub use system::{Served, System};
+pub use system::{BuilderVersion, Served, System};
 pub use volumes::Volumes;
 
 /// What every port returns.

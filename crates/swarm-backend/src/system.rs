@@ -14,11 +14,35 @@ pub struct Served {
     pub newest: ApiVersion,
 }
 
+/// The builder a client uses when its user names none (`Builder-Version` of `/_ping`, API v1.38).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BuilderVersion {
+    /// The classic builder, as engines up to 22 announce.
+    #[default]
+    Classic,
+    /// BuildKit, as engines from 23 on announce.
+    BuildKit,
+}
+
+impl BuilderVersion {
+    /// The header's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "1",
+            Self::BuildKit => "2",
+        }
+    }
+}
+
 /// The system port.
 #[async_trait]
 pub trait System: Send + Sync {
     /// The versions served now. Cheap: asked at every request.
     fn served(&self) -> Served;
+    /// The builder to announce; every engine in use must announce it. Cheap, as `served`.
+    fn builder_version(&self) -> BuilderVersion {
+        BuilderVersion::Classic
+    }
     /// `GET /version`.
     async fn version(&self, exchange: Exchange) -> Result<Reply>;
     /// `GET /info`: the cluster's.

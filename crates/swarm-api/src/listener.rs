@@ -1,0 +1,176 @@
+//! Where clients arrive: plain TCP, TLS, unix sockets.
+//!
+//! Which addresses may be listened on without TLS is the binary's to decide and to warn about.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::tls::ServerTls;
+
+/// How long a client may take over its TLS handshake.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// First byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// One place where clients arrive.
+#[derive(Debug)]
+pub enum Listener {
+    /// Plain HTTP.
+    Tcp(TcpListener),
+    /// HTTP over TLS.
+    TlsTcp(TcpListener, Arc<ServerTls>),
+    /// Plain HTTP on a unix socket; the file is removed at shutdown.
+    Unix(UnixListener, PathBuf),
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The TCP address cannot be had.
+    #[error("cannot listen on tcp://{address}: {source}")]
+    Tcp {
+        /// As given.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket's path cannot be had.
+    #[error("cannot listen on unix://{path}: {source}", path = path.display())]
+    Unix {
+        /// As given.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A connection before its first byte.
+pub(crate) enum Accepted {
+    Tcp(TcpStream),
+    Tls(TcpStream, Arc<ServerConfig>),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Listens on `HOST:PORT`, with TLS if given any.
+    pub async fn tcp(address: &str, tls: Option<Arc<ServerTls>>) -> Result<Self, BindError> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| BindError::Tcp { address: address.to_owned(), source })?;
+        Ok(match tls {
+            None => Self::Tcp(listener),
+            Some(tls) => Self::TlsTcp(listener, tls),
+        })
+    }
+
+    /// Listens on a unix socket of mode 0660, replacing one that nobody listens on any more.
+    pub async fn unix(path: &Path) -> Result<Self, BindError> {
+        let failed = |source| BindError::Unix { path: path.to_owned(), source };
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                return Err(failed(io::Error::other("there is a file that is no socket")));
+            }
+            if UnixStream::connect(path).await.is_ok() {
+                return Err(failed(io::Error::other("another process listens on it")));
+            }
+            std::fs::remove_file(path).map_err(failed)?;
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let mode = std::fs::Permissions::from_mode(0o660);
+        std::fs::set_permissions(path, mode).map_err(failed)?;
+        Ok(Self::Unix(listener, path.to_owned()))
+    }
+
+    /// The TCP address really listened on; `None` for a unix socket.
+    pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
+        match self {
+            Self::Tcp(listener) | Self::TlsTcp(listener, _) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => Ok(Accepted::Tcp(prepare(listener.accept().await?.0))),
+            Self::TlsTcp(listener, tls) => {
+                Ok(Accepted::Tls(prepare(listener.accept().await?.0), tls.current()))
+            }
+            Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    /// Stops listening.
+    pub(crate) fn close(self) {
+        if let Self::Unix(listener, path) = self {
+            drop(listener);
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Interactive streams want no delay; keep-alive probes free the streams of vanished clients.
+/// Neither is worth refusing a client for.
+fn prepare(stream: TcpStream) -> TcpStream {
+    let _ = stream.set_nodelay(true);
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3);
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&probes);
+    stream
+}
+
+/// The TLS handshake. A client that speaks plain HTTP gets an answer it can show to its user.
+pub(crate) async fn secure(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let handshake = async {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if first == [TLS_HANDSHAKE] {
+            return TlsAcceptor::from(config).accept(stream).await;
+        }
+        refuse_plain(stream).await?;
+        Err(io::Error::other("plain HTTP sent to a TLS endpoint"))
+    };
+    timeout(HANDSHAKE_DEADLINE, handshake)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake")))
+}
+
+async fn refuse_plain(mut stream: TcpStream) -> io::Result<()> {
+    const BODY: &str = "{\"message\":\"Client sent an HTTP request to an HTTPS server.\"}";
+    let length = BODY.len();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {length}\
+         \r\nConnection: close\r\n\r\n{BODY}"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    // Closing with unread input would reset the connection and could lose the answer.
+    let mut rest = [0; 4096];
+    for _ in 0..64 {
+        match timeout(Duration::from_millis(500), stream.read(&mut rest)).await {
+            Ok(Ok(read)) if read > 0 => {}
+            _ => break,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! The route table: what a route is, how a path is matched, and the list of all of them.
+//!
+//! Patterns hold at most one `{name}`, which may span slashes (`/images/library/busybox/json`),
+//! and after it at most one further parameter at the very end, which may not.
+//! The routes themselves stand in one file per Docker resource.
+//!
+//! Invariant: among the routes that match a path the most specific wins: one without a name before
+//! one with, and a longer tail before a shorter. Matching is total: no path can make it panic.
+
+use futures_util::future::BoxFuture;
+use http::{Method, StatusCode};
+use swarm_backend::{Backend, Exchange, Reply, Result};
+use swarm_docker::ApiVersion;
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Answered from what is known of the whole pool.
+    Served,
+    /// Sent to the engine that has the object, or to one chosen for it.
+    Forwarded,
+    /// Sent to every engine concerned, the answers merged.
+    FannedOut,
+    /// Not served, with this status and these words.
+    Refused(StatusCode, &'static str),
+}
+
+/// How a request's body is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// Passed on as it arrives.
+    Stream,
+    /// Read whole, up to a bound.
+    Control,
+    /// Read whole, up to a bound, and refused unless it says it is JSON.
+    Json,
+}
+
+/// Calls the backend for one route; the text is the object's name ("" where there is none).
+pub(crate) type Handler =
+    for<'a> fn(&'a dyn Backend, &'a str, Exchange) -> BoxFuture<'a, Result<Reply>>;
+
+/// One method and path pattern of the Docker Engine API.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path without version, such as `/images/{name}/push`.
+    pub pattern: &'static str,
+    /// What becomes of such a request.
+    pub disposition: Disposition,
+    /// The API version that brought it, where that is after v1.24. Documentation only: Docker's
+    /// own router serves a route to clients of any version, and so does this one.
+    pub since: Option<ApiVersion>,
+    /// A few words for docs/api-coverage.md.
+    pub note: &'static str,
+    /// Whether the connection may leave HTTP (`Upgrade:`); elsewhere that header is ignored.
+    pub hijacked: bool,
+    pub(crate) intake: Intake,
+    pub(crate) handler: Handler,
+}
+
+impl Route {
+    const fn new(
+        method: &'static str,
+        pattern: &'static str,
+        disposition: Disposition,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            method,
+            pattern,
+            disposition,
+            since: None,
+            note: "",
+            hijacked: false,
+            intake: Intake::Stream,
+            handler,
+        }
+    }
+
+    pub(crate) const fn served(
+        method: &'static str,
+        pattern: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(method, pattern, Disposition::Served, handler)
+    }
+
+    pub(crate) const fn forwarded(
+        method: &'static str,
+        pattern: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(method, pattern, Disposition::Forwarded, handler)
+    }
+
+    pub(crate) const fn fanned_out(
+        method: &'static str,
+        pattern: &'static str,
+        handler: Handler,
+    ) -> Self {
+        Self::new(method, pattern, Disposition::FannedOut, handler)
+    }
+
+    pub(crate) const fn refused(
+        method: &'static str,
+        pattern: &'static str,
+        status: StatusCode,
+        words: &'static str,
+    ) -> Self {
+        // Never called: a refused route is answered before its handler would be.
+        Self::new(method, pattern, Disposition::Refused(status, words), |_, _, _| {
+            Box::pin(async { Err(swarm_backend::ApiError::not_found("page not found")) })
+        })
+    }
+
+    pub(crate) const fn since(mut self, minor: u16) -> Self {
+        self.since = Some(ApiVersion::new(1, minor));
+        self
+    }
+
+    pub(crate) const fn note(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    pub(crate) const fn hijacked(mut self) -> Self {
+        self.hijacked = true;
+        self
+    }
+
+    pub(crate) const fn control(mut self) -> Self {
+        self.intake = Intake::Control;
+        self
+    }
+
+    pub(crate) const fn json(mut self) -> Self {
+        self.intake = Intake::Json;
+        self
+    }
+
+    /// Where this pattern's parts are in `path`; `None` when it does not match.
+    fn cut<'p>(&self, path: &'p str) -> Option<Cut<'p>> {
+        let Some((before, after)) = self.pattern.split_once("{name}") else {
+            return (path == self.pattern).then_some(Cut { before: path, name: "", after: "" });
+        };
+        let rest = path.strip_prefix(before)?;
+        let tail_start = match after.split_once('{') {
+            None => rest.len() - rest.strip_suffix(after).map(|_| after.len())?,
+            Some((literal, _)) => {
+                let at = rest.rfind(literal)?;
+                let parameter = rest.get(at + literal.len()..)?;
+                if parameter.is_empty() || parameter.contains('/') {
+                    return None;
+                }
+                at
+            }
+        };
+        let name = rest.get(..tail_start)?;
+        if name.is_empty() {
+            return None;
+        }
+        Some(Cut { before: path.get(..before.len())?, name, after: rest.get(tail_start..)? })
+    }
+
+    /// How much of the path the pattern itself spells out; more is more specific.
+    fn weight(&self) -> (bool, usize) {
+        (!self.pattern.contains('{'), self.pattern.len())
+    }
+}
+
+/// A path cut around its object's name, all parts still percent-encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut<'p> {
+    pub before: &'p str,
+    pub name: &'p str,
+    pub after: &'p str,
+}
+
+/// Every route of the Docker Engine API, by resource.
+pub(crate) const RESOURCES: &[(&str, &[Route])] = &[
+    ("Containers", crate::containers::ROUTES),
+    ("Exec", crate::exec::ROUTES),
+    ("Images", crate::images::ROUTES),
+    ("Build", crate::build::ROUTES),
+    ("Networks", crate::networks::ROUTES),
+    ("Volumes", crate::volumes::ROUTES),
+    ("System", crate::system::ROUTES),
+    ("Plugins", crate::plugins::ROUTES),
+    ("Swarm", crate::swarm::ROUTES),
+];
+
+/// Every route of the Docker Engine API.
+pub fn routes() -> impl Iterator<Item = &'static Route> {
+    RESOURCES.iter().flat_map(|(_, routes)| routes.iter())
+}
+
+/// The route for `method` and an unversioned, still percent-encoded `path`.
+pub(crate) fn find<'p>(method: &Method, path: &'p str) -> Option<(&'static Route, Cut<'p>)> {
+    routes()
+        .filter(|route| route.method == method.as_str())
+        .filter_map(|route| route.cut(path).map(|cut| (route, cut)))
+        .max_by_key(|(route, _)| route.weight())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hit(method: &Method, path: &'static str) -> Option<(&'static str, &'static str)> {
+        find(method, path).map(|(route, cut)| (route.pattern, cut.name))
+    }
+
+    #[test]
+    fn names_may_span_slashes_and_the_most_specific_route_wins() {
+        let get = &Method::GET;
+        let delete = &Method::DELETE;
+        assert_eq!(hit(get, "/containers/json"), Some(("/containers/json", "")));
+        assert_eq!(hit(get, "/containers/a/json"), Some(("/containers/{name}/json", "a")));
+        assert_eq!(
+            hit(get, "/containers/node-1/web/json"),
+            Some(("/containers/{name}/json", "node-1/web"))
+        );
+        assert_eq!(hit(get, "/containers/json/json"), Some(("/containers/{name}/json", "json")));
+        assert_eq!(
+            hit(get, "/images/reg:5000/a/b:1@sha256:0f/json"),
+            Some(("/images/{name}/json", "reg:5000/a/b:1@sha256:0f"))
+        );
+        assert_eq!(hit(get, "/images/get"), Some(("/images/get", "")));
+        assert_eq!(hit(get, "/images/get/get"), Some(("/images/{name}/get", "get")));
+        assert_eq!(
+            hit(get, "/containers/x/attach/ws"),
+            Some(("/containers/{name}/attach/ws", "x"))
+        );
+        assert_eq!(
+            hit(delete, "/containers/n/c/checkpoints/one"),
+            Some(("/containers/{name}/checkpoints/{checkpoint}", "n/c"))
+        );
+        assert_eq!(hit(delete, "/containers/n/c"), Some(("/containers/{name}", "n/c")));
+        assert_eq!(hit(get, "/networks"), Some(("/networks", "")));
+        assert_eq!(hit(get, "/networks/"), Some(("/networks/", "")));
+        assert_eq!(hit(get, "/networks/n/net"), Some(("/networks/{name}", "n/net")));
+        assert_eq!(hit(get, "/plugins/privileges"), Some(("/plugins/privileges", "")));
+    }
+
+    #[test]
+    fn what_docker_does_not_have_is_not_found() {
+        for (method, path) in [
+            (Method::GET, "/"),
+            (Method::GET, ""),
+            (Method::GET, "/containers"),
+            (Method::GET, "/containers/"),
+            (Method::GET, "/containers//json"),
+            (Method::POST, "/containers/json"),
+            (Method::GET, "/containers/create"),
+            (Method::GET, "/images//json"),
+            (Method::HEAD, "/info"),
+            (Method::GET, "/nope"),
+            (Method::PATCH, "/info"),
+            (Method::DELETE, "/images/"),
+        ] {
+            assert!(find(&method, path).is_none(), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn no_two_routes_are_the_same() {
+        let mut seen = std::collections::BTreeSet::new();
+        for route in routes() {
+            assert!(seen.insert((route.method, route.pattern)), "twice: {route:?}");
+            assert!(route.pattern.matches('{').count() <= 2);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_never_panics(method in 0_usize..6, path in "\\PC*") {
+            let methods = [
+                Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH,
+            ];
+            let _ = find(&methods[method], &path);
+        }
+
+        #[test]
+        fn the_parts_of_a_match_are_the_path(
+            route in prop::sample::select(routes().copied().collect::<Vec<_>>()),
+            name in "[a-z]{1,4}(/[a-z0-9:@.]{1,6}){0,3}",
+        ) {
+            let path = route.pattern.replace("{name}", &name).replace("{checkpoint}", "c1");
+            let method: Method = route.method.parse().unwrap();
+            let (_, cut) = find(&method, &path).unwrap();
+            prop_assert_eq!([cut.before, cut.name, cut.after].concat(), path);
+        }
+
+        #[test]
+        fn a_near_miss_never_panics(
+            route in prop::sample::select(routes().copied().collect::<Vec<_>>()),
+            cut_at in 0_usize..60, junk in "[/{}a-z%.é]{0,8}",
+        ) {
+            let mut path = route.pattern.to_owned();
+            path.truncate(cut_at.min(path.len()));
+            path.push_str(&junk);
+            let method: Method = route.method.parse().unwrap();
+            let _ = find(&method, &path);
+        }
+    }
+}

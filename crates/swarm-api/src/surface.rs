@@ -1,0 +1,218 @@
+//! From one HTTP request to one call of the backend, and back.
+//!
+//! The order of the checks is Docker's: the route first (404 for what it does not know, whatever
+//! the method), then the version, then name and body.
+//!
+//! Invariants: every request is answered, also when the backend panics; every error is
+//! `{"message": …}`; the log names method, path and status, and no header, query or body.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use swarm_backend::{
+    ApiError, Backend, Body, BoxError, Exchange, Reply, Result, Upgraded, empty, full,
+};
+use swarm_docker::Query;
+use tracing::{Instrument, debug, debug_span, error};
+
+use crate::connection::Link;
+use crate::eof::{Phase, Phases};
+use crate::headers::{Signature, strip_hop_by_hop, strip_request, wanted_upgrade};
+use crate::intake::take_in;
+use crate::path::{check_version, read_name, split_version};
+use crate::route::{self, Disposition};
+use crate::upgrade;
+
+/// Answers every request of every connection.
+pub(crate) struct Surface {
+    backend: Arc<dyn Backend>,
+    signature: Signature,
+    /// Numbers requests in the log.
+    requests: AtomicU64,
+}
+
+/// The protocol a client asked for, and where its raw connection will come from.
+struct Switch {
+    protocol: String,
+    client: OnUpgrade,
+}
+
+impl Surface {
+    pub(crate) fn new(backend: Arc<dyn Backend>, signature: Signature) -> Self {
+        Self { backend, signature, requests: AtomicU64::new(1) }
+    }
+
+    /// The answer to `request`; never fails.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        link: &Link,
+    ) -> Response<Outgoing> {
+        let method = request.method().clone();
+        let id = self.requests.fetch_add(1, Ordering::Relaxed);
+        let span = debug_span!("request", id, %method, path = request.uri().path());
+        let answered = async {
+            let started = Instant::now();
+            link.phases.set(Phase::Request);
+            let outcome = AssertUnwindSafe(self.dispatch(request, link)).catch_unwind().await;
+            let mut answer = match outcome {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(error)) => refusal(&error),
+                Err(_) => {
+                    error!("the handler of this request panicked");
+                    refusal(&ApiError::system("internal error: the request's handler failed"))
+                }
+            };
+            let newest = self.backend.served().newest;
+            // A 101 speaks for the engine: its headers begin another protocol.
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                self.signature.sign(&method, newest, &mut answer);
+            }
+            debug!(status = answer.status().as_u16(), elapsed = ?started.elapsed(), "answered");
+            answer
+        };
+        let answer = answered.instrument(span).await;
+        // The phase of an upgrade ends where both sides have switched.
+        let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        answer.map(|body| Outgoing { body, ends: (!switched).then(|| link.phases.clone()) })
+    }
+
+    async fn dispatch(
+        &self,
+        mut request: Request<Incoming>,
+        link: &Link,
+    ) -> Result<Response<Body>> {
+        // Docker answers OPTIONS on any path (its CORS preflight), known or not.
+        if request.method() == Method::OPTIONS {
+            return Ok(Response::new(empty()));
+        }
+        let uri = request.uri().clone();
+        let (version, path) = split_version(uri.path());
+        let (route, cut) = route::find(request.method(), path)
+            .ok_or_else(|| ApiError::not_found("page not found"))?;
+        let version = check_version(version, self.backend.served())?;
+        if let Disposition::Refused(status, words) = route.disposition {
+            return Err(ApiError::engine(status.as_u16(), words));
+        }
+        let (name, path) = read_name(&cut)?;
+        let query = Query::parse(uri.query().unwrap_or_default());
+        let switch = wanted_upgrade(request.headers())
+            .filter(|_| route.hijacked)
+            .map(|protocol| Switch { protocol, client: hyper::upgrade::on(&mut request) });
+        if switch.is_some() {
+            link.phases.set(Phase::Upgrade);
+        }
+        let (parts, body) = request.into_parts();
+        let body = take_in(route.intake, &parts.headers, body).await?;
+        let mut headers = parts.headers;
+        strip_request(&mut headers);
+        let upgrade = switch.as_ref().map(|switch| switch.protocol.clone());
+        let method = parts.method;
+        let exchange = Exchange { method, path, query, version, headers, upgrade, body };
+        let reply = (route.handler)(self.backend.as_ref(), &name, exchange).await?;
+        match (reply.status, switch) {
+            (StatusCode::SWITCHING_PROTOCOLS, Some(switch)) => take_over(reply, switch, link),
+            (StatusCode::SWITCHING_PROTOCOLS, None) => Err(ApiError::system(
+                "the engine switched protocols for a client that did not ask for it",
+            )),
+            _ => {
+                // Not upgraded after all: from here on an end of input is the client's end.
+                link.phases.set(Phase::Request);
+                let mut answer = Response::new(reply.body);
+                *answer.status_mut() = reply.status;
+                *answer.headers_mut() = reply.headers;
+                Ok(answer)
+            }
+        }
+    }
+}
+
+/// The 101 to the client; the raw connections are joined beside it as soon as both are there.
+fn take_over(reply: Reply, switch: Switch, link: &Link) -> Result<Response<Body>> {
+    let engine = reply
+        .upgraded
+        .ok_or_else(|| ApiError::system("the engine's connection is missing after its 101"))?;
+    let protocol = HeaderValue::try_from(&switch.protocol)
+        .map_err(|_| ApiError::invalid("invalid Upgrade header"))?;
+    let mut answer = Response::new(empty());
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *answer.headers_mut() = reply.headers;
+    strip_hop_by_hop(answer.headers_mut());
+    answer.headers_mut().remove(header::CONTENT_LENGTH);
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    answer.headers_mut().insert(header::UPGRADE, protocol);
+    let joined = join(switch.client, engine, link.phases.clone());
+    link.spawn(joined.instrument(tracing::Span::current()));
+    Ok(answer)
+}
+
+async fn join(client: OnUpgrade, engine: Upgraded, phases: Phases) {
+    // Both are awaited together: each side's 101 may wait for nothing but itself.
+    let (client, engine) = futures_util::join!(client, engine);
+    phases.set(Phase::Open);
+    let ended = match (client, engine) {
+        (Ok(client), Ok(engine)) => {
+            upgrade::join(TokioIo::new(client), engine).await.map_err(BoxError::from)
+        }
+        (Err(error), _) => Err(error.into()),
+        (_, Err(error)) => Err(error),
+    };
+    match ended {
+        Ok(()) => debug!("raw connection ended"),
+        Err(error) => debug!(%error, "raw connection broke"),
+    }
+}
+
+/// An error as Docker's clients read it.
+fn refusal(error: &ApiError) -> Response<Body> {
+    let mut answer = Response::new(full(error.to_json()));
+    *answer.status_mut() = error.status();
+    let json = HeaderValue::from_static("application/json");
+    answer.headers_mut().insert(header::CONTENT_TYPE, json);
+    answer
+}
+
+/// A body on its way to the client; with its end the request has ended.
+pub(crate) struct Outgoing {
+    body: Body,
+    ends: Option<Phases>,
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(phases) = &self.ends {
+            phases.set(Phase::Open);
+        }
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
