@@ -259,10 +259,11 @@ fn pattern_of(value: &str) -> Result<Pattern, ExprProblem> {
     }
     // Classic turned every plain value into an anchored expression, so `node==db-(1|2)` works there
     // and here; what does not compile ("c++(") was surely meant as it is.
-    if value.contains(['(', ')', '?', '+', '[', ']', '\\', '^', '$', '|']) || value.contains(".*") {
-        if let Ok(regex) = compile(&format!("^(?:{})$", value.replace('*', ".*"))) {
-            return Ok(Pattern::Regex(regex));
-        }
+    let marked = value.contains(['(', ')', '?', '+', '[', ']', '\\', '^', '$', '|']);
+    if (marked || value.contains(".*"))
+        && let Ok(regex) = compile(&format!("^(?:{})$", value.replace('*', ".*")))
+    {
+        return Ok(Pattern::Regex(regex));
     }
     Ok(if value.contains('*') { Pattern::Glob } else { Pattern::Exact })
 }

@@ -97,7 +97,7 @@ impl Request {
         let mut request = Self { name: name.trim_start_matches('/').to_owned(), ..Self::default() };
         request.read_texts(&texts)?;
         request.read_host_config(object);
-        request.image = text_at(object, "Image").to_owned();
+        text_at(object, "Image").clone_into(&mut request.image);
         let changed = consolidate(&labels, &texts);
         request.read_labels(changed.as_ref().unwrap_or(&labels));
         if let Some(object) = body.as_object_mut() {

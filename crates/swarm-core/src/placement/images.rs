@@ -51,19 +51,13 @@ impl ImageIndex {
 
     /// Whether an affinity's value covers an id, a name or a repository here.
     pub fn covered_by(&self, expr: &Expr) -> bool {
-        match expr.exact() {
-            Some(value) => {
-                let value = familiar(value);
-                self.names.contains(value)
-                    || self.repositories.contains(value)
-                    || self.has_id(value)
-            }
-            None => {
-                let names = self.names.iter().chain(&self.repositories);
-                names.map(|name| &**name).any(|name| expr.covers(name))
-                    || self.ids.iter().any(|id| expr.covers(id) || expr.covers(&full_id(id)))
-            }
-        }
+        let Some(value) = expr.exact() else {
+            let names = self.names.iter().chain(&self.repositories);
+            return names.map(|name| &**name).any(|name| expr.covers(name))
+                || self.ids.iter().any(|id| expr.covers(id) || expr.covers(&full_id(id)));
+        };
+        let value = familiar(value);
+        self.names.contains(value) || self.repositories.contains(value) || self.has_id(value)
     }
 
     /// How many images.

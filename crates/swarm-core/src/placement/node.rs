@@ -107,7 +107,8 @@ impl Health {
     /// `--engine-failure-retry`) that an engine has left, in percent. An engine that has used them
     /// up is the runtime's to declare unhealthy; here it keeps the lowest degree.
     pub fn after_failures(failures: u32, limit: u32) -> Self {
-        let used = u64::from(failures.min(limit)) * 100 / u64::from(limit.max(1));
+        let limit = limit.max(1);
+        let used = u64::from(failures.min(limit)) * 100 / u64::from(limit);
         let indicator = u8::try_from(100u64.saturating_sub(used)).unwrap_or(100).max(1);
         Self::Healthy { indicator }
     }

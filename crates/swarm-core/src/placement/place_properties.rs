@@ -1,7 +1,8 @@
 //! What holds for every pool and every request, checked against a slow and obvious reading of the
 //! rules.
 
-use proptest::prelude::*;
+use proptest::prelude::{Just, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::strategy::Strategy as Generate;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -12,7 +13,7 @@ use super::super::ports::{PortSet, PortUse, PortWish, Protocol};
 use super::super::reservation::Board;
 use super::*;
 
-fn port() -> impl Strategy2<PortUse> {
+fn port() -> impl Generate<Value = PortUse> {
     (1u16..6, prop_oneof![Just(Protocol::Tcp), Just(Protocol::Udp)], prop::option::of(0u8..2))
         .prop_map(|(port, protocol, ip)| PortUse {
             port,
@@ -21,9 +22,7 @@ fn port() -> impl Strategy2<PortUse> {
         })
 }
 
-use proptest::strategy::Strategy as Strategy2;
-
-fn node(index: usize) -> impl Strategy2<NodeSummary> {
+fn node(index: usize) -> impl Generate<Value = NodeSummary> {
     let ports = prop::collection::vec(port(), 0..4);
     let sizes = (0i64..5, 0i64..5, 0i64..5, 0i64..5);
     (sizes, 0u32..4, ports, prop::option::of("[ab]"), 0u8..4).prop_map(
@@ -45,11 +44,11 @@ fn node(index: usize) -> impl Strategy2<NodeSummary> {
     )
 }
 
-fn pool() -> impl Strategy2<Vec<NodeSummary>> {
+fn pool() -> impl Generate<Value = Vec<NodeSummary>> {
     (0usize..6).prop_flat_map(|count| (0..count).map(node).collect::<Vec<_>>())
 }
 
-fn request() -> impl Strategy2<Request> {
+fn request() -> impl Generate<Value = Request> {
     let exprs = prop::collection::vec("(l0|node)(==|!=)~?([ab]|n[0-5]|\\*)", 0..3);
     let wish = (port(), 0u16..3).prop_map(|(port, more)| PortWish {
         protocol: port.protocol,
@@ -68,7 +67,7 @@ fn request() -> impl Strategy2<Request> {
     )
 }
 
-fn strategy() -> impl Strategy2<Strategy> {
+fn strategy() -> impl Generate<Value = Strategy> {
     prop_oneof![Just(Strategy::Spread), Just(Strategy::Binpack), Just(Strategy::Random)]
 }
 
