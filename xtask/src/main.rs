@@ -1,2 +1,63 @@
-//! Development commands.
-fn main() {}
+//! `cargo xtask`: the development commands. Each file is one command; shared by them are `cargo`
+//! (running it), `progress` (saying what is being done) and `signals` (Ctrl-C).
+
+mod bench;
+mod cargo;
+mod demo;
+mod deny;
+mod lab;
+mod progress;
+mod setup;
+mod sid;
+mod signals;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The development commands of swarm.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start three real Docker hosts and a pool manager over them, and show what it does
+    Demo(demo::Args),
+    /// Run every check and test there is; ends with the number of tests passed and failed
+    Test(test::Args),
+    /// Install what the lab and the tests need (Debian packages, by name); needs root
+    Setup,
+    /// Several real Docker hosts on this machine
+    Lab(lab::Args),
+    /// Check the house rules: layers, file lengths, headers, leftovers
+    Tidy,
+    /// Check dependencies' licences, advisories and sources with cargo-deny
+    Deny,
+    /// Run the benchmark; everything after it is the benchmark's own
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Setup => setup::everything(),
+        Command::Lab(args) => lab::run(&args),
+        Command::Tidy => tidy::run(),
+        Command::Deny => deny::run(),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

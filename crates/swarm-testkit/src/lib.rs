@@ -2,3 +2,4 @@
 //! ships depends on it.
 
 pub mod fleet;
+pub mod lab;
