@@ -128,10 +128,12 @@ fn reason(
     level: usize,
 ) -> String {
     let mut text = format!(
-        "{strategy} chose {} ({}, {} containers) of {suitable} suitable of {nodes} nodes",
+        "{strategy} chose {} ({}, {} container{}) of {suitable} suitable of {nodes} node{}",
         node.name,
         strategy.preference(),
         node.containers,
+        if node.containers == 1 { "" } else { "s" },
+        if nodes == 1 { "" } else { "s" },
     );
     let dropped: Vec<String> = soft
         .iter()
