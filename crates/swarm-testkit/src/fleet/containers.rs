@@ -13,7 +13,7 @@ use super::container::State;
 use super::filter::Filters;
 use super::id::Id;
 use super::images;
-use super::reply::{self, Outcome, Refusal};
+use super::reply::{self, Outcome, Refusal, Reply};
 use super::route::Call;
 use super::spec::Spec;
 
@@ -240,7 +240,7 @@ pub(super) fn remove(engine: &Engine, call: &Call) -> Outcome {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) fn prune(engine: &Engine) -> Outcome {
+pub(super) fn prune(engine: &Engine) -> Reply {
     let now = engine.now();
     let mut books = engine.books.lock();
     let gone: Vec<(u32, String)> = books
@@ -253,7 +253,7 @@ pub(super) fn prune(engine: &Engine) -> Outcome {
         books.remove(*at, now);
     }
     let ids: Vec<String> = gone.into_iter().map(|(_, id)| id).collect();
-    Ok(reply::value(&json!({ "ContainersDeleted": ids, "SpaceReclaimed": 1095 * ids.len() })))
+    reply::value(&json!({ "ContainersDeleted": ids, "SpaceReclaimed": 1095 * ids.len() }))
 }
 
 /// `POST /containers/{id}/wait`: headers at once, the code when it comes (API 1.30).
@@ -278,12 +278,13 @@ pub(super) fn wait(engine: &Arc<Engine>, call: &Call) -> Outcome {
                 };
                 let code = container.exit_code;
                 let ended = !container.state.is_up();
-                match condition.as_str() {
-                    "removed" => {}
-                    "next-exit" if ended && container.finished != begun => break code,
-                    "next-exit" => {}
-                    _ if ended => break code,
-                    _ => {}
+                let over = match condition.as_str() {
+                    "removed" => false,
+                    "next-exit" => ended && container.finished != begun,
+                    _ => ended,
+                };
+                if over {
+                    break code;
                 }
             }
             changed.await;

@@ -43,18 +43,17 @@ pub struct Engine {
 static NEXT_BLOCK: AtomicU32 = AtomicU32::new(0);
 
 impl Engine {
-    pub(super) async fn start(
+    pub(super) fn start(
         index: usize,
         config: &FleetConfig,
         catalog: &Catalog,
     ) -> anyhow::Result<Arc<Self>> {
-        let ip = match config.base {
-            Some(base) => FleetConfig::address_of(base, index),
-            None => {
-                let next = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed);
-                let base = Ipv4Addr::new(127, 64, 0, 1);
-                FleetConfig::address_of(base, usize::try_from(next % 2_000_000).unwrap_or(0))
-            }
+        let ip = if let Some(base) = config.base {
+            FleetConfig::address_of(base, index)
+        } else {
+            let next = NEXT_BLOCK.fetch_add(1, Ordering::Relaxed) % 2_000_000;
+            let base = Ipv4Addr::new(127, 64, 0, 1);
+            FleetConfig::address_of(base, usize::try_from(next).unwrap_or(0))
         };
         let wanted = SocketAddr::new(IpAddr::V4(ip), config.port);
         let listener = bind(wanted)?;

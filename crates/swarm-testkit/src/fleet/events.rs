@@ -131,9 +131,10 @@ pub(super) fn body(
                 let cut = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
                 return Some((Err(cut), None));
             }
-            let event = match subscription.backlog.pop_front() {
-                Some(event) => event,
-                None => tokio::select! {
+            let event = if let Some(event) = subscription.backlog.pop_front() {
+                event
+            } else {
+                tokio::select! {
                     biased;
                     changed = control.changed() => {
                         changed.ok()?;
@@ -141,7 +142,7 @@ pub(super) fn body(
                     }
                     event = subscription.live.recv() => event?,
                     () = at(ends) => return None,
-                },
+                }
             };
             if matches(&event.line, &filters) {
                 return Some((Ok(event.line), Some((subscription, filters, control))));

@@ -53,7 +53,7 @@ pub(super) fn create(engine: &Engine, call: &Call) -> Outcome {
 }
 
 /// `POST /exec/{id}/start`: hijacked where the client asks for an upgrade.
-pub(super) async fn start(engine: &Arc<Engine>, key: &str, request: Request<Incoming>) -> Outcome {
+pub(super) fn start(engine: &Arc<Engine>, key: &str, request: Request<Incoming>) -> Outcome {
     let missing = || Refusal::not_found(format!("No such exec instance: {key}"));
     let id = Id::parse(key).ok_or_else(missing)?;
     let now = engine.now();

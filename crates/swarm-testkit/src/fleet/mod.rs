@@ -50,11 +50,12 @@ impl Fleet {
     /// Binds and serves every engine of `config`; all listen when this returns.
     ///
     /// Fails when an address cannot be bound, naming it.
+    #[allow(clippy::unused_async)] // Binding may come to wait; callers are async anyway.
     pub async fn start(config: FleetConfig) -> anyhow::Result<Self> {
         let catalog = Arc::new(seed::Catalog::new(&config));
         let mut engines = Vec::with_capacity(config.engines);
         for index in 0..config.engines {
-            engines.push(Engine::start(index, &config, &catalog).await?);
+            engines.push(Engine::start(index, &config, &catalog)?);
         }
         Ok(Self { engines })
     }

@@ -151,7 +151,7 @@ pub(super) async fn call(
         .map(|(k, v): (Cow<'_, str>, Cow<'_, str>)| (k.into_owned(), v.into_owned()))
         .collect();
     if route == "POST /exec/{id}/start" {
-        return exec::start(engine, &key, request).await;
+        return exec::start(engine, &key, request);
     }
     let body = Limited::new(request.into_body(), BODY_LIMIT)
         .collect()
@@ -169,7 +169,7 @@ pub(super) async fn call(
         "GET /plugins" => Ok(super::reply::ok("[]")),
         "GET /containers/json" => containers::list(engine, &call),
         "POST /containers/create" => containers::create(engine, &call),
-        "POST /containers/prune" => containers::prune(engine),
+        "POST /containers/prune" => Ok(containers::prune(engine)),
         "GET /containers/{id}/json" => containers::inspect(engine, &call),
         "GET /containers/{id}/logs" => containers::logs(engine, &call),
         "GET /containers/{id}/top" => containers::top(engine, &call),

@@ -4,6 +4,7 @@
 //! up as dockerd does, and publishes what changed.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::container::{Container, State};
@@ -256,11 +257,12 @@ impl Books {
             attributes.push_str(extra);
             attributes.push(',');
         }
-        attributes.push_str(&format!(
+        let _ = write!(
+            attributes,
             "\"image\":{},\"name\":{}",
             quoted(&container.spec.image),
             quoted(&container.name)
-        ));
+        );
         let subject = Subject {
             kind: "container",
             id: &container.id.to_string(),

@@ -153,7 +153,7 @@ async fn life_of_a_container_is_told_by_events() {
     assert_eq!(client.json("POST", "/containers/web/start", "").await.0, StatusCode::NO_CONTENT);
     assert_eq!(client.json("POST", "/containers/web/start", "").await.0, StatusCode::NOT_MODIFIED);
     let (_, list) =
-        client.json("GET", r#"/containers/json?filters={%22name%22:[%22web%22]}"#, "").await;
+        client.json("GET", "/containers/json?filters={%22name%22:[%22web%22]}", "").await;
     assert_eq!(list[0]["Ports"][0]["PublicPort"], 8080);
     assert_eq!(list[0]["Labels"], json!({"a": "b"}));
     let (_, made2) = client.json("POST", "/containers/create?name=web2", &body).await;
@@ -173,13 +173,13 @@ async fn life_of_a_container_is_told_by_events() {
     assert_eq!(client.json("POST", "/containers/www/stop", "").await.0, StatusCode::NO_CONTENT);
     assert_eq!(client.json("DELETE", "/containers/www", "").await.0, StatusCode::NO_CONTENT);
 
-    let mut last = 0;
+    let mut newest = 0;
     let mut seen = Vec::new();
     while seen.last().map(String::as_str) != Some("container destroy web") {
         let event = events.next().await;
         let nanos = event["timeNano"].as_i64().unwrap();
-        assert!(nanos > last, "timeNano must increase");
-        last = nanos;
+        assert!(nanos > newest, "timeNano must increase");
+        newest = nanos;
         let name = if event["Actor"]["ID"] == made["Id"] {
             assert_eq!(event["Actor"]["Attributes"]["a"], "b");
             assert_eq!(event["from"], "nginx:1.25");
@@ -211,7 +211,7 @@ async fn life_of_a_container_is_told_by_events() {
         ]
     );
     // The same from the ring, filtered, and ended by `until`.
-    let until = last / 1_000_000_000 + 1;
+    let until = newest / 1_000_000_000 + 1;
     let path = format!("/events?since=1&until={until}&filters={{%22event%22:[%22die%22]}}");
     let reply = client.send("GET", &path, "").await.unwrap();
     let text = timeout(SOON, reply.into_body().collect()).await.unwrap().unwrap().to_bytes();

@@ -86,7 +86,7 @@ pub(super) fn remove(engine: &Engine, call: &Call) -> Outcome {
 pub(super) fn prune(engine: &Engine) -> reply::Reply {
     let now = engine.now();
     let mut books = engine.books.lock();
-    let gone: Vec<String> = books.volumes.keys().map(|name| name.to_string()).collect();
+    let gone: Vec<String> = books.volumes.keys().map(ToString::to_string).collect();
     for (name, volume) in std::mem::take(&mut books.volumes) {
         publish(&mut books, now, "destroy", &name, &volume.driver);
     }

@@ -1,0 +1,134 @@
+//! The flags of `swarm-bench`.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measure a pool manager over a fleet of simulated engines.
+#[derive(Debug, Parser)]
+#[command(name = "swarm-bench", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a fleet of simulated engines until standard input closes
+    Fleet(Shape),
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Part {
+    /// Start over running containers of others, and of the manager's own
+    Start,
+    /// Memory, idle CPU, requests to the engines
+    Idle,
+    /// Lists, info, inspect
+    Read,
+    /// Create and start: one client, 64 clients, and whether it stays flat
+    Create,
+    /// 20,000 events per second through the manager
+    Events,
+    /// An engine that goes silent, and its return
+    Silence,
+    /// Five times the engines
+    Large,
+}
+
+/// Flags of a run.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// A small run to see that everything works: 50 engines, 1,500 containers
+    #[arg(long)]
+    pub quick: bool,
+    /// Engines of the main fleet [default: 1000, quick: 50]
+    #[arg(long)]
+    pub engines: Option<usize>,
+    /// Containers on each engine at start
+    #[arg(long, default_value_t = 30)]
+    pub containers: usize,
+    /// Engines of the large fleet [default: 5 times the main one]
+    #[arg(long)]
+    pub large_engines: Option<usize>,
+    /// What to measure; all when absent
+    #[arg(long = "only", value_enum, value_delimiter = ',')]
+    pub parts: Vec<Part>,
+    /// The manager's binary [default: `swarm` beside this one]
+    #[arg(long, env = "SWARM_BIN")]
+    pub swarm: Option<PathBuf>,
+    /// More flags for the manager
+    #[arg(long = "manager-flag", allow_hyphen_values = true)]
+    pub manager_flags: Vec<String>,
+    /// Drive one simulated engine in the manager's place: what the driver itself costs
+    #[arg(long)]
+    pub baseline: bool,
+    /// Write the figures as JSON to this file
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+    /// Write the table to this file besides printing it
+    #[arg(long)]
+    pub markdown: Option<PathBuf>,
+    /// First loopback address of the fleet
+    #[arg(long, default_value = "127.1.0.1")]
+    pub base: Ipv4Addr,
+    /// Port of the simulated engines
+    #[arg(long, default_value_t = 2375)]
+    pub port: u16,
+    /// Give up after this many seconds
+    #[arg(long, default_value_t = 1200)]
+    pub deadline: u64,
+}
+
+impl Options {
+    /// Whether `part` was asked for.
+    pub fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
+    /// Engines of the main fleet.
+    pub fn engines(&self) -> usize {
+        self.engines.unwrap_or(if self.quick { 50 } else { 1000 })
+    }
+
+    /// Engines of the large fleet.
+    pub fn large_engines(&self) -> usize {
+        self.large_engines.unwrap_or(self.engines() * 5)
+    }
+
+    /// `full` in a full run, `quick` in a quick one.
+    pub fn pick<T>(&self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// The shape of a fleet.
+#[derive(Debug, Clone, Args)]
+pub struct Shape {
+    /// How many engines
+    #[arg(long, default_value_t = 50)]
+    pub engines: usize,
+    /// Containers on each at start
+    #[arg(long, default_value_t = 30)]
+    pub containers: usize,
+    /// How many of all containers run [default: all]
+    #[arg(long)]
+    pub running: Option<usize>,
+    /// Mark them as the manager's own (label com.docker.swarm.id)
+    #[arg(long)]
+    pub manager_labels: bool,
+    /// First loopback address; 250 engines to each /24
+    #[arg(long, default_value = "127.1.0.1")]
+    pub base: Ipv4Addr,
+    /// Port of every engine
+    #[arg(long, default_value_t = 2375)]
+    pub port: u16,
+    /// Pretend to be Docker 28 instead of 20.10
+    #[arg(long)]
+    pub docker28: bool,
+}
