@@ -1,0 +1,5 @@
+//! Images on the wire.
+
+pub mod list;
+
+pub use list::{ImageEntry, united};
