@@ -113,6 +113,9 @@ pub struct Shape {
     /// How many engines
     #[arg(long, default_value_t = 50)]
     pub engines: usize,
+    /// Number of the first engine, for a fleet that is a part of a larger one
+    #[arg(long, default_value_t = 0)]
+    pub first: usize,
     /// Containers on each at start
     #[arg(long, default_value_t = 30)]
     pub containers: usize,
@@ -122,7 +125,7 @@ pub struct Shape {
     /// Mark them as the manager's own (label com.docker.swarm.id)
     #[arg(long)]
     pub manager_labels: bool,
-    /// First loopback address; 250 engines to each /24
+    /// Loopback address of engine 0; 250 engines to each /24
     #[arg(long, default_value = "127.1.0.1")]
     pub base: Ipv4Addr,
     /// Port of every engine

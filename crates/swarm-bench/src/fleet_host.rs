@@ -11,7 +11,7 @@
 //! | `POST /fault?n=3&fault=silent` | `none`, `silent`, `error`, `garbage`, `nothttp` |
 //! | `POST /refuse` `/stop` `/resume` `/close` `/cut` `?n=3` | listener, connections, event streams |
 //! | `POST /delay?n=3&ms=50`, `POST /skew?n=3&ms=-5000` | slowness, clock |
-//! | `POST /emit?count=1000&rate=20000` | synthetic events; answers when they are out |
+//! | `POST /emit?first=0&count=1000&rate=20000` | synthetic events; answers when they are out |
 //!
 //! `n=all` means every engine.
 
@@ -38,6 +38,7 @@ use crate::cli::Shape;
 pub async fn serve(shape: &Shape) -> Result<()> {
     let config = FleetConfig {
         engines: shape.engines,
+        first: shape.first,
         containers_per_engine: shape.containers,
         running: shape.running.unwrap_or(usize::MAX),
         manager_labels: shape.manager_labels,
@@ -158,7 +159,8 @@ async fn act(fleet: &Fleet, request: &Request<Incoming>) -> Result<Value> {
         }
         ("POST", "/emit") => {
             let start = std::time::Instant::now();
-            fleet.emit_events(query.number("count")?, query.number("rate")?).await;
+            let (first, count): (usize, usize) = (query.number("first")?, query.number("count")?);
+            fleet.emit_events(first..first + count, query.number("rate")?).await;
             Ok(json!({ "seconds": start.elapsed().as_secs_f64() }))
         }
         (method, path) => bail!("no such request: {method} {path}"),

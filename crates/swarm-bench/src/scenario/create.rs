@@ -18,7 +18,7 @@ const CLIENTS: usize = 64;
 pub async fn run(bench: &mut Bench<'_>, pool: &mut Pool) -> Result<()> {
     let pairs = bench.options.pick(500, 200);
     eprintln!("== create and start, one client");
-    let direct = Endpoint::Tcp(pool.fleet.address(pool.fleet.engines / 2));
+    let direct = Endpoint::Tcp(pool.fleet.address(pool.fleet.engines() / 2));
     let (through, alone) =
         one_client(&mut pool.manager.client(), direct.clone(), "a", pairs).await?;
     let added =
@@ -57,7 +57,7 @@ pub async fn run(bench: &mut Bench<'_>, pool: &mut Pool) -> Result<()> {
         )
         .note(format!(
             "{} containers; p50 {:.2} ms, p99 {:.2} ms, engine alone p50 {:.2} ms",
-            stats["containers"],
+            stats.containers,
             millis(later.p50()),
             millis(later.p99()),
             millis(alone.p50())

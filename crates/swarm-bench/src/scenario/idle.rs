@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::Value;
 
 use super::{Bench, Pool};
 use crate::procfs::Memory;
@@ -28,16 +29,17 @@ pub struct Idle {
 pub async fn observe(pool: &mut Pool, window: Duration) -> Result<Idle> {
     // The work of the start may still echo.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    pool.fleet.order("/reset").await?;
+    pool.fleet.reset().await?;
     let (before, start) = (pool.manager.cpu()?, Instant::now());
     tokio::time::sleep(window).await;
     let took = start.elapsed().as_secs_f64();
     let used = pool.manager.cpu()?.saturating_sub(before).as_secs_f64();
-    let requests = pool.fleet.requests().await? as f64;
+    let stats = pool.fleet.stats().await?;
+    let requests: u64 = stats.requests.values().filter_map(Value::as_u64).sum();
     Ok(Idle {
         memory: pool.manager.memory()?,
         cpu: used / took * 100.0,
-        requests: requests / took / pool.fleet.engines as f64,
+        requests: requests as f64 / took / pool.fleet.engines() as f64,
     })
 }
 
@@ -45,7 +47,7 @@ pub async fn run(bench: &mut Bench<'_>, pool: &mut Pool) -> Result<()> {
     let window = Duration::from_secs(bench.options.pick(30, 10));
     eprintln!("== idle for {window:?}");
     let idle = observe(pool, window).await?;
-    let routes = pool.fleet.stats().await?["requests"].to_string();
+    let routes = Value::Object(pool.fleet.stats().await?.requests).to_string();
     bench.row(
         Row::new("manager memory, idle (RSS)", mib(idle.memory.rss), "MiB", Target::Below(120.0))
             .note(format!(

@@ -20,12 +20,12 @@ pub async fn run(bench: &mut Bench<'_>, pool: &mut Pool) -> Result<()> {
     let mut client = pool.manager.client();
     let (mut noticed, mut returned) = (Samples::default(), Samples::default());
     for round in 0..rounds {
-        let index = (round * 37 + 3) % pool.fleet.engines;
+        let index = (round * 37 + 3) % pool.fleet.engines();
         let address = pool.fleet.address(index).to_string();
-        pool.fleet.order(&format!("/fault?n={index}&fault=silent")).await?;
+        pool.fleet.fault(index, "silent").await?;
         noticed.push(until(&mut client, &address, false).await.context("silence")?);
         tokio::time::sleep(Duration::from_secs(2)).await;
-        pool.fleet.order(&format!("/fault?n={index}&fault=none")).await?;
+        pool.fleet.fault(index, "none").await?;
         returned.push(until(&mut client, &address, true).await.context("return")?);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

@@ -44,6 +44,9 @@ impl Release {
 pub struct FleetConfig {
     /// How many engines.
     pub engines: usize,
+    /// Number of the first engine: names of engines and containers count from here, so
+    /// that several fleets make one.
+    pub first: usize,
     /// Containers on each engine at start.
     pub containers_per_engine: usize,
     /// Of all containers at start, how many run (the others have exited). Spread
@@ -52,7 +55,7 @@ pub struct FleetConfig {
     /// Whether the containers at start carry the manager's own label
     /// `com.docker.swarm.id`.
     pub manager_labels: bool,
-    /// First engine's address; the next ones count up, 250 to a /24. `None` takes a
+    /// The address of engine 0; the next ones count up, 250 to a /24. `None` takes a
     /// stretch of 127/8 that no other fleet of this process uses.
     pub base: Option<Ipv4Addr>,
     /// The port of every engine; 0 lets the kernel choose one for each.
@@ -81,6 +84,7 @@ impl Default for FleetConfig {
     fn default() -> Self {
         Self {
             engines: 1,
+            first: 0,
             containers_per_engine: 0,
             running: usize::MAX,
             manager_labels: false,

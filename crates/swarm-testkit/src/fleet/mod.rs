@@ -32,6 +32,7 @@ mod volumes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ impl Fleet {
     pub async fn start(config: FleetConfig) -> anyhow::Result<Self> {
         let catalog = Arc::new(seed::Catalog::new(&config));
         let mut engines = Vec::with_capacity(config.engines);
-        for index in 0..config.engines {
+        for index in config.first..config.first + config.engines {
             engines.push(Engine::start(index, &config, &catalog)?);
         }
         Ok(Self { engines })
@@ -117,11 +118,12 @@ impl Fleet {
         self.engines.iter().map(|e| e.event_streams()).sum()
     }
 
-    /// Emits `count` exec events (the commonest on real hosts: health checks) at
-    /// `per_second`, round robin over the engines, and returns when the last is out.
-    /// Behind schedule it catches up in bursts, as busy engines do.
-    pub async fn emit_events(&self, count: usize, per_second: u32) {
+    /// Emits exec events (the commonest on real hosts: health checks) with these
+    /// `numbers` at `per_second`, round robin over the engines, and returns when the last
+    /// is out. Behind schedule it catches up in bursts, as busy engines do.
+    pub async fn emit_events(&self, numbers: Range<usize>, per_second: u32) {
         let start = tokio::time::Instant::now();
+        let (first, count) = (numbers.start, numbers.len());
         let mut sent = 0_usize;
         let mut tick = tokio::time::interval(Duration::from_millis(5));
         while sent < count && !self.engines.is_empty() {
@@ -129,7 +131,7 @@ impl Fleet {
             let due = start.elapsed().as_millis() * u128::from(per_second) / 1000;
             let due = usize::try_from(due).unwrap_or(usize::MAX).min(count);
             while sent < due {
-                self.engines[sent % self.engines.len()].emit_synthetic(sent);
+                self.engines[sent % self.engines.len()].emit_synthetic(first + sent);
                 sent += 1;
             }
         }

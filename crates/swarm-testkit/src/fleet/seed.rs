@@ -71,7 +71,7 @@ impl Catalog {
         for number in 0..config.containers_per_engine {
             // Position in a walk over all engines, so that those that do not run are
             // spread evenly.
-            let place = number * config.engines + index;
+            let place = number * config.engines + (index - config.first);
             let id = Id::of(&format!("{salt}/{index}/{number}"));
             let spec = Arc::clone(&self.specs[place % self.specs.len()]);
             let age = i64::try_from(total - place).unwrap_or(0) * 1_000_000_000;

@@ -289,7 +289,7 @@ async fn events_at_a_rate_all_arrive() {
     for engine in fleet.engines() {
         bodies.push(Events::open(engine).await);
     }
-    fleet.emit_events(3000, 30_000).await;
+    fleet.emit_events(0..3000, 30_000).await;
     for body in &mut bodies {
         for _ in 0..1000 {
             body.next().await;
