@@ -5,6 +5,7 @@
 
 mod create;
 mod events;
+mod floor;
 mod idle;
 mod large;
 mod read;
@@ -172,6 +173,7 @@ async fn baseline(options: &Options) -> Result<()> {
     let mut bench =
         Bench { options, binary: PathBuf::new(), rows: Vec::new(), failures: Vec::new() };
     let mut client = Client::new(endpoint.clone());
+    floor::run(&mut bench, containers).await?;
     read::latencies(&mut bench, &mut client, containers).await?;
     create::many(&mut bench, &endpoint, "baseline").await?;
     println!("{}", report::markdown(&bench.rows, &machine));

@@ -63,13 +63,17 @@ pub async fn latencies(
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn megabytes(bytes: usize) -> f64 {
+pub fn megabytes(bytes: usize) -> f64 {
     bytes as f64 / 1e6
 }
 
 /// `times` requests over `paths` in turn, after a few that do not count; the size of
 /// the last answer besides.
-async fn sample(client: &mut Client, paths: &[String], times: usize) -> Result<(Samples, usize)> {
+pub async fn sample(
+    client: &mut Client,
+    paths: &[String],
+    times: usize,
+) -> Result<(Samples, usize)> {
     let mut samples = Samples::default();
     let mut bytes = 0;
     let warm = 5;
