@@ -3,6 +3,7 @@
 
 mod bench;
 mod cargo;
+mod coverage;
 mod demo;
 mod deny;
 mod lab;
@@ -39,6 +40,8 @@ enum Command {
     Tidy,
     /// Check dependencies' licences, advisories and sources with cargo-deny
     Deny,
+    /// Write docs/api-coverage.md from the route table
+    Coverage(coverage::Args),
     /// Run the benchmark; everything after it is the benchmark's own
     Bench(bench::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Lab(args) => lab::run(&args),
         Command::Tidy => tidy::run(),
         Command::Deny => deny::run(),
+        Command::Coverage(args) => coverage::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::{cargo, has, show};
 use crate::progress::time;
-use crate::{cargo as workspace, deny, setup, tidy};
+use crate::{cargo as workspace, coverage, deny, setup, tidy};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -45,6 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
         report.step("format", || show(cargo(&["fmt", "--all", "--check"])).map(none));
         report.step("clippy, warnings are errors", || show(clippy()).map(none));
         report.step("tidy", || tidy::run().map(none));
+        report.step("API coverage page", || coverage::run(&coverage::Args::check()).map(none));
         if deny::available() {
             report.step("cargo deny", || deny::run().map(none));
         } else {
@@ -62,6 +63,8 @@ pub fn run(args: &Args) -> Result<()> {
             let swarm = workspace::swarm(false)?;
             let mut command = cargo(&["test", "--package", "swarm-e2e"]);
             command.args(args.filter.as_deref()).env("SWARM_BIN", swarm);
+            // An error's own words say where it failed.
+            command.env("RUST_LIB_BACKTRACE", "0");
             counted(command)
         });
     }

@@ -82,6 +82,13 @@ impl Lab {
         }
     }
 
+    /// Undoes every cut.
+    pub fn heal_all(&self) -> Result<()> {
+        self.nft("flush set bridge lab pairs\nflush set bridge lab alone\n")?;
+        let mut up = self.hosts().into_iter().filter(|i| self.init(*i).is_some());
+        up.try_for_each(|i| self.link(i, "up"))
+    }
+
     fn element(&self, i: u8, j: u8) -> Result<String> {
         if i == j {
             bail!("host {i} cannot be cut off from itself");

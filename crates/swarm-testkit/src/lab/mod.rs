@@ -22,6 +22,7 @@ mod leash;
 mod manager;
 mod newer;
 mod registry;
+mod reset;
 mod run;
 mod sweep;
 

@@ -1,0 +1,37 @@
+//! The harness of the end-to-end tests: the real `docker` client and Compose against a real
+//! `swarm manage` over real engines in a lab.
+//!
+//! A test file needs three lines to begin:
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let lab = swarm_e2e::exclusive()?; // three clean hosts, this test's alone meanwhile
+//! let pool = swarm_e2e::Pool::start(&lab, &["--strategy", "spread"])?;
+//! let id = pool.docker(&["run", "-d", "--name", "web", "busybox", "sleep", "60"]).ok()?;
+//! # let _ = id;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
+//! - `pool`: a manager over a lab, and the clients that talk to it.
+//! - `client`: running a client to its end, and what it said.
+//! - `certs`: certificates for TLS tests.
+//!
+//! Invariants: every lab goes down with the test process, also a killed one; every client
+//! command has a deadline; nothing waits by sleeping, [`until`] looks until a deadline.
+
+mod binaries;
+mod certs;
+mod client;
+mod labs;
+mod pool;
+
+pub use binaries::swarm;
+pub use certs::Certs;
+pub use client::{Client, Ran};
+pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
+pub use pool::Pool;
+pub use swarm_testkit::lab::{
+    HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,
+};

@@ -1,0 +1,103 @@
+//! A pool under test: one manager over a lab's hosts, and the clients that talk to it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::json;
+use swarm_testkit::lab::{Lab, Manager, Newer};
+
+use crate::binaries;
+use crate::client::{Client, Ran};
+
+/// For the manager to have looked at every engine.
+const HEALTHY: Duration = Duration::from_secs(30);
+
+/// A manager and its clients; the manager ends when this is dropped.
+#[derive(Debug)]
+pub struct Pool {
+    manager: Manager,
+    /// The clients' own settings folder: logins do not reach the person's, nor other tests.
+    settings: PathBuf,
+}
+
+impl Pool {
+    /// `swarm manage` over all hosts of the lab that are up, all of them healthy.
+    pub fn start(lab: &Lab, arguments: &[&str]) -> Result<Self> {
+        let hosts: Vec<u8> = lab.hosts().into_iter().filter(|i| lab.init(*i).is_some()).collect();
+        let addresses: Vec<_> = hosts.iter().map(|i| format!("{}:2375", lab.ip(*i))).collect();
+        let nodes = format!("nodes://{}", addresses.join(","));
+        let pool = Self::launch(lab, &[arguments, &[nodes.as_str()]].concat())?;
+        pool.manager.wait_healthy(hosts.len(), HEALTHY)?;
+        Ok(pool)
+    }
+
+    /// `swarm manage` with exactly these arguments (discovery among them), answering but not
+    /// necessarily knowing its nodes yet.
+    pub fn launch(lab: &Lab, arguments: &[&str]) -> Result<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("m{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let settings = lab.dir().join("clients").join(&name);
+        fs::create_dir_all(&settings)?;
+        let mut config = json!({});
+        if let Ok(newer) = Newer::find() {
+            config = json!({ "cliPluginsExtraDirs": [newer.plugins()] });
+        }
+        fs::write(settings.join("config.json"), config.to_string())?;
+        Ok(Self { manager: lab.manage(&name, binaries::swarm()?, arguments)?, settings })
+    }
+
+    /// The manager: its socket, its log, its end.
+    pub fn manager(&self) -> &Manager {
+        &self.manager
+    }
+
+    /// As [`Pool::manager`], for ending it.
+    pub fn manager_mut(&mut self) -> &mut Manager {
+        &mut self.manager
+    }
+
+    /// Any client program, set up for this pool.
+    pub fn client(&self, program: impl Into<PathBuf>) -> Client {
+        Client::new(program, &self.manager.docker_host())
+            .env("DOCKER_CONFIG", self.settings.display().to_string())
+    }
+
+    /// The machine's `docker` (or the one in `E2E_DOCKER`), run to its end.
+    pub fn docker(&self, arguments: &[&str]) -> Ran {
+        let program = std::env::var_os("E2E_DOCKER").unwrap_or_else(|| "docker".into());
+        self.client(program).run(arguments)
+    }
+
+    /// The newer `docker` with BuildKit and Compose v2 as its plugins.
+    pub fn newer_docker(&self, arguments: &[&str]) -> Result<Ran> {
+        Ok(self.client(Newer::find()?.docker()).run(arguments))
+    }
+
+    /// Compose v1 (1.29) on the project in `folder`.
+    pub fn compose_v1(&self, folder: &Path, arguments: &[&str]) -> Ran {
+        compose(&self.client("docker-compose"), folder, arguments)
+    }
+
+    /// Compose v2 (2.40) on the project in `folder`.
+    pub fn compose_v2(&self, folder: &Path, arguments: &[&str]) -> Result<Ran> {
+        Ok(compose(&self.client(Newer::find()?.compose()), folder, arguments))
+    }
+
+    /// The name of the node that a container is on, as its inspection tells.
+    pub fn node_of(&self, container: &str) -> Result<String> {
+        let path = format!("/containers/{container}/json");
+        let node = &self.manager.get(&path)?["Node"]["Name"];
+        Ok(node.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+fn compose(client: &Client, folder: &Path, arguments: &[&str]) -> Ran {
+    let folder = folder.display().to_string();
+    client.run(
+        &[&["--project-directory", &folder, "--file", &format!("{folder}/compose.yml")], arguments]
+            .concat(),
+    )
+}
