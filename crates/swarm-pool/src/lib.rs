@@ -1,1 +1,87 @@
-//! (being laid)
+//! Pool mode's runtime: many stock engines behind the ports of one.
+//!
+//! Each engine has one worker that owns its state (`engine/`); readers use published snapshots.
+//! `members` follows discovery, `index` finds containers, `scheduler` holds reservations between
+//! a placement and its outcome, `backend/` implements the Docker API's ports. Decisions are
+//! `swarm-core`'s, HTTP requests `swarm-api`'s.
+
+mod backend;
+mod clock;
+mod config;
+mod engine;
+mod events;
+mod fanout;
+mod index;
+mod members;
+mod orphans;
+mod scheduler;
+mod scope;
+mod shared;
+
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use swarm_backend::Served;
+use swarm_discovery::DiscoveryBackend;
+use swarm_docker::ApiVersion;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Build, PoolConfig};
+
+use backend::{Execs, Sessions};
+use members::Members;
+use shared::Shared;
+
+/// A running pool: implements every port of `swarm-backend`.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    members: Arc<Members>,
+    execs: Execs,
+    sessions: Sessions,
+    served: ArcSwap<Served>,
+}
+
+impl Pool {
+    /// Starts following `discovery` and returns at once; engines turn healthy as they answer.
+    /// Everything started here ends when `stop` is cancelled.
+    pub fn start(
+        config: PoolConfig,
+        discovery: Arc<dyn DiscoveryBackend>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let shared = Arc::new(Shared::new(config));
+        let members = Arc::new(Members::new(Arc::clone(&shared)));
+        tokio::spawn(Arc::clone(&members).follow(discovery, stop.clone()));
+        let pool = Arc::new(Self {
+            shared,
+            members,
+            execs: Execs::default(),
+            sessions: Sessions::default(),
+            served: ArcSwap::from_pointee(Served {
+                oldest: ApiVersion::OLDEST,
+                newest: ApiVersion::NEWEST,
+            }),
+        });
+        tokio::spawn(follow_versions(Arc::downgrade(&pool), stop));
+        pool
+    }
+}
+
+/// Keeps the versions that are served in step with the engines in use.
+async fn follow_versions(pool: Weak<Pool>, stop: CancellationToken) {
+    let Some(changes) = pool.upgrade().map(|pool| pool.shared.changes.subscribe()) else { return };
+    let mut changes = changes;
+    loop {
+        let Some(pool) = pool.upgrade() else { return };
+        pool.served.store(Arc::new(pool.common_versions()));
+        drop(pool);
+        let changed = tokio::select! {
+            changed = changes.changed() => changed,
+            () = stop.cancelled() => return,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}

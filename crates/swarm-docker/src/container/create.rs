@@ -1,8 +1,10 @@
 //! The body of `POST /containers/create` (API v1.24 and up): kept whole, read and changed in the
 //! places that decide placement.
 //!
-//! Go reads JSON keys in any case, so look-ups here do too. A field of the wrong type is a 400 that
-//! names it; fields nobody here knows go to the engine as they came.
+//! Go reads JSON keys in any case, so look-ups here do too. Types are checked once, in [`check`], so
+//! reading cannot fail; fields nobody here knows go to the engine as they came.
+
+mod check;
 
 use serde_json::{Map, Value};
 
@@ -26,43 +28,6 @@ pub struct MountSpec<'a> {
     pub target: &'a str,
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Number,
-    Flag,
-    Texts,
-    Object,
-    Objects,
-    /// Text or a list of it (`Cmd`, `Entrypoint`).
-    Command,
-}
-
-/// The fields read here, by path, with the type each must have when it is given.
-const FIELDS: &[(&[&str], Kind)] = &[
-    (&["Image"], Kind::Text),
-    (&["Env"], Kind::Texts),
-    (&["Cmd"], Kind::Command),
-    (&["Entrypoint"], Kind::Command),
-    (&["Labels"], Kind::Object),
-    (&["ExposedPorts"], Kind::Object),
-    (&["HostConfig"], Kind::Object),
-    (&["HostConfig", "NetworkMode"], Kind::Text),
-    (&["HostConfig", "IpcMode"], Kind::Text),
-    (&["HostConfig", "PidMode"], Kind::Text),
-    (&["HostConfig", "Links"], Kind::Texts),
-    (&["HostConfig", "VolumesFrom"], Kind::Texts),
-    (&["HostConfig", "Binds"], Kind::Texts),
-    (&["HostConfig", "Mounts"], Kind::Objects),
-    (&["HostConfig", "CpuShares"], Kind::Number),
-    (&["HostConfig", "NanoCpus"], Kind::Number),
-    (&["HostConfig", "Memory"], Kind::Number),
-    (&["HostConfig", "PortBindings"], Kind::Object),
-    (&["HostConfig", "PublishAllPorts"], Kind::Flag),
-    (&["NetworkingConfig"], Kind::Object),
-    (&["NetworkingConfig", "EndpointsConfig"], Kind::Object),
-];
-
 impl CreateBody {
     /// Reads and checks a body; every failure is a 400 that names the field.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
@@ -79,11 +44,7 @@ impl CreateBody {
             }
             _ => return Err(ApiError::invalid("invalid JSON: the body must be an object")),
         };
-        for (path, kind) in FIELDS {
-            body.spell(path);
-            body.check(path, *kind)?;
-        }
-        body.check_ports()?;
+        body.settle()?;
         Ok(body)
     }
 
@@ -98,87 +59,9 @@ impl CreateBody {
         outcome
     }
 
-    /// Gives the field at `path` its documented spelling.
-    fn spell(&mut self, path: &[&str]) {
-        let Some((last, parents)) = path.split_last() else { return };
-        let mut map = &mut self.map;
-        for parent in parents {
-            match map.get_mut(*parent) {
-                Some(Value::Object(inner)) => map = inner,
-                _ => return,
-            }
-        }
-        if map.contains_key(*last) {
-            return;
-        }
-        let found = map.keys().find(|key| key.eq_ignore_ascii_case(last)).cloned();
-        if let Some(value) = found.and_then(|key| map.shift_remove(&key)) {
-            map.insert((*last).to_owned(), value);
-        }
-    }
-
     /// As JSON for an engine.
     pub fn to_json(&self) -> Vec<u8> {
         crate::json::bytes(&self.map)
-    }
-
-    fn check(&self, path: &[&str], kind: Kind) -> Result<(), ApiError> {
-        let Some(value) = self.at(path) else { return Ok(()) };
-        let texts =
-            |value: &Value| value.as_array().is_some_and(|all| all.iter().all(Value::is_string));
-        let (right, wanted) = match kind {
-            Kind::Text => (value.is_string(), "a string"),
-            Kind::Number => (value.as_i64().is_some(), "a whole number"),
-            Kind::Flag => (value.is_boolean(), "true or false"),
-            Kind::Texts => (texts(value), "a list of strings"),
-            Kind::Object => (value.is_object(), "an object"),
-            Kind::Objects => {
-                let all = value.as_array().is_some_and(|all| all.iter().all(Value::is_object));
-                (all, "a list of objects")
-            }
-            Kind::Command => (value.is_string() || texts(value), "a string or a list of strings"),
-        };
-        if !right {
-            return Err(ApiError::invalid(format!("invalid {}: must be {wanted}", path.join("."))));
-        }
-        let strings = matches!(path, ["Labels"]);
-        let wrong = value.as_object().into_iter().flatten().find(|(_, v)| !v.is_string());
-        match wrong.filter(|_| strings) {
-            None => Ok(()),
-            Some((key, _)) => Err(ApiError::invalid(format!(
-                "invalid Labels: the value of {key:?} must be a string"
-            ))),
-        }
-    }
-
-    fn check_ports(&self) -> Result<(), ApiError> {
-        for path in [&["HostConfig", "PortBindings"][..], &["ExposedPorts"]] {
-            let ports = self.at(path).and_then(Value::as_object);
-            for (key, bindings) in ports.into_iter().flatten() {
-                let field = path.join(".");
-                // A range (`8000-8010/tcp`) is the engine's to unfold or refuse.
-                if !key.contains('-') && parse_port_key(key).is_none() {
-                    return Err(ApiError::invalid(format!(
-                        "invalid {field}: {key:?} is not a port such as 80/tcp"
-                    )));
-                }
-                let wrong = |binding: &Value| {
-                    let text = |name| get(binding.as_object(), name).is_none_or(Value::is_string);
-                    !binding.is_object() || !text("HostIp") || !text("HostPort")
-                };
-                let list = bindings.as_array();
-                let bad = match path {
-                    ["ExposedPorts"] => false,
-                    _ => !bindings.is_null() && list.is_none_or(|list| list.iter().any(wrong)),
-                };
-                if bad {
-                    return Err(ApiError::invalid(format!(
-                        "invalid {field}: {key:?} must be a list of HostIp and HostPort"
-                    )));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The value at a path, keys in any case; `null` counts as absent.
@@ -397,6 +280,24 @@ impl CreateBody {
         let endpoints =
             self.at(&["NetworkingConfig", "EndpointsConfig"]).and_then(Value::as_object);
         endpoints.into_iter().flatten().map(|(name, endpoint)| (name.as_str(), endpoint))
+    }
+
+    /// Takes `NetworkID` out of every endpoint: a client that learnt it of one engine's network
+    /// means another engine's of that name.
+    pub fn forget_network_ids(&mut self) {
+        let endpoints: Map<String, Value> = self
+            .endpoints()
+            .map(|(name, endpoint)| {
+                let mut endpoint = endpoint.clone();
+                if let Value::Object(fields) = &mut endpoint {
+                    fields.retain(|key, _| !key.eq_ignore_ascii_case("NetworkID"));
+                }
+                (name.to_owned(), endpoint)
+            })
+            .collect();
+        if !endpoints.is_empty() {
+            self.put(&["NetworkingConfig", "EndpointsConfig"], endpoints);
+        }
     }
 
     /// Renames networks (`node/name` to the engine's own name) in `EndpointsConfig` and

@@ -1,0 +1,151 @@
+//! Requests about one container, on the engine that has it; and prune, on all.
+
+use async_trait::async_trait;
+use http::StatusCode;
+use serde_json::{Value, json};
+use swarm_backend::{ApiError, Containers, Effect, Exchange, Reply, Result};
+use swarm_docker::{Filters, names};
+
+use super::{Copied, deadline, document, json};
+use crate::Pool;
+use crate::engine::Mark;
+use crate::fanout;
+
+#[async_trait]
+impl Containers for Pool {
+    async fn list_containers(&self, exchange: Exchange) -> Result<Reply> {
+        self.list(exchange).await
+    }
+
+    async fn create_container(&self, exchange: Exchange) -> Result<Reply> {
+        self.create(exchange).await
+    }
+
+    async fn inspect_container(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        let (engine, located) = self.container(name).await?;
+        let reply = engine.forward(exchange, &located.id, deadline(Effect::Reads)).await?;
+        let body = document(reply).await?;
+        let view = engine.view();
+        let Some(identity) = &view.identity else { return Err(engine.unusable()) };
+        let body = swarm_docker::container::inspect::with_node(&body, &identity.node)
+            .map_err(|error| ApiError::system(format!("engine {}: {error}", identity.name)))?;
+        Ok(Reply::json(StatusCode::OK, body))
+    }
+
+    async fn rename_container(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        let new_name = exchange.query.get("name").unwrap_or_default().trim_start_matches('/');
+        names::check(new_name)?;
+        let (engine, located) = self.container(name).await?;
+        let guard = self.shared.index.reserve(new_name)?;
+        let new_name = new_name.to_owned();
+        let reply = engine.forward(exchange, &located.id, deadline(Effect::Changes)).await?;
+        if !reply.status.is_success() {
+            return Ok(reply);
+        }
+        // The new name stays held until it has been read back, so that nobody gets it between.
+        let number = engine.wrote(Mark::Container(located.id.to_string()));
+        self.shared.index.alias(&located.id, &new_name);
+        tokio::spawn(async move {
+            engine.settle_upto(number).await;
+            drop(guard);
+        });
+        Ok(reply)
+    }
+
+    async fn create_exec(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        self.exec_create(name, exchange).await
+    }
+
+    async fn forward_container(
+        &self,
+        name: &str,
+        exchange: Exchange,
+        effect: Effect,
+    ) -> Result<Reply> {
+        let (engine, located) = self.container(name).await?;
+        let removes = exchange.method == http::Method::DELETE;
+        let reply = engine.forward(exchange, &located.id, deadline(effect)).await?;
+        if effect == Effect::Changes {
+            if removes && reply.status.is_success() {
+                self.shared.index.forget(engine.key(), &located.id);
+            }
+            engine.wrote(Mark::Container(located.id.to_string()));
+        }
+        Ok(reply)
+    }
+
+    async fn forward_exec(&self, id: &str, exchange: Exchange, effect: Effect) -> Result<Reply> {
+        self.exec_forward(id, exchange, effect).await
+    }
+
+    async fn prune_containers(&self, exchange: Exchange) -> Result<Reply> {
+        let mut request = Copied::read(exchange).await?;
+        let mut filters = Filters::from_query(&request.query)?;
+        let engines = self.engines_for(&filters.remove("node"))?;
+        filters.write_to(&mut request.query);
+        let answers = fanout::ask(&engines, async |engine| {
+            let reply = request.send(&engine, "", Effect::Changes).await?;
+            let answer = json(reply).await?;
+            engine.wrote(Mark::Containers);
+            Ok(answer)
+        })
+        .await;
+        Reply::ok(&united(fanout::any_of(answers)?.into_iter().map(|(_, value)| value)))
+    }
+
+    async fn commit_container(&self, exchange: Exchange) -> Result<Reply> {
+        let name = exchange.query.get("container").unwrap_or_default().to_owned();
+        let (engine, located) = self.container(&name).await?;
+        let mut exchange = exchange;
+        exchange.query.set("container", &*located.id);
+        let reply = engine.forward(exchange, "", deadline(Effect::Changes)).await?;
+        engine.wrote(Mark::Images);
+        Ok(reply)
+    }
+}
+
+/// Adds up the answers of a prune: lists are joined, numbers added.
+pub(super) fn united(answers: impl Iterator<Item = Value>) -> Value {
+    let mut sum = serde_json::Map::new();
+    for answer in answers {
+        let Value::Object(answer) = answer else { continue };
+        for (key, value) in answer {
+            match (sum.get_mut(&key), value) {
+                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
+                (Some(Value::Number(known)), Value::Number(more)) => {
+                    let total = known.as_i64().unwrap_or(0) + more.as_i64().unwrap_or(0);
+                    sum.insert(key, json!(total));
+                }
+                (Some(Value::Null) | None, value) => {
+                    sum.insert(key, value);
+                }
+                (Some(_), _) => {}
+            }
+        }
+    }
+    Value::Object(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prunes_are_added_up() {
+        let answers = [
+            json!({"ContainersDeleted": ["a"], "SpaceReclaimed": 5}),
+            json!({"ContainersDeleted": null, "SpaceReclaimed": 0}),
+            json!({"ContainersDeleted": ["b", "c"], "SpaceReclaimed": 7}),
+        ];
+        assert_eq!(
+            united(answers.into_iter()),
+            json!({"ContainersDeleted": ["a", "b", "c"], "SpaceReclaimed": 12})
+        );
+    }
+
+    #[test]
+    fn a_null_list_does_not_hide_a_later_one() {
+        let answers = [json!({"ImagesDeleted": null}), json!({"ImagesDeleted": ["x"]})];
+        assert_eq!(united(answers.into_iter()), json!({"ImagesDeleted": ["x"]}));
+    }
+}

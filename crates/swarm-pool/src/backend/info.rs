@@ -1,0 +1,301 @@
+//! `GET /info`: the pool as one engine, with the rows classic Swarm's users know.
+//!
+//! The rows go out as `SystemStatus`, where classic Swarm put them and its tools look for them. The
+//! docker CLI stopped printing that field with release 23; it does print `DriverStatus`, so the
+//! rows are there too, except for older CLIs, which would show everything twice.
+
+use serde_json::{Map, Value, json};
+use swarm_backend::{ApiError, Result};
+
+use crate::Pool;
+use crate::engine::{EngineView, Status};
+
+/// A clock further off than this is worth a line.
+const NOTABLE_SKEW_MILLIS: i64 = 1_000;
+
+impl Pool {
+    /// The answer, for a client with this `User-Agent`.
+    pub(super) fn info_json(&self, agent: &str) -> Result<Vec<u8>> {
+        let engines = self.members.all();
+        let mut views: Vec<_> = engines.iter().map(|engine| engine.view()).collect();
+        views.sort_by(|a, b| (a.label(), &a.address).cmp(&(b.label(), &b.address)));
+        let mut totals = Totals::default();
+        for view in &views {
+            totals.add(view);
+        }
+        let mut rows = Rows::default();
+        rows.put("Role", "primary");
+        rows.put("Strategy", self.shared.scheduler.strategy());
+        rows.put("Filters", self.shared.scheduler.filters());
+        rows.put("Nodes", views.len().to_string());
+        for view in &views {
+            rows.engine(view);
+        }
+        let served = swarm_backend::System::served(self);
+        let mut info = fixed_fields();
+        let version = self.shared.config.build.version;
+        let own = json!({
+            "ID": "",
+            "Name": hostname(),
+            "Containers": totals.containers,
+            "ContainersRunning": totals.running,
+            "ContainersPaused": totals.paused,
+            "ContainersStopped": totals.stopped,
+            "Images": totals.images,
+            "NCPU": totals.cpus,
+            "MemTotal": totals.memory,
+            "NEventsListener": self.shared.events.listeners(),
+            "NGoroutines": 0,
+            "NFd": 0,
+            "SystemTime": jiff::Timestamp::now().to_string(),
+            "ServerVersion": format!("swarm/{version}"),
+            "KernelVersion": kernel(),
+            "OperatingSystem": std::env::consts::OS,
+            "OSType": std::env::consts::OS,
+            "Architecture": std::env::consts::ARCH,
+            "ApiVersion": served.newest.to_string(),
+            "Warnings": totals.warnings,
+        });
+        if let Value::Object(own) = own {
+            info.extend(own);
+        }
+        let rows = rows.into_value();
+        if !prints_system_status(agent) {
+            info.insert("DriverStatus".to_owned(), rows.clone());
+        }
+        info.insert("SystemStatus".to_owned(), rows);
+        serde_json::to_vec(&info).map_err(|error| ApiError::system(error.to_string()))
+    }
+}
+
+/// What a client expects to find in `GET /info` (v1.24 to v1.52) and a pool has nothing to say of.
+fn fixed_fields() -> Map<String, Value> {
+    let fields = json!({
+        "Driver": "swarm",
+        "DriverStatus": [],
+        "Plugins": {"Volume": [], "Network": [], "Authorization": [], "Log": []},
+        "MemoryLimit": true,
+        "SwapLimit": true,
+        "KernelMemory": true,
+        "KernelMemoryTCP": true,
+        "CpuCfsPeriod": true,
+        "CpuCfsQuota": true,
+        "CPUShares": true,
+        "CPUSet": true,
+        "PidsLimit": true,
+        "OomKillDisable": true,
+        "IPv4Forwarding": true,
+        "BridgeNfIptables": true,
+        "BridgeNfIp6tables": true,
+        "Debug": false,
+        "LoggingDriver": "",
+        "CgroupDriver": "",
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {"InsecureRegistryCIDRs": [], "IndexConfigs": {}, "Mirrors": []},
+        "GenericResources": null,
+        "DockerRootDir": "",
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Labels": [],
+        "ExperimentalBuild": false,
+        "Runtimes": {},
+        "DefaultRuntime": "",
+        "Swarm": {"NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive",
+                  "ControlAvailable": false, "Error": "", "RemoteManagers": null},
+        "LiveRestoreEnabled": false,
+        "Isolation": "",
+        "InitBinary": "",
+        "ContainerdCommit": {"ID": "", "Expected": ""},
+        "RuncCommit": {"ID": "", "Expected": ""},
+        "InitCommit": {"ID": "", "Expected": ""},
+        "SecurityOptions": [],
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// CLIs before release 23 print `SystemStatus` themselves.
+fn prints_system_status(agent: &str) -> bool {
+    agent
+        .strip_prefix("Docker-Client/")
+        .and_then(|rest| rest.split(['.', ' ', '-', '+']).next()?.parse::<u32>().ok())
+        .is_some_and(|release| release < 23)
+}
+
+#[derive(Default)]
+struct Totals {
+    containers: usize,
+    running: usize,
+    paused: usize,
+    stopped: usize,
+    images: usize,
+    cpus: i64,
+    memory: i64,
+    warnings: Vec<String>,
+}
+
+impl Totals {
+    fn add(&mut self, view: &EngineView) {
+        self.containers += view.counts.total();
+        self.running += view.counts.running;
+        self.paused += view.counts.paused;
+        self.stopped += view.counts.stopped;
+        self.images += view.images.len();
+        if let Some(known) = &view.identity {
+            self.cpus += known.cpus;
+            self.memory += known.memory;
+            if let Some(skew) = known.skew_millis.filter(|skew| skew.abs() > NOTABLE_SKEW_MILLIS) {
+                self.warnings.push(format!(
+                    "WARNING: the clock of node {} is {} the manager's",
+                    known.name,
+                    skew_words(skew)
+                ));
+            }
+        }
+        if !view.status.is_reachable() {
+            let error = view.error.as_deref().unwrap_or("not reached yet");
+            self.warnings.push(format!(
+                "WARNING: node {} is {}: {error}",
+                view.label(),
+                view.status.to_string().to_lowercase()
+            ));
+        }
+    }
+}
+
+/// The rows of the table, as pairs.
+#[derive(Default)]
+struct Rows(Vec<Value>);
+
+impl Rows {
+    fn put(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.0.push(Value::Array(vec![Value::String(key.into()), Value::String(value.into())]));
+    }
+
+    /// One engine's block, in classic Swarm's form.
+    fn engine(&mut self, view: &EngineView) {
+        let known = view.identity.as_deref();
+        let name = known.map_or("(unknown)", |known| known.name.as_str());
+        self.put(format!(" {name}"), &*view.address);
+        self.put("  └ ID", known.map_or("(unknown)", |known| known.id.as_str()));
+        self.put("  └ Status", view.status.to_string());
+        let counts = view.counts;
+        self.put(
+            "  └ Containers",
+            format!(
+                "{} ({} Running, {} Paused, {} Stopped)",
+                counts.total(),
+                counts.running,
+                counts.paused,
+                counts.stopped
+            ),
+        );
+        let (cpus, memory) = known.map_or((0, 0), |known| (known.cpus, known.memory));
+        self.put("  └ Reserved CPUs", format!("{} / {cpus}", cpus_words(view.reserved.nano_cpus)));
+        self.put(
+            "  └ Reserved Memory",
+            format!("{} / {}", bytes_words(view.reserved.memory), bytes_words(memory)),
+        );
+        let labels: Vec<String> = known
+            .map(|known| known.labels.iter().map(|(key, value)| format!("{key}={value}")).collect())
+            .unwrap_or_default();
+        self.put("  └ Labels", labels.join(", "));
+        let skew =
+            known.and_then(|known| known.skew_millis).filter(|_| view.status != Status::Pending);
+        if let Some(skew) = skew.filter(|skew| skew.abs() > NOTABLE_SKEW_MILLIS) {
+            self.put("  └ Clock", skew_words(skew));
+        }
+        let updated = jiff::Timestamp::from_second(view.updated).unwrap_or_default();
+        self.put("  └ UpdatedAt", updated.to_string());
+        self.put("  └ ServerVersion", known.map_or("", |known| known.server_version.as_str()));
+        self.put("  └ Error", view.error.as_deref().unwrap_or("(none)"));
+    }
+
+    fn into_value(self) -> Value {
+        Value::Array(self.0)
+    }
+}
+
+fn skew_words(millis: i64) -> String {
+    let direction = if millis > 0 { "ahead of" } else { "behind" };
+    format!("{}.{} s {direction}", millis.abs() / 1_000, millis.abs() % 1_000 / 100)
+}
+
+/// Whole CPUs without a fraction, as classic prints them; parts of one with what is needed.
+fn cpus_words(nano: i64) -> String {
+    let whole = nano / 1_000_000_000;
+    match nano % 1_000_000_000 {
+        0 => whole.to_string(),
+        part => {
+            let part = format!("{part:09}");
+            format!("{whole}.{}", part.trim_end_matches('0'))
+        }
+    }
+}
+
+/// Docker's `BytesSize`: four significant digits, binary units.
+fn bytes_words(bytes: i64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    let digits = match size {
+        size if size >= 1000.0 => 0,
+        size if size >= 100.0 => 1,
+        size if size >= 10.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{size:.digits$}");
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text} {}", UNITS[unit])
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+fn kernel() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_as_in_docker() {
+        assert_eq!(bytes_words(0), "0 B");
+        assert_eq!(bytes_words(512), "512 B");
+        assert_eq!(bytes_words(1 << 30), "1 GiB");
+        assert_eq!(bytes_words(25_290_452_992), "23.55 GiB");
+        assert_eq!(bytes_words(1_100 << 20), "1.074 GiB");
+    }
+
+    #[test]
+    fn cpus_are_whole_where_they_can_be() {
+        assert_eq!(cpus_words(2_000_000_000), "2");
+        assert_eq!(cpus_words(1_250_000_000), "1.25");
+        assert_eq!(cpus_words(0), "0");
+    }
+
+    #[test]
+    fn old_clients_are_told_from_new_ones() {
+        assert!(prints_system_status("Docker-Client/20.10.24+dfsg1 (linux)"));
+        assert!(!prints_system_status("Docker-Client/28.5.2 (linux)"));
+        assert!(!prints_system_status("docker-sdk-python/7.1.0"));
+    }
+
+    #[test]
+    fn a_clock_is_ahead_or_behind() {
+        assert_eq!(skew_words(90_250), "90.2 s ahead of");
+        assert_eq!(skew_words(-1_500), "1.5 s behind");
+    }
+}

@@ -1,0 +1,44 @@
+//! What a pool is started with.
+
+use std::time::Duration;
+
+use swarm_core::placement::filter::FilterSet;
+use swarm_core::placement::strategy::Strategy;
+use swarm_engine::ClientOptions;
+
+/// Settings of a pool; the flags of `swarm manage` in typed form.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// How a node is chosen among those that fit.
+    pub strategy: Strategy,
+    /// Which filters decide what fits, in their order.
+    pub filters: FilterSet,
+    /// Share of an engine's CPUs and memory that may be given away beyond what it has
+    /// (`swarm.overcommit`; 0.05 is 5 %).
+    pub overcommit: f64,
+    /// How many more engines are tried when a create fails (`swarm.createretry`).
+    pub create_retries: u32,
+    /// Bounds of the random time between two full readings of an engine.
+    pub refresh: (Duration, Duration),
+    /// Failures in a row that take an engine down (`--engine-failure-retry`).
+    pub failure_retries: u32,
+    /// Read the engine's containers again when a list asks for one node
+    /// (`--refresh-on-node-filter`).
+    pub refresh_on_node_filter: bool,
+    /// Read a container's engine again when a list asks for this name
+    /// (`--container-name-refresh-filter`).
+    pub refresh_on_name: Option<String>,
+    /// How engines are reached.
+    pub engine: ClientOptions,
+    /// Shown by `version` and `info`.
+    pub build: Build,
+}
+
+/// What is running.
+#[derive(Debug, Clone, Copy)]
+pub struct Build {
+    /// The project's version.
+    pub version: &'static str,
+    /// The commit, where known.
+    pub commit: &'static str,
+}

@@ -1,0 +1,122 @@
+//! One container as the pool keeps it: its list entry, and what it takes from its engine.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use swarm_core::placement::extract::reserved_by;
+use swarm_core::placement::node::Resources;
+use swarm_core::placement::ports::PortUse;
+use swarm_core::placement::request::LABEL_ID;
+use swarm_docker::container::{InspectFacts, ListEntry, PortBinding, State};
+use swarm_docker::json::ParseError;
+
+use super::Identity;
+
+/// A container on an engine.
+#[derive(Debug)]
+pub struct Container {
+    /// What lists show and filters ask.
+    pub entry: ListEntry,
+    /// What it has reserved.
+    pub reserved: Resources,
+    /// Host ports it publishes, or would when started.
+    pub ports: Box<[PortUse]>,
+    /// Ports it exposes in its host's network.
+    pub host_ports: Box<[PortUse]>,
+    /// Fingerprint of the engine's list element it was read from.
+    pub listed: u64,
+}
+
+impl Container {
+    /// Builds it from the engine's two answers.
+    pub fn new(
+        listed: &[u8],
+        facts: &InspectFacts,
+        identity: &Identity,
+    ) -> Result<Self, ParseError> {
+        let entry = ListEntry::parse(listed, &identity.name, &identity.ip, Some(facts))?;
+        let bindings = facts.port_bindings.iter().chain(&facts.bound_ports);
+        let mut ports: Vec<PortUse> = bindings.filter_map(port_use).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let host_ports = if &*facts.network_mode == "host" {
+            facts.exposed_ports.iter().filter_map(PortUse::from_exposed).collect()
+        } else {
+            Box::default()
+        };
+        Ok(Self {
+            entry,
+            reserved: reserved_by(facts.cpu_shares, facts.nano_cpus, facts.memory, identity.cpus),
+            ports: ports.into(),
+            host_ports,
+            listed: fingerprint(listed),
+        })
+    }
+
+    /// Full id.
+    pub fn id(&self) -> &str {
+        self.entry.id()
+    }
+
+    /// Its own names, without slashes; aliases that links give it (`/web/db`) are not its names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entry.names().iter().filter(|name| !name.contains('/'))
+    }
+
+    /// The pool's id for it, where it was made through a pool.
+    pub fn swarm_id(&self) -> Option<&str> {
+        self.entry.labels().get(LABEL_ID)
+    }
+
+    /// Made and never started.
+    pub fn is_fresh(&self) -> bool {
+        self.entry.state().state == State::Created
+    }
+}
+
+fn port_use(binding: &PortBinding) -> Option<PortUse> {
+    let container_port = format!("{}/{}", binding.container_port, binding.protocol.as_str());
+    PortUse::from_binding(&container_port, &binding.host_ip, &binding.host_port)
+}
+
+/// A fingerprint of a list element that does not change as time passes: the words of `Status`
+/// ("Up 3 minutes") are left out but for what stands in parentheses (exit code, health, paused).
+pub fn fingerprint(listed: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match memchr::memmem::find(listed, b"\"Status\":\"") {
+        Some(at) => {
+            let start = at + b"\"Status\":\"".len();
+            let length = memchr::memchr(b'"', &listed[start..]).unwrap_or(0);
+            hasher.write(&listed[..start]);
+            let words = &listed[start..start + length];
+            if let Some(open) = memchr::memchr(b'(', words) {
+                let close = memchr::memchr(b')', words).unwrap_or(words.len());
+                hasher.write(words.get(open..close).unwrap_or_default());
+            }
+            hasher.write(&listed[start + length..]);
+        }
+        None => hasher.write(listed),
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn element(status: &str) -> Vec<u8> {
+        format!("{{\"Id\":\"a\",\"State\":\"running\",\"Status\":\"{status}\",\"Ports\":[]}}")
+            .into_bytes()
+    }
+
+    #[test]
+    fn a_fingerprint_ignores_the_clock_and_sees_the_state() {
+        let up = fingerprint(&element("Up 3 minutes"));
+        assert_eq!(up, fingerprint(&element("Up 4 minutes")));
+        assert_ne!(up, fingerprint(&element("Up 4 minutes (healthy)")));
+        assert_ne!(
+            fingerprint(&element("Exited (0) 1 second ago")),
+            fingerprint(&element("Exited (1) 1 second ago"))
+        );
+        assert_ne!(up, fingerprint(b"{\"Id\":\"a\"}"));
+    }
+}

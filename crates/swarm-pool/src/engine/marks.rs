@@ -1,0 +1,232 @@
+//! What must be read back from an engine: a bounded, coalescing set of marks.
+//!
+//! Events and the API only mark; the worker reads. A mark made by the API has a number, and
+//! whoever needs to read his own write waits until that number has been read back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+/// More marked containers than this become one full reading.
+const MOST_CONTAINERS: usize = 64;
+
+/// One thing to read back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// One container.
+    Container(String),
+    /// Every container.
+    Containers,
+    /// The image list.
+    Images,
+    /// The network list.
+    Networks,
+    /// The volume list.
+    Volumes,
+    /// The engine's own facts (labels, resources).
+    Identity,
+    /// Everything it has: containers, images, networks, volumes.
+    Objects,
+    /// Everything it has and is.
+    All,
+}
+
+/// What one reading covers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// These containers; ignored when `all_containers`.
+    pub containers: HashSet<String>,
+    /// Every container.
+    pub all_containers: bool,
+    /// The image list.
+    pub images: bool,
+    /// The network list.
+    pub networks: bool,
+    /// The volume list.
+    pub volumes: bool,
+    /// `GET /info`.
+    pub identity: bool,
+    /// The number of the last mark covered.
+    pub upto: u64,
+}
+
+impl Wanted {
+    /// Everything, as at a first connection.
+    pub fn everything() -> Self {
+        Self {
+            containers: HashSet::new(),
+            all_containers: true,
+            images: true,
+            networks: true,
+            volumes: true,
+            identity: true,
+            upto: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.containers.is_empty()
+            && !(self.all_containers
+                || self.images
+                || self.networks
+                || self.volumes
+                || self.identity)
+    }
+
+    fn add(&mut self, mark: Mark) {
+        match mark {
+            Mark::Container(_) if self.all_containers => {}
+            Mark::Container(id) => {
+                self.containers.insert(id);
+                if self.containers.len() > MOST_CONTAINERS {
+                    self.all_containers = true;
+                    self.containers.clear();
+                }
+            }
+            Mark::Containers => {
+                self.all_containers = true;
+                self.containers.clear();
+            }
+            Mark::Images => self.images = true,
+            Mark::Networks => self.networks = true,
+            Mark::Volumes => self.volumes = true,
+            Mark::Identity => self.identity = true,
+            Mark::Objects => {
+                let identity = self.identity;
+                *self = Self { upto: self.upto, identity, ..Self::everything() };
+            }
+            Mark::All => *self = Self { upto: self.upto, ..Self::everything() },
+        }
+    }
+
+    /// Unites two readings (a failed one goes back into the set).
+    fn absorb(&mut self, other: Self) {
+        self.containers.extend(other.containers);
+        self.all_containers |= other.all_containers;
+        self.images |= other.images;
+        self.networks |= other.networks;
+        self.volumes |= other.volumes;
+        self.identity |= other.identity;
+    }
+}
+
+/// The set, shared between those who mark and the one who reads.
+#[derive(Debug)]
+pub struct Marks {
+    wanted: Mutex<Wanted>,
+    wake: Notify,
+    done: watch::Sender<u64>,
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self { wanted: Mutex::default(), wake: Notify::new(), done: watch::Sender::new(0) }
+    }
+}
+
+impl Marks {
+    /// Marks without waiting for anything: an event was seen.
+    pub fn note(&self, mark: Mark) {
+        self.wanted.lock().add(mark);
+        self.wake.notify_one();
+    }
+
+    /// Marks and numbers: a write was made, and its maker may want to read it back.
+    pub fn write(&self, mark: Mark) -> u64 {
+        let number = {
+            let mut wanted = self.wanted.lock();
+            wanted.add(mark);
+            wanted.upto += 1;
+            wanted.upto
+        };
+        self.wake.notify_one();
+        number
+    }
+
+    /// Takes all that is marked; `None` when nothing is.
+    pub fn take(&self) -> Option<Wanted> {
+        let mut wanted = self.wanted.lock();
+        if wanted.is_empty() {
+            return None;
+        }
+        let upto = wanted.upto;
+        Some(std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() }))
+    }
+
+    /// Waits until something is marked.
+    pub async fn marked(&self) {
+        while self.wanted.lock().is_empty() {
+            self.wake.notified().await;
+        }
+    }
+
+    /// The reading is in the cache.
+    pub fn done(&self, upto: u64) {
+        self.done.send_if_modified(|done| {
+            let newer = upto > *done;
+            *done = upto.max(*done);
+            newer
+        });
+    }
+
+    /// The reading failed: it must be made again.
+    pub fn again(&self, wanted: Wanted) {
+        self.wanted.lock().absorb(wanted);
+        self.wake.notify_one();
+    }
+
+    /// Waits until every write made so far has been read back, at most `deadline`.
+    pub async fn settle(&self, deadline: Duration) {
+        let upto = self.wanted.lock().upto;
+        self.settle_upto(upto, deadline).await;
+    }
+
+    /// Waits until write number `upto` has been read back, at most `deadline`.
+    pub async fn settle_upto(&self, upto: u64, deadline: Duration) -> bool {
+        if *self.done.borrow() >= upto {
+            return true;
+        }
+        let mut done = self.done.subscribe();
+        tokio::time::timeout(deadline, done.wait_for(|done| *done >= upto)).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_is_settled_when_its_reading_is_done() {
+        let marks = Marks::default();
+        let number = marks.write(Mark::Container("a".into()));
+        let wanted = marks.take().unwrap();
+        assert!(!marks.settle_upto(number, Duration::from_millis(5)).await);
+        marks.done(wanted.upto);
+        assert!(marks.settle_upto(number, Duration::from_millis(5)).await);
+        assert_eq!(marks.take(), None);
+    }
+
+    #[tokio::test]
+    async fn a_failed_reading_is_wanted_again() {
+        let marks = Marks::default();
+        marks.note(Mark::Images);
+        let wanted = marks.take().unwrap();
+        marks.note(Mark::Volumes);
+        marks.again(wanted);
+        marks.marked().await;
+        let wanted = marks.take().unwrap();
+        assert!(wanted.images && wanted.volumes && !wanted.networks);
+    }
+
+    #[test]
+    fn many_marks_become_one_full_reading() {
+        let marks = Marks::default();
+        for id in 0..1_000 {
+            marks.note(Mark::Container(id.to_string()));
+        }
+        let wanted = marks.take().unwrap();
+        assert!(wanted.all_containers && wanted.containers.len() <= MOST_CONTAINERS);
+    }
+}

@@ -1,0 +1,384 @@
+//! The one task that owns an engine's state: it connects, follows events, probes, reads back what
+//! is marked, and publishes snapshots.
+//!
+//! Invariants: nothing it waits for blocks the reading of events; an engine is published as
+//! healthy only after everything on it has been read once; events are passed on in the order the
+//! engine sent them, each once.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use rand::Rng;
+use swarm_docker::event::Event;
+use swarm_engine::{EngineError, EventLines, EventTime};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::cache::Cache;
+use super::health::{Health, PROBE_DEADLINE, PROBE_PERIOD, RETRY_PERIOD, Transition};
+use super::marks::{Mark, Wanted};
+use super::observe::{self, Known, Observed, ReadError};
+use super::replay::Replay;
+use super::{Container, Engine, Identity};
+use crate::clock;
+use crate::events::PoolEvent;
+use crate::shared::Shared;
+
+/// How long connecting, negotiating and each question of a reading may take.
+const SETUP_DEADLINE: Duration = Duration::from_secs(10);
+/// How often an engine's clock is compared and its labels are read again, in full readings.
+const IDENTITY_EVERY: u32 = 4;
+
+type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Reading = Doing<(Wanted, Result<Observed, ReadError>)>;
+type Probe = Doing<Result<(), EngineError>>;
+
+/// Runs one engine until `stop`; its first connection is made at a random moment within `spread`,
+/// so that the probes and refreshes of a thousand engines do not fall into step.
+pub(crate) async fn run(
+    engine: Arc<Engine>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    spread: Duration,
+) {
+    let mut worker = Worker {
+        health: Health::new(shared.config.failure_retries),
+        cache: Cache::new(engine.address().to_string(), shared.config.overcommit),
+        replay: Replay::default(),
+        readings: 0,
+        engine,
+        shared,
+    };
+    worker.publish();
+    tokio::select! {
+        () = worker.live(spread) => {}
+        () = stop.cancelled() => {}
+    }
+    worker.leave();
+}
+
+struct Worker {
+    engine: Arc<Engine>,
+    shared: Arc<Shared>,
+    health: Health,
+    cache: Cache,
+    replay: Replay,
+    readings: u32,
+}
+
+impl Worker {
+    async fn live(&mut self, spread: Duration) {
+        sleep(random_below(spread)).await;
+        loop {
+            match self.connect().await {
+                Ok(events) => self.serve(events).await,
+                Err(Refusal::Failed(error)) => self.failed(&error.to_string()),
+                Err(Refusal::Twin(text)) => {
+                    let change = self.health.refuse(text);
+                    self.tell(change);
+                }
+            }
+            sleep(RETRY_PERIOD + random_below(RETRY_PERIOD / 10)).await;
+        }
+    }
+
+    /// From nothing to a healthy engine with everything read, and its open event stream.
+    async fn connect(&mut self) -> Result<EventLines, Refusal> {
+        let engine = Arc::clone(&self.engine);
+        let client = &engine.client;
+        // The cheapest question first: an engine that is down is asked nothing else.
+        client.ping(PROBE_DEADLINE).await?;
+        let shared = Arc::clone(&self.shared);
+        let _turn = shared.setups.acquire().await;
+        client.negotiate(SETUP_DEADLINE).await?;
+        let identity = observe::identity(client, SETUP_DEADLINE).await?;
+        self.claim(&identity)?;
+        self.cache.identity = Some(Arc::new(identity));
+        let events = client.events(self.since()).await?;
+        self.replay.opened(clock::now_nanos());
+        let upto = engine.marks.take().map_or(0, |wanted| wanted.upto);
+        let wanted = Wanted { upto, identity: false, ..Wanted::everything() };
+        let Some(known) = self.known() else { return Err(Refusal::Twin(String::new())) };
+        let observed = observe::observe(client, &wanted, &known, SETUP_DEADLINE).await?;
+        self.absorb(observed);
+        self.answered();
+        engine.marks.done(upto);
+        Ok(events)
+    }
+
+    fn since(&self) -> Option<EventTime> {
+        self.replay.since().map(|nanos| EventTime(nanos.try_into().unwrap_or_default()))
+    }
+
+    fn known(&self) -> Option<Known> {
+        Some(Known {
+            identity: self.cache.identity.clone()?,
+            containers: self.cache.containers(),
+            networks: self.cache.networks(),
+        })
+    }
+
+    /// An engine's id belongs to one address only.
+    fn claim(&mut self, identity: &Identity) -> Result<(), Refusal> {
+        if let Some(old) = self.cache.identity.as_ref().map(|known| known.id.clone()) {
+            if old != identity.id {
+                info!(engine = %identity.address, old, new = %identity.id,
+                      "another engine answers at this address");
+                let gone = self.cache.clear();
+                self.shared.index.apply(self.engine.key, &gone, &[]);
+                self.replay = Replay::default();
+                self.shared.identities.release(&old, self.engine.key);
+            }
+        }
+        self.shared.identities.claim(&identity.id, self.engine.key, &identity.address).map_err(
+            |other| {
+                Refusal::Twin(format!(
+                    "engine id {} is used by two addresses: {other} and {}; give each engine an \
+                     identity of its own (remove its /etc/docker/key.json or engine-id and \
+                     restart it)",
+                    identity.id, identity.address
+                ))
+            },
+        )
+    }
+
+    /// A healthy engine, until it fails.
+    async fn serve(&mut self, mut events: EventLines) {
+        let mut reading: Option<Reading> = None;
+        let mut probe: Option<Probe> = None;
+        let mut heard = Instant::now();
+        let mut full = pin!(sleep(self.refresh_after()));
+        let mut probe_at = pin!(sleep(PROBE_PERIOD + random_below(PROBE_PERIOD / 10)));
+        let engine = Arc::clone(&self.engine);
+        while self.health.status().is_reachable() {
+            tokio::select! {
+                line = events.next() => match line {
+                    Some(Ok(line)) => {
+                        heard = Instant::now();
+                        self.on_event(line);
+                    }
+                    lost => {
+                        let why = lost.and_then(Result::err)
+                            .map_or_else(|| "the engine closed it".to_owned(), |e| e.to_string());
+                        debug!(engine = %engine.label(), why, "event stream lost");
+                        match self.reopen().await {
+                            Ok(stream) => events = stream,
+                            Err(error) => self.failed(&error.to_string()),
+                        }
+                    }
+                },
+                () = engine.marks.marked(), if reading.is_none() => {
+                    reading = self.start_reading();
+                }
+                (wanted, result) = ready(&mut reading) => {
+                    reading = None;
+                    self.finish_reading(wanted, result);
+                }
+                () = &mut probe_at, if probe.is_none() => {
+                    let quiet = heard.elapsed();
+                    if quiet < PROBE_PERIOD && !self.health.is_in_doubt() {
+                        // It just spoke: the next probe counts from then.
+                        probe_at.as_mut().reset(heard + PROBE_PERIOD);
+                    } else {
+                        let engine = Arc::clone(&engine);
+                        let ping = async move { engine.client.ping(PROBE_DEADLINE).await };
+                        probe = Some(Box::pin(ping));
+                    }
+                }
+                result = ready(&mut probe) => {
+                    probe = None;
+                    let mut next = PROBE_PERIOD + random_below(PROBE_PERIOD / 20);
+                    match result {
+                        Ok(()) => self.answered(),
+                        Err(error) => {
+                            self.failed(&error.to_string());
+                            // In doubt, ask again soon: but refusals come fast, and must not
+                            // turn a restarting engine into a dead one within microseconds.
+                            next = Duration::from_millis(if matches!(error, EngineError::Deadline { .. }) { 0 } else { 300 });
+                        }
+                    }
+                    probe_at.as_mut().reset(Instant::now() + next);
+                }
+                () = &mut full => {
+                    self.readings += 1;
+                    let identity_too = self.readings.is_multiple_of(IDENTITY_EVERY);
+                    engine.marks.note(if identity_too { Mark::All } else { Mark::Objects });
+                    full.as_mut().reset(Instant::now() + self.refresh_after());
+                }
+            }
+        }
+        engine.client.sever();
+    }
+
+    /// A new stream for a lost one; what happened between is replayed, and read back whole in case
+    /// it was more than the engine remembers.
+    async fn reopen(&mut self) -> Result<EventLines, EngineError> {
+        let events = self.engine.client.events(self.since()).await?;
+        self.replay.opened(clock::now_nanos());
+        self.engine.marks.note(Mark::Objects);
+        Ok(events)
+    }
+
+    fn on_event(&mut self, line: Bytes) {
+        let event = match Event::parse(line) {
+            Ok(event) => event,
+            Err(error) => {
+                warn!(engine = %self.engine.label(), %error, "an event that cannot be read");
+                return;
+            }
+        };
+        if !self.replay.is_new(event.raw(), event.time_nanos()) {
+            return;
+        }
+        if let Some(mark) = observe::mark_of(&event) {
+            self.engine.marks.note(mark);
+        }
+        if !self.shared.events.is_heard() {
+            return;
+        }
+        if let Some(node) = &self.cache.identity {
+            let line = node.event_line(&event);
+            self.shared.events.publish(PoolEvent { node: Arc::clone(node), event, line });
+        }
+    }
+
+    fn start_reading(&self) -> Option<Reading> {
+        let known = self.known()?;
+        let wanted = self.engine.marks.take()?;
+        let engine = Arc::clone(&self.engine);
+        Some(Box::pin(async move {
+            let observed = observe::observe(&engine.client, &wanted, &known, SETUP_DEADLINE).await;
+            (wanted, observed)
+        }))
+    }
+
+    fn finish_reading(&mut self, wanted: Wanted, result: Result<Observed, ReadError>) {
+        match result {
+            Ok(observed) => {
+                self.absorb(observed);
+                self.answered();
+                self.engine.marks.done(wanted.upto);
+            }
+            Err(error) => {
+                self.failed(&format!("cannot read its state: {error}"));
+                self.engine.marks.again(wanted);
+            }
+        }
+    }
+
+    fn absorb(&mut self, observed: Observed) {
+        let change = self.cache.absorb(observed);
+        if change.is_empty() {
+            return;
+        }
+        self.shared.index.apply(self.engine.key, &change.gone, &change.present);
+        if !self.shared.orphans.is_empty() {
+            self.remove_orphans(&change.present);
+        }
+        self.publish();
+    }
+
+    /// What a create of unknown outcome left behind.
+    fn remove_orphans(&self, containers: &[Arc<Container>]) {
+        for container in containers {
+            if !self.shared.orphans.claim(self.engine.key, container) {
+                continue;
+            }
+            let (engine, id) = (Arc::clone(&self.engine), container.id().to_owned());
+            info!(engine = %engine.label(), id, "removing what an unanswered create left");
+            tokio::spawn(async move {
+                if let Err(error) = engine.remove_fresh(&id).await {
+                    warn!(engine = %engine.label(), id, %error, "cannot remove it");
+                }
+            });
+        }
+    }
+
+    fn answered(&mut self) {
+        let maintenance = self.cache.identity.as_ref().is_some_and(|known| known.maintenance);
+        let doubted = self.health.error().is_some();
+        let change = self.health.succeed(maintenance);
+        if doubted && change.is_none() {
+            self.publish();
+        }
+        self.tell(change);
+    }
+
+    fn failed(&mut self, why: &str) {
+        let known = self.health.error() == Some(why);
+        let change = self.health.fail(why);
+        if change.is_none() && !known {
+            self.publish();
+        }
+        self.tell(change);
+    }
+
+    fn tell(&mut self, change: Option<Transition>) {
+        let Some(change) = change else { return };
+        self.publish();
+        self.shared.changes.send_modify(|count| *count += 1);
+        let name = self.engine.label();
+        match self.health.error() {
+            Some(error) => warn!(engine = %name, address = %self.engine.address(),
+                                 from = %change.from, to = %change.to, error, "engine status"),
+            None => info!(engine = %name, address = %self.engine.address(),
+                          from = %change.from, to = %change.to, "engine status"),
+        }
+    }
+
+    /// Makes the newest state known to readers and to the scheduler, in that order: whoever is
+    /// placed by the new summary finds the new snapshot.
+    fn publish(&mut self) {
+        self.engine.publish(self.cache.view(&self.health));
+        let containers = self.cache.containers();
+        let has = |name: &str| {
+            containers.iter().any(|container| container.names().any(|known| known == name))
+        };
+        let summary = Arc::new(self.cache.summary(&self.health));
+        self.shared.scheduler.publish(self.engine.key, summary, has);
+    }
+
+    fn leave(&mut self) {
+        let change = self.health.disconnect();
+        self.tell(change);
+        let gone = self.cache.clear();
+        self.shared.index.apply(self.engine.key, &gone, &[]);
+        self.shared.scheduler.remove(self.engine.key);
+        if let Some(known) = self.cache.identity.take() {
+            self.shared.identities.release(&known.id, self.engine.key);
+        }
+        self.engine.client.sever();
+    }
+
+    fn refresh_after(&self) -> Duration {
+        let (least, most) = self.shared.config.refresh;
+        least + random_below(most.saturating_sub(least))
+    }
+}
+
+enum Refusal {
+    Failed(ReadError),
+    Twin(String),
+}
+
+impl<E: Into<ReadError>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+async fn ready<T>(future: &mut Option<Doing<T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn random_below(limit: Duration) -> Duration {
+    limit.mul_f64(rand::rng().random::<f64>())
+}

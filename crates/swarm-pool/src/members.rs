@@ -1,0 +1,153 @@
+//! The pool's engines as discovery names them: they come and go at run time.
+//!
+//! Readers take a snapshot of the whole list; one task changes it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::StreamExt;
+use parking_lot::Mutex;
+use swarm_discovery::{DiscoveryBackend, Entry};
+use swarm_engine::{EngineAddress, EngineClient};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::engine::{self, Engine, EngineKey};
+use crate::shared::Shared;
+
+/// The greetings of a pool of more than [`MANY`] engines are spread over this long.
+const START_SPREAD: Duration = Duration::from_millis(500);
+/// See [`START_SPREAD`].
+const MANY: usize = 64;
+
+struct Member {
+    engine: Arc<Engine>,
+    stop: CancellationToken,
+}
+
+/// The engines of a pool.
+pub struct Members {
+    shared: Arc<Shared>,
+    list: ArcSwap<Vec<Arc<Engine>>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    members: HashMap<String, Member>,
+    last_key: u32,
+}
+
+impl std::fmt::Debug for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Members").field("engines", &self.list.load().len()).finish()
+    }
+}
+
+impl Members {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, list: ArcSwap::default(), table: Mutex::default() }
+    }
+
+    /// All engines, in the order of their addresses.
+    pub fn all(&self) -> Arc<Vec<Arc<Engine>>> {
+        self.list.load_full()
+    }
+
+    /// The engines that may be asked now.
+    pub fn reachable(&self) -> Vec<Arc<Engine>> {
+        self.all().iter().filter(|engine| engine.is_reachable()).cloned().collect()
+    }
+
+    /// One engine by its number. Numbers ascend in the list's order of entry, not of address, so
+    /// this looks through it; it is called once or twice per request.
+    pub fn get(&self, key: EngineKey) -> Option<Arc<Engine>> {
+        self.list.load().iter().find(|engine| engine.key() == key).cloned()
+    }
+
+    /// Engines whose name, id (or a prefix of at least four characters) or address is `text`.
+    pub fn named(&self, text: &str) -> Vec<Arc<Engine>> {
+        let list = self.list.load();
+        let known = |engine: &&Arc<Engine>| {
+            let view = engine.view();
+            *view.address == *text
+                || view.identity.as_ref().is_some_and(|identity| {
+                    identity.name == text
+                        || identity.id == text
+                        || (text.len() >= 4 && identity.id.starts_with(text))
+                })
+        };
+        list.iter().filter(known).cloned().collect()
+    }
+
+    /// Follows discovery until `stop`; an error of the source keeps the last set.
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        discovery: Arc<dyn DiscoveryBackend>,
+        stop: CancellationToken,
+    ) {
+        let mut updates = discovery.watch();
+        loop {
+            let update = tokio::select! {
+                update = updates.next() => update,
+                () = stop.cancelled() => break,
+            };
+            match update {
+                Some(Ok(entries)) => self.assign(&entries),
+                Some(Err(error)) => warn!(%error, "discovery; the engines known so far stay"),
+                None => {
+                    // A watch is endless by contract; one that ends is opened again.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    updates = discovery.watch();
+                }
+            }
+        }
+        self.assign(&[]);
+    }
+
+    /// Makes the pool's engines exactly `entries`.
+    pub(crate) fn assign(&self, entries: &[Entry]) {
+        let mut table = self.table.lock();
+        let wanted: HashMap<String, &Entry> =
+            entries.iter().map(|entry| (entry.to_string(), entry)).collect();
+        table.members.retain(|address, member| {
+            let stays = wanted.contains_key(address);
+            if !stays {
+                info!(address, "engine leaves the pool");
+                member.stop.cancel();
+            }
+            stays
+        });
+        let spread = if wanted.len() > MANY { START_SPREAD } else { Duration::ZERO };
+        for (address, entry) in wanted {
+            if table.members.contains_key(&address) {
+                continue;
+            }
+            table.last_key += 1;
+            let client =
+                EngineClient::new(engine_address(entry), self.shared.config.engine.clone());
+            let engine = Arc::new(Engine::new(EngineKey(table.last_key), client));
+            let stop = CancellationToken::new();
+            tokio::spawn(engine::run(
+                Arc::clone(&engine),
+                Arc::clone(&self.shared),
+                stop.clone(),
+                spread,
+            ));
+            table.members.insert(address, Member { engine, stop });
+        }
+        let mut list: Vec<_> =
+            table.members.values().map(|member| Arc::clone(&member.engine)).collect();
+        list.sort_by_cached_key(|engine| engine.address().to_string());
+        self.list.store(Arc::new(list));
+    }
+}
+
+fn engine_address(entry: &Entry) -> EngineAddress {
+    match entry {
+        Entry::Tcp { host, port } => EngineAddress::Tcp { host: host.clone(), port: *port },
+        Entry::Unix { path } => EngineAddress::Unix(path.into()),
+    }
+}

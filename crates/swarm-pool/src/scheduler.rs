@@ -1,0 +1,218 @@
+//! The scheduler's one lock: engines' summaries, reservations, and the decision taken on both.
+//!
+//! A reservation is held from the decision until the engine's snapshot shows the container, and
+//! the snapshot that shows it takes its place in the same instant: nothing is counted twice, and
+//! nothing is missed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use swarm_core::placement::containers::{ContainerFacts, ContainerLookup, Labels};
+use swarm_core::placement::filter::FilterSet;
+use swarm_core::placement::node::{NodeId, NodeSummary};
+use swarm_core::placement::place::place;
+use swarm_core::placement::request::Request;
+use swarm_core::placement::reservation::{Board, ClaimId};
+use swarm_core::placement::strategy::Strategy;
+use swarm_docker::ApiError;
+use swarm_docker::compact::StrPairs;
+
+use crate::config::PoolConfig;
+use crate::engine::EngineKey;
+use crate::index::{Index, LookupError};
+
+/// Decides and remembers.
+#[derive(Debug)]
+pub struct Scheduler {
+    filters: FilterSet,
+    strategy: Strategy,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    board: Board,
+    engines: HashMap<NodeId, EngineKey>,
+    nodes: HashMap<EngineKey, (NodeId, Arc<str>)>,
+    claims: HashMap<ClaimId, (EngineKey, String)>,
+}
+
+/// Where a container goes, with its reservation.
+#[derive(Debug)]
+pub struct Placed {
+    /// The engine.
+    pub engine: EngineKey,
+    /// Its id.
+    pub node: NodeId,
+    /// Why it, in words.
+    pub reason: String,
+    /// Gives the reservation back when dropped.
+    pub hold: Hold,
+}
+
+/// A held reservation.
+#[derive(Debug)]
+pub struct Hold {
+    scheduler: Arc<Scheduler>,
+    claim: ClaimId,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut table = self.scheduler.table.lock();
+        if table.claims.remove(&self.claim).is_some() {
+            table.board.release(self.claim);
+        }
+    }
+}
+
+impl Scheduler {
+    /// A scheduler with the pool's settings.
+    pub fn new(config: &PoolConfig) -> Self {
+        Self { filters: config.filters.clone(), strategy: config.strategy, table: Mutex::default() }
+    }
+
+    /// The strategy's name.
+    pub fn strategy(&self) -> String {
+        self.strategy.to_string()
+    }
+
+    /// The filters' names, in order.
+    pub fn filters(&self) -> String {
+        let names: Vec<_> = self.filters.as_slice().iter().map(|filter| filter.name()).collect();
+        names.join(", ")
+    }
+
+    /// An engine's newest summary; `has_container` tells whether it has one of that name.
+    pub fn publish(
+        &self,
+        engine: EngineKey,
+        summary: Arc<NodeSummary>,
+        has_container: impl Fn(&str) -> bool,
+    ) {
+        let mut table = self.table.lock();
+        let id = summary.id.clone();
+        let known = (id.clone(), Arc::clone(&summary.name));
+        match table.nodes.insert(engine, known) {
+            // Another engine answers at the address now, or the first one was just identified.
+            Some((old, _)) if old != id => {
+                table.engines.remove(&old);
+                table.board.remove(&old);
+            }
+            _ => {}
+        }
+        table.engines.insert(id, engine);
+        let arrived: Vec<ClaimId> = table
+            .claims
+            .iter()
+            .filter(|(_, (at, name))| *at == engine && has_container(name))
+            .map(|(claim, _)| *claim)
+            .collect();
+        for claim in arrived {
+            table.claims.remove(&claim);
+            table.board.settle(claim, Arc::clone(&summary));
+        }
+        table.board.publish(summary);
+    }
+
+    /// The engine left the pool.
+    pub fn remove(&self, engine: EngineKey) {
+        let mut table = self.table.lock();
+        if let Some((id, _)) = table.nodes.remove(&engine) {
+            if table.engines.get(&id) == Some(&engine) {
+                table.engines.remove(&id);
+                table.board.remove(&id);
+            }
+        }
+    }
+
+    /// Decides and reserves in one step.
+    pub fn place(self: &Arc<Self>, index: &Index, request: &Request) -> Result<Placed, ApiError> {
+        let mut table = self.table.lock();
+        let decision = {
+            let containers = Containers { index, nodes: &table.nodes };
+            let lookup = table.board.lookup(&containers);
+            place(
+                table.board.nodes(),
+                request,
+                &self.filters,
+                self.strategy,
+                &lookup,
+                &mut rand::rng(),
+            )
+            .map_err(|refusal| ApiError::conflict(refusal.to_string()))?
+        };
+        let gone = || ApiError::unavailable(format!("node {} left the pool", decision.name));
+        let engine = *table.engines.get(&decision.node).ok_or_else(gone)?;
+        let claim = table
+            .board
+            .hold(&decision.node, request)
+            .map_err(|error| ApiError::conflict(error.to_string()))?;
+        table.claims.insert(claim, (engine, request.name.clone()));
+        drop(table);
+        let hold = Hold { scheduler: Arc::clone(self), claim };
+        Ok(Placed { engine, node: decision.node, reason: decision.reason, hold })
+    }
+}
+
+/// The index as placement asks it.
+struct Containers<'a> {
+    index: &'a Index,
+    nodes: &'a HashMap<EngineKey, (NodeId, Arc<str>)>,
+}
+
+impl Containers<'_> {
+    fn node(&self, engine: EngineKey) -> Option<NodeId> {
+        self.nodes.get(&engine).map(|(id, _)| id.clone())
+    }
+
+    fn engines_named(&self, name: &str) -> Vec<EngineKey> {
+        let named = |(_, (id, known)): &(&EngineKey, &(NodeId, Arc<str>))| {
+            **known == *name || id.as_str() == name
+        };
+        self.nodes.iter().filter(named).map(|(key, _)| *key).collect()
+    }
+}
+
+impl ContainerLookup for Containers<'_> {
+    fn nodes_with(&self, id_or_name: &str) -> HashSet<NodeId> {
+        let found = self.index.engines_with(id_or_name);
+        found.into_iter().filter_map(|engine| self.node(engine)).collect()
+    }
+
+    fn nodes_resolving(&self, reference: &str) -> HashSet<NodeId> {
+        match self.index.find(reference, |name| self.engines_named(name)) {
+            Ok(located) => self.node(located.engine).into_iter().collect(),
+            Err(LookupError::Ambiguous { matches, .. }) => {
+                matches.iter().flat_map(|id| self.nodes_with(id)).collect()
+            }
+            Err(LookupError::Missing) => HashSet::new(),
+        }
+    }
+
+    fn nodes_matching(&self, predicate: &dyn Fn(&ContainerFacts<'_>) -> bool) -> HashSet<NodeId> {
+        let mut engines = HashSet::new();
+        self.index.for_each(|engine, container| {
+            if engines.contains(&engine) {
+                return;
+            }
+            let labels = LabelView(container.entry.labels());
+            let matches = container.names().any(|name| {
+                predicate(&ContainerFacts { id: container.id(), name, labels: &labels })
+            });
+            if matches {
+                engines.insert(engine);
+            }
+        });
+        engines.into_iter().filter_map(|engine| self.node(engine)).collect()
+    }
+}
+
+struct LabelView<'a>(&'a StrPairs);
+
+impl Labels for LabelView<'_> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.0.get(key)
+    }
+}
