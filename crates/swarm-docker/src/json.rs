@@ -122,7 +122,7 @@ impl Edits {
     }
 
     /// Puts `members` (`"key":value,...`, no braces) first into the object at `range`.
-    pub fn into_object(&mut self, body: &[u8], range: &Range<usize>, members: &[u8]) {
+    pub fn insert_first(&mut self, body: &[u8], range: &Range<usize>, members: &[u8]) {
         let at = range.start + 1;
         let rest = body.get(at..range.end).unwrap_or_default();
         let empty = rest.trim_ascii_start().first() == Some(&b'}');
@@ -172,7 +172,7 @@ mod tests {
     fn edits_go_into_empty_and_full_objects() {
         for (body, expected) in [("{ }", "{\"x\":1 }"), ("{\"a\":2}", "{\"x\":1,\"a\":2}")] {
             let mut edits = Edits::default();
-            edits.into_object(body.as_bytes(), &(0..body.len()), b"\"x\":1");
+            edits.insert_first(body.as_bytes(), &(0..body.len()), b"\"x\":1");
             assert_eq!(edits.apply(body.as_bytes()), expected.as_bytes());
         }
     }

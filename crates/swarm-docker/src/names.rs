@@ -36,14 +36,12 @@ pub fn conflict(name: &str, id: &str) -> ApiError {
 pub fn generate(mut pick: impl FnMut(usize) -> usize, attempt: usize) -> String {
     let mut word = |list: &[&'static str]| list.get(pick(list.len())).copied().unwrap_or("plain");
     let (first, second) = (word(&ADJECTIVES), word(&ANIMALS));
-    match attempt {
-        0 => format!("{first}_{second}"),
-        // Ten times the room with each further attempt.
-        _ => {
-            let room = 10_usize.saturating_pow(u32::try_from(attempt.min(9)).unwrap_or(9));
-            format!("{first}_{second}{}", pick(room))
-        }
+    if attempt == 0 {
+        return format!("{first}_{second}");
     }
+    // Ten times the room with each further attempt.
+    let room = 10_usize.saturating_pow(u32::try_from(attempt.min(9)).unwrap_or(9));
+    format!("{first}_{second}{}", pick(room))
 }
 
 const ADJECTIVES: [&str; 64] = [

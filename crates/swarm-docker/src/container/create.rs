@@ -1,7 +1,7 @@
 //! The body of `POST /containers/create` (API v1.24 and up): kept whole, read and changed in the
 //! places that decide placement.
 //!
-//! Go reads JSON keys in any case, so look-ups here do too. Types are checked once, in [`check`], so
+//! Go reads JSON keys in any case, so look-ups here do too. Types are checked once, in `check`, so
 //! reading cannot fail; fields nobody here knows go to the engine as they came.
 
 mod check;

@@ -106,7 +106,7 @@ struct WireConfig {
     image: Box<str>,
     labels: StrPairs,
     env: Option<Vec<String>>,
-    exposed_ports: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    exposed_ports: StrPairs,
 }
 
 type WirePorts = Option<BTreeMap<String, Option<Vec<WireBinding>>>>;
@@ -172,7 +172,7 @@ impl InspectFacts {
             memory: host.memory,
             port_bindings: read_ports(host.port_bindings),
             bound_ports: read_ports(wire.network_settings.and_then(|network| network.ports)),
-            exposed_ports: config.exposed_ports.unwrap_or_default().keys().collect(),
+            exposed_ports: config.exposed_ports.iter().map(|(port, _)| port).collect(),
             network_mode: host.network_mode,
             links: host.links.unwrap_or_default().into_iter().collect(),
             volumes_from: host.volumes_from.unwrap_or_default().into_iter().collect(),
@@ -215,7 +215,7 @@ pub fn with_node(body: &[u8], node: &NodeJson) -> Result<Vec<u8>, ParseError> {
     with.extend_from_slice(&node.to_json());
     match members.get("Node") {
         Some(old) => edits.replace(range_in(body, old.get()), node.to_json()),
-        None => edits.into_object(body, &(start..start + whole.len()), &with),
+        None => edits.insert_first(body, &(start..start + whole.len()), &with),
     }
     if let Some(settings) = members.get("NetworkSettings") {
         let settings = Members::read(WHAT, settings.get().as_bytes())?;

@@ -116,7 +116,7 @@ impl ListEntry {
         }
         // A state this build does not know is passed on as the engine wrote it.
         let state_range = range("State").filter(|_| state != State::Unknown);
-        let (fragment, state_at, status_at) = cut.finish(state_range, range("Status"));
+        let (fragment, state_at, status_at) = cut.finish(state_range.as_ref(), range("Status"));
 
         let mut entry = Self {
             id: wire.id.into(),
@@ -300,7 +300,7 @@ impl<'a> Cut<'a> {
     /// `Status` gets one at its end.
     fn finish(
         mut self,
-        state: Option<Range<usize>>,
+        state: Option<&Range<usize>>,
         status: Option<Range<usize>>,
     ) -> (Box<[u8]>, Option<u32>, u32) {
         let status = status.unwrap_or_else(|| {
@@ -308,7 +308,7 @@ impl<'a> Cut<'a> {
             self.edits.push((end..end, b",\"Status\":".to_vec()));
             end..end
         });
-        let cuts = [state.clone(), Some(status.clone())];
+        let cuts = [state.cloned(), Some(status.clone())];
         self.edits.extend(cuts.into_iter().flatten().map(|range| (range, Vec::new())));
         // Stable, so that text put in at a place stays before the cut at the same place.
         self.edits.sort_by_key(|(range, _)| range.start);
@@ -321,7 +321,7 @@ impl<'a> Cut<'a> {
             let place = u32::try_from(out.len()).unwrap_or(u32::MAX);
             if with.is_empty() && *range == status {
                 status_at = place;
-            } else if with.is_empty() && Some(range) == state.as_ref() {
+            } else if with.is_empty() && Some(range) == state {
                 state_at = Some(place);
             }
             at = range.end;

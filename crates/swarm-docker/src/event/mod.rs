@@ -47,11 +47,11 @@ struct Wire<'a> {
     kind: Cow<'a, str>,
     #[serde(rename = "Action", borrow, default)]
     action: Cow<'a, str>,
-    #[serde(rename = "Actor", borrow, default)]
+    #[serde(rename = "Actor", borrow, default, deserialize_with = "present")]
     actor: Option<&'a RawValue>,
     #[serde(borrow, default)]
     scope: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     from: Option<&'a RawValue>,
     #[serde(borrow, default)]
     status: Cow<'a, str>,
@@ -67,8 +67,13 @@ struct Wire<'a> {
 struct WireActor<'a> {
     #[serde(rename = "ID", borrow, default)]
     id: Cow<'a, str>,
-    #[serde(rename = "Attributes", borrow, default)]
+    #[serde(rename = "Attributes", borrow, default, deserialize_with = "present")]
     attributes: Option<&'a RawValue>,
+}
+
+/// A value that is there keeps its place, also when it is `null`.
+fn present<'de, D: serde::Deserializer<'de>>(raw: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(raw).map(Some)
 }
 
 impl Event {
@@ -77,7 +82,7 @@ impl Event {
         const WHAT: &str = "an event";
         let wire: Wire<'_> = read(WHAT, &raw)?;
         let actor: WireActor<'_> = match wire.actor {
-            Some(actor) => read(WHAT, actor.get().as_bytes())?,
+            Some(actor) => read::<Option<_>>(WHAT, actor.get().as_bytes())?.unwrap_or_default(),
             None => WireActor::default(),
         };
         let attributes = match actor.attributes {
@@ -86,8 +91,8 @@ impl Event {
         };
         let place = |value: Option<&RawValue>| value.map(|value| range_in(&raw, value.get()));
         let from = match wire.from {
-            Some(from) => read::<Cow<'_, str>>(WHAT, from.get().as_bytes())?,
-            None => Cow::Borrowed(""),
+            Some(from) => read::<Option<String>>(WHAT, from.get().as_bytes())?.unwrap_or_default(),
+            None => String::new(),
         };
         // Engines older than API 1.22 name the object and what happened outside of `Actor`.
         let or = |new: Cow<'_, str>, old: &Cow<'_, str>| -> Box<str> {
@@ -166,42 +171,44 @@ impl Event {
     /// Ends as the engine's line ended.
     pub fn with_node(&self, node: &EventNode) -> Vec<u8> {
         let mut edits = Edits::default();
-        let mut wrapped = Vec::new();
+        // Members that have no place yet go in front of all others, in one edit.
+        let mut missing = Vec::new();
+        let attributes = [b"{", node.attributes.as_slice(), b"}"].concat();
+        let is_object = |place: &Range<usize>| self.raw.get(place.start) == Some(&b'{');
         match (&self.places.attributes, &self.places.actor) {
-            (Some(attributes), _) if self.raw.get(attributes.start) == Some(&b'{') => {
-                edits.into_object(&self.raw, attributes, &node.attributes);
+            (Some(place), _) if is_object(place) => {
+                edits.insert_first(&self.raw, place, &node.attributes);
             }
-            (place, Some(actor)) => {
-                wrapped.extend_from_slice(b"{");
-                wrapped.extend_from_slice(&node.attributes);
-                wrapped.extend_from_slice(b"}");
-                match place {
-                    Some(null) => edits.replace(null.clone(), wrapped),
-                    None => {
-                        let members = [b"\"Attributes\":".to_vec(), wrapped].concat();
-                        edits.into_object(&self.raw, actor, &members);
-                    }
+            (Some(null), _) => edits.replace(null.clone(), attributes),
+            (None, Some(actor)) if is_object(actor) => {
+                let members = [b"\"Attributes\":", attributes.as_slice()].concat();
+                edits.insert_first(&self.raw, actor, &members);
+            }
+            (None, actor) => {
+                let value = [b"{\"Attributes\":", attributes.as_slice(), b"}"].concat();
+                match actor {
+                    Some(null) => edits.replace(null.clone(), value),
+                    None => missing = [b"\"Actor\":", value.as_slice()].concat(),
                 }
-            }
-            (_, None) => {
-                let members =
-                    [b"\"Actor\":{\"Attributes\":{".as_slice(), &node.attributes, b"}}"].concat();
-                self.edit_top(&mut edits, &members);
             }
         }
         let mut from = Vec::with_capacity(self.from.len() + node.suffix.len() + 2);
         write_string(&mut from, &[&self.from, node.suffix.as_str()].concat());
-        match &self.places.from {
-            Some(place) => edits.replace(place.clone(), from),
-            None => self.edit_top(&mut edits, &[b"\"from\":".to_vec(), from].concat()),
+        if let Some(place) = &self.places.from {
+            edits.replace(place.clone(), from);
+        } else {
+            if !missing.is_empty() {
+                missing.push(b',');
+            }
+            missing.extend_from_slice(b"\"from\":");
+            missing.extend_from_slice(&from);
+        }
+        if let Some(start) = self.raw.iter().position(|byte| *byte == b'{')
+            && !missing.is_empty()
+        {
+            edits.insert_first(&self.raw, &(start..self.raw.len()), &missing);
         }
         edits.apply(&self.raw)
-    }
-
-    fn edit_top(&self, edits: &mut Edits, members: &[u8]) {
-        if let Some(start) = self.raw.iter().position(|byte| *byte == b'{') {
-            edits.into_object(&self.raw, &(start..self.raw.len()), members);
-        }
     }
 }
 
@@ -284,6 +291,8 @@ mod tests {
             r#"{"Type":"network","Action":"create","Actor":{"ID":"n","Attributes":{}}}"#,
             r#"{"Type":"network","Action":"create","Actor":{"ID":"n","Attributes":null}}"#,
             r#"{"Type":"network","Action":"create","Actor":{"ID":"n"}}"#,
+            r#"{"Type":"network","Action":"create","Actor":null,"from":null}"#,
+            r#"{"Type":"network","Actor":{}}"#,
             r#"{"status":"start","id":"n"}"#,
             r"{}",
         ] {
