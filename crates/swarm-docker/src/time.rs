@@ -45,23 +45,33 @@ impl Moment {
 
 /// A length of time in Docker's words (go-units `HumanDuration`), without "ago".
 pub fn human_duration(length: Duration) -> String {
+    let mut out = Vec::with_capacity(24);
+    write_human_duration(&mut out, length);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Appends [`human_duration`]: a list of tens of thousands writes as many of them per request, so
+/// this allocates and formats nothing.
+pub(crate) fn write_human_duration(out: &mut Vec<u8>, length: Duration) {
     let seconds = length.as_secs();
     let minutes = seconds / 60;
     // Hours are rounded to the nearest one; everything above is cut off.
     let hours = (seconds + 1800) / 3600;
-    match () {
-        () if seconds < 1 => "Less than a second".into(),
-        () if seconds == 1 => "1 second".into(),
-        () if seconds < 60 => format!("{seconds} seconds"),
-        () if minutes == 1 => "About a minute".into(),
-        () if minutes < 60 => format!("{minutes} minutes"),
-        () if hours == 1 => "About an hour".into(),
-        () if hours < 48 => format!("{hours} hours"),
-        () if hours < 24 * 14 => format!("{} days", hours / 24),
-        () if hours < 24 * 60 => format!("{} weeks", hours / 24 / 7),
-        () if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        () => format!("{} years", seconds / 3600 / 24 / 365),
-    }
+    let (number, unit) = match () {
+        () if seconds < 1 => return out.extend_from_slice(b"Less than a second"),
+        () if seconds == 1 => return out.extend_from_slice(b"1 second"),
+        () if seconds < 60 => (seconds, " seconds"),
+        () if minutes == 1 => return out.extend_from_slice(b"About a minute"),
+        () if minutes < 60 => (minutes, " minutes"),
+        () if hours == 1 => return out.extend_from_slice(b"About an hour"),
+        () if hours < 48 => (hours, " hours"),
+        () if hours < 24 * 14 => (hours / 24, " days"),
+        () if hours < 24 * 60 => (hours / 24 / 7, " weeks"),
+        () if hours < 24 * 365 * 2 => (hours / 24 / 30, " months"),
+        () => (seconds / 3600 / 24 / 365, " years"),
+    };
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(unit.as_bytes());
 }
 
 /// Reads a Go duration such as `1h30m`, `1.5h`, `-10s`, `300ms`; in nanoseconds.

@@ -157,7 +157,11 @@ impl ListEntry {
         let status = |out: &mut Vec<u8>| match (&self.words, host_down) {
             (_, true) => write_string(out, HOST_DOWN),
             (Some(words), false) => write_string(out, words),
-            (None, false) => write_string(out, &self.state.words(now)),
+            (None, false) => {
+                out.push(b'"');
+                self.state.write_words(out, now);
+                out.push(b'"');
+            }
         };
         let Some(state_at) = self.state_at.map(|at| at as usize) else {
             out.extend_from_slice(&self.fragment[..status_at]);

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::time::{Moment, human_duration};
+use crate::time::{Moment, write_human_duration};
 
 /// `State` of a list entry, `State.Status` of an inspect answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -131,29 +131,47 @@ impl StateFacts {
 
     /// `Status` of a list entry at `now`.
     pub fn words(&self, now: Timestamp) -> String {
-        let since = |moment: Option<Moment>| {
-            moment.map_or_else(String::new, |moment| human_duration(moment.age(now)))
-        };
-        let code = self.exit_code;
-        match self.state {
-            State::Running => {
-                let up = since(self.started);
-                match self.health {
-                    Health::None => format!("Up {up}"),
-                    Health::Starting => format!("Up {up} (health: starting)"),
-                    Health::Healthy => format!("Up {up} (healthy)"),
-                    Health::Unhealthy => format!("Up {up} (unhealthy)"),
-                }
+        let mut out = Vec::with_capacity(40);
+        self.write_words(&mut out, now);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    /// Appends [`Self::words`]: plain ASCII without quotes or backslashes, so it is the inside of a
+    /// JSON string as it stands.
+    pub fn write_words(&self, out: &mut Vec<u8>, now: Timestamp) {
+        let length = |out: &mut Vec<u8>, since: Option<Moment>| {
+            if let Some(moment) = since {
+                write_human_duration(out, moment.age(now));
             }
-            State::Paused => format!("Up {} (Paused)", since(self.started)),
-            State::Restarting => format!("Restarting ({code}) {} ago", since(self.finished)),
-            State::Removing => "Removal In Progress".into(),
-            State::Dead => "Dead".into(),
-            State::Created => "Created".into(),
-            State::Exited if self.started.is_none() => "Created".into(),
-            State::Exited if self.finished.is_none() => String::new(),
-            State::Exited => format!("Exited ({code}) {} ago", since(self.finished)),
-            State::Unknown => String::new(),
+        };
+        let code = |out: &mut Vec<u8>, verb: &str| {
+            out.extend_from_slice(verb.as_bytes());
+            out.extend_from_slice(itoa::Buffer::new().format(self.exit_code).as_bytes());
+            out.extend_from_slice(b") ");
+            length(out, self.finished);
+            out.extend_from_slice(b" ago");
+        };
+        match self.state {
+            State::Running | State::Paused => {
+                out.extend_from_slice(b"Up ");
+                length(out, self.started);
+                out.extend_from_slice(match (self.state, self.health) {
+                    (State::Paused, _) => b" (Paused)",
+                    (_, Health::None) => b"",
+                    (_, Health::Starting) => b" (health: starting)",
+                    (_, Health::Healthy) => b" (healthy)",
+                    (_, Health::Unhealthy) => b" (unhealthy)",
+                });
+            }
+            State::Restarting => code(out, "Restarting ("),
+            State::Removing => out.extend_from_slice(b"Removal In Progress"),
+            State::Dead => out.extend_from_slice(b"Dead"),
+            State::Created => out.extend_from_slice(b"Created"),
+            State::Exited if self.started.is_none() => out.extend_from_slice(b"Created"),
+            // The engine says nothing of a run whose end it did not see.
+            State::Exited if self.finished.is_none() => {}
+            State::Exited => code(out, "Exited ("),
+            State::Unknown => {}
         }
     }
 }
