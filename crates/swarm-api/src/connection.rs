@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::eof::{EofHold, Phases};
+use crate::refusal::Worded;
 use crate::surface::Surface;
 
 /// How long a connection may stay without a complete request head. It covers idle keep-alive
@@ -60,6 +61,7 @@ pub(crate) async fn drive<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = Worded::new(stream, link.phases.clone());
     let io = TokioIo::new(EofHold::new(stream, link.phases.clone()));
     let service = service_fn(|request| {
         let (surface, link) = (Arc::clone(&surface), link.clone());

@@ -42,7 +42,10 @@ fn what(route: &Route) -> String {
         Disposition::Served => "served".to_owned(),
         Disposition::Forwarded => "forwarded".to_owned(),
         Disposition::FannedOut => "fanned out".to_owned(),
-        Disposition::Refused(status, words) => format!("refused: {} {words}", status.as_u16()),
+        Disposition::Refused(status, words) => {
+            let begin = words.split_once(". ").map_or(words, |(sentence, _)| sentence);
+            format!("refused: {} \"{begin}\"", status.as_u16())
+        }
     };
     if route.hijacked {
         what.push_str(", upgrade");

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -43,13 +43,23 @@ pub(crate) struct Phases(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     phase: AtomicU8,
+    /// Whether any request has reached the service.
+    served: AtomicBool,
     changed: AtomicWaker,
 }
 
 impl Phases {
     pub(crate) fn set(&self, phase: Phase) {
+        if phase != Phase::Open {
+            self.0.served.store(true, Ordering::Release);
+        }
         self.0.phase.store(phase as u8, Ordering::Release);
         self.0.changed.wake();
+    }
+
+    /// Whether any request of this connection has reached the service.
+    pub(crate) fn served(&self) -> bool {
+        self.0.served.load(Ordering::Acquire)
     }
 
     fn get(&self) -> Phase {
@@ -145,7 +155,7 @@ mod tests {
         let mut buf = [0; 8];
         phases.set(Phase::Upgrade);
         assert_eq!(held.read(&mut buf).await.unwrap(), 2);
-        assert!(timeout(Duration::from_secs(3600), held.read(&mut buf)).await.is_err());
+        assert!(timeout(Duration::from_hours(1), held.read(&mut buf)).await.is_err());
 
         phases.set(Phase::Request);
         let started = tokio::time::Instant::now();

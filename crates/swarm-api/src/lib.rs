@@ -30,6 +30,7 @@ mod listener;
 mod networks;
 mod path;
 mod plugins;
+mod refusal;
 mod route;
 mod server;
 mod surface;
