@@ -10,6 +10,7 @@ use super::{Copied, deadline, document, json};
 use crate::Pool;
 use crate::engine::Mark;
 use crate::fanout;
+use crate::scope::PoolIds;
 
 #[async_trait]
 impl Containers for Pool {
@@ -27,6 +28,7 @@ impl Containers for Pool {
         let body = document(reply).await?;
         let view = engine.view();
         let Some(identity) = &view.identity else { return Err(engine.unusable()) };
+        let body = PoolIds::of(view.networks.iter().map(|network| &**network)).shown_bytes(body);
         let body = swarm_docker::container::inspect::with_node(&body, &identity.node)
             .map_err(|error| ApiError::system(format!("engine {}: {error}", identity.name)))?;
         Ok(Reply::json(StatusCode::OK, body))

@@ -1,8 +1,7 @@
 //! `GET /info`: the pool as one engine, with the rows classic Swarm's users know.
 //!
-//! The rows go out as `SystemStatus`, where classic Swarm put them and its tools look for them. The
-//! docker CLI stopped printing that field with release 23; it does print `DriverStatus`, so the
-//! rows are there too, except for older CLIs, which would show everything twice.
+//! The rows go out as `SystemStatus` (API v1.22 and up), where classic Swarm put them, where its
+//! tools look for them, and from where the docker CLI prints them.
 
 use serde_json::{Map, Value, json};
 use swarm_backend::{ApiError, Result};
@@ -14,8 +13,8 @@ use crate::engine::{EngineView, Status};
 const NOTABLE_SKEW_MILLIS: i64 = 1_000;
 
 impl Pool {
-    /// The answer, for a client with this `User-Agent`.
-    pub(super) fn info_json(&self, agent: &str) -> Result<Vec<u8>> {
+    /// The answer.
+    pub(super) fn info_json(&self) -> Result<Vec<u8>> {
         let engines = self.members.all();
         let mut views: Vec<_> = engines.iter().map(|engine| engine.view()).collect();
         views.sort_by(|a, b| (a.label(), &a.address).cmp(&(b.label(), &b.address)));
@@ -59,11 +58,7 @@ impl Pool {
         if let Value::Object(own) = own {
             info.extend(own);
         }
-        let rows = rows.into_value();
-        if !prints_system_status(agent) {
-            info.insert("DriverStatus".to_owned(), rows.clone());
-        }
-        info.insert("SystemStatus".to_owned(), rows);
+        info.insert("SystemStatus".to_owned(), rows.into_value());
         serde_json::to_vec(&info).map_err(|error| ApiError::system(error.to_string()))
     }
 }
@@ -71,7 +66,7 @@ impl Pool {
 /// What a client expects to find in `GET /info` (v1.24 to v1.52) and a pool has nothing to say of.
 fn fixed_fields() -> Map<String, Value> {
     let fields = json!({
-        "Driver": "swarm",
+        "Driver": "",
         "DriverStatus": [],
         "Plugins": {"Volume": [], "Network": [], "Authorization": [], "Log": []},
         "MemoryLimit": true,
@@ -115,14 +110,6 @@ fn fixed_fields() -> Map<String, Value> {
         Value::Object(fields) => fields,
         _ => Map::new(),
     }
-}
-
-/// CLIs before release 23 print `SystemStatus` themselves.
-fn prints_system_status(agent: &str) -> bool {
-    agent
-        .strip_prefix("Docker-Client/")
-        .and_then(|rest| rest.split(['.', ' ', '-', '+']).next()?.parse::<u32>().ok())
-        .is_some_and(|release| release < 23)
 }
 
 #[derive(Default)]
@@ -284,13 +271,6 @@ mod tests {
         assert_eq!(cpus_words(2_000_000_000), "2");
         assert_eq!(cpus_words(1_250_000_000), "1.25");
         assert_eq!(cpus_words(0), "0");
-    }
-
-    #[test]
-    fn old_clients_are_told_from_new_ones() {
-        assert!(prints_system_status("Docker-Client/20.10.24+dfsg1 (linux)"));
-        assert!(!prints_system_status("Docker-Client/28.5.2 (linux)"));
-        assert!(!prints_system_status("docker-sdk-python/7.1.0"));
     }
 
     #[test]

@@ -51,11 +51,9 @@ impl System for Pool {
         }))
     }
 
-    async fn info(&self, exchange: Exchange) -> Result<Reply> {
+    async fn info(&self, _: Exchange) -> Result<Reply> {
         self.settle_all().await;
-        let agent = exchange.headers.get(http::header::USER_AGENT);
-        let agent = agent.and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        Ok(Reply::json(StatusCode::OK, self.info_json(agent)?))
+        Ok(Reply::json(StatusCode::OK, self.info_json()?))
     }
 
     async fn events(&self, exchange: Exchange) -> Result<Reply> {
