@@ -1,124 +1,266 @@
 //! One engine's client: the calls the pool makes.
+//!
+//! Invariants: clones share everything; a call owns its connection while it runs, and gives it back
+//! only after its reply was read to the end.
+
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::StatusCode;
+use http::header::HeaderValue;
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use swarm_backend::{Body, Reply};
+use swarm_backend::Reply;
 use swarm_docker::ApiVersion;
+use tokio_util::sync::CancellationToken;
 
-use crate::{ClientOptions, EngineAddress, EngineError, EventLines, EventTime};
+use crate::dial::{Purpose, dial, within};
+use crate::driven::Driven;
+use crate::events::{EventLines, EventTime, READ_BUFFER};
+use crate::hijack::hijack;
+use crate::idle::{Idle, Lease};
+use crate::link::Link;
+use crate::ping::Pinger;
+use crate::reply::{Hold, read_body, refusal, reply};
+use crate::request::{Head, Outgoing};
+use crate::upload::Upload;
+use crate::version::EngineVersion;
+use crate::{ClientOptions, EngineAddress, EngineError};
 
-/// The API versions an engine and this build both speak, and the engine's release.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineVersion {
-    /// The oldest both speak.
-    pub oldest: ApiVersion,
-    /// The newest both speak.
-    pub newest: ApiVersion,
-    /// The engine's release, such as `20.10.24`.
-    pub server: String,
-}
-
-/// A request to an engine.
-pub struct Outgoing {
-    /// The method.
-    pub method: Method,
-    /// The path without a version, and its encoded query: `/containers/json?all=1`.
-    pub path_and_query: String,
-    /// The version the client asked for, brought into the engine's range; `None` is the newest both
-    /// speak.
-    pub version: Option<ApiVersion>,
-    /// Passed on, but for the hop-by-hop ones, `Host`, and `Expect`.
-    pub headers: HeaderMap,
-    /// Streamed.
-    pub body: Body,
-    /// The protocol to upgrade to.
-    pub upgrade: Option<String>,
-}
+/// The largest JSON answer read whole: a list of some 30,000 containers on one engine.
+const LARGEST_JSON: usize = 64 << 20;
+/// `GET /version` is about 1 KiB.
+const LARGEST_VERSION: usize = 1 << 20;
 
 /// The client of one engine. Cheap to clone; clones share connections and the negotiated version.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EngineClient {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     address: EngineAddress,
+    host: HeaderValue,
     options: ClientOptions,
+    idle: Arc<Idle>,
+    pinger: Pinger,
+    versions: ArcSwapOption<EngineVersion>,
+    /// Cuts every connection made since the last cut.
+    cut: Mutex<CancellationToken>,
+}
+
+impl fmt::Debug for EngineClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EngineClient({})", self.inner.address)
+    }
 }
 
 impl EngineClient {
     /// A client; nothing is connected yet.
     pub fn new(address: EngineAddress, options: ClientOptions) -> Self {
-        Self { inner: Arc::new(Inner { address, options }) }
+        let host = address.host_header();
+        let inner = Inner {
+            pinger: Pinger::new(&host),
+            // An address read from text is always a valid header.
+            host: HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("docker")),
+            idle: Idle::new(options.idle_timeout, options.max_idle),
+            versions: ArcSwapOption::empty(),
+            cut: Mutex::default(),
+            address,
+            options,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Where the engine is.
     pub fn address(&self) -> &EngineAddress {
-        let _ = &self.inner.options;
         &self.inner.address
     }
 
-    /// Asks `GET /version` and remembers the range of API versions both speak.
+    /// Asks `GET /version` (unversioned) and remembers the range of API versions both speak.
     pub async fn negotiate(&self, deadline: Duration) -> Result<EngineVersion, EngineError> {
-        let _ = deadline;
-        todo!()
+        let json = within("version", deadline, async {
+            let reply = self.exchange(Outgoing::get("/version"), None).await?;
+            read_success(reply, LARGEST_VERSION).await
+        })
+        .await?;
+        let found = EngineVersion::read(&json);
+        // An engine replaced by one we cannot speak to must not be spoken to as the old one.
+        self.inner.versions.store(found.as_ref().ok().cloned().map(Arc::new));
+        found
     }
 
     /// What `negotiate` found last.
     pub fn versions(&self) -> Option<EngineVersion> {
-        todo!()
+        self.inner.versions.load().as_deref().cloned()
     }
 
-    /// `GET /_ping` on a connection of its own: answered within `deadline`, or an error.
+    /// `GET /_ping` on a kept connection of its own: answered within `deadline`, or an error.
     pub async fn ping(&self, deadline: Duration) -> Result<(), EngineError> {
-        let _ = deadline;
-        todo!()
+        self.inner.pinger.ping(deadline, || self.dial(Purpose::Watch)).await
     }
 
-    /// Sends a request; returns at the reply's headers, whatever their status.
+    /// Sends a request; returns at the reply's headers, whatever their status. `deadline` is until
+    /// then; without one only connecting has a limit. The body streams, and breaking off is an
+    /// [`EngineError`] inside its error.
     pub async fn send(
         &self,
         request: Outgoing,
         deadline: Option<Duration>,
     ) -> Result<Reply, EngineError> {
-        let _ = (request, deadline);
-        todo!()
+        let prefix = self.prefix(request.version);
+        let exchange = self.exchange(request, prefix);
+        match deadline {
+            Some(after) => within("answer", after, exchange).await,
+            None => exchange.await,
+        }
     }
 
-    /// `GET` and read JSON; an error status is [`EngineError::Status`].
+    /// `GET` and read JSON; an error status is [`EngineError::Status`]. `deadline` covers the whole
+    /// answer.
     pub async fn get_json<T: DeserializeOwned>(
         &self,
         path_and_query: &str,
         deadline: Duration,
     ) -> Result<T, EngineError> {
-        let _ = (path_and_query, deadline);
-        todo!()
+        let bytes = self.get_bytes(path_and_query, LARGEST_JSON, deadline).await?;
+        serde_json::from_slice(&bytes).map_err(|error| EngineError::Json {
+            path: path_and_query.split('?').next().unwrap_or_default().to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// `GET` a body of at most `limit` bytes; an error status is [`EngineError::Status`].
+    /// `deadline` covers the whole answer.
     pub async fn get_bytes(
         &self,
         path_and_query: &str,
         limit: usize,
         deadline: Duration,
     ) -> Result<Bytes, EngineError> {
-        let _ = (path_and_query, limit, deadline);
-        todo!()
+        within("answer", deadline, async {
+            let reply = self.exchange(Outgoing::get(path_and_query), self.prefix(None)).await?;
+            read_success(reply, limit).await
+        })
+        .await
     }
 
-    /// Opens the engine's event stream on a connection of its own.
+    /// Opens the engine's event stream on a connection of its own: what happens from now on, after
+    /// what happened since `since`. Dropping the stream closes it.
     pub async fn events(&self, since: Option<EventTime>) -> Result<EventLines, EngineError> {
-        let _ = since;
-        todo!()
+        let path = match since {
+            Some(since) => format!("/events?since={since}"),
+            None => "/events".to_owned(),
+        };
+        let mut request = Outgoing::get(path);
+        let upload = Upload::new(swarm_backend::empty());
+        let head = Head::new(&mut request, self.prefix(None), &self.inner.host, Some(0))?;
+        within("event stream", self.inner.options.request_deadline, async {
+            let link = self.dial(Purpose::Watch).await?;
+            let mut driven = Driven::open(link, READ_BUFFER).await?;
+            let response = driven.send(head.with(upload.clone())).await?;
+            if response.status() == StatusCode::OK {
+                return Ok(EventLines::new(driven, response.into_body()));
+            }
+            let idle = Idle::new(Duration::ZERO, 0);
+            Err(refusal(reply(response, Hold { lease: driven.into_lease(), idle, upload })).await)
+        })
+        .await
     }
 
-    /// Breaks every connection open now, streams and upgraded ones too: for an engine known to be
-    /// silent. Later calls connect anew.
+    /// Breaks every connection open now, streams and upgraded ones too, with
+    /// [`EngineError::Severed`]: for an engine known to be silent, whose streams would otherwise
+    /// hang until the kernel gives up. Later calls connect anew.
     pub fn sever(&self) {
-        todo!()
+        let cut = std::mem::take(&mut *self.inner.cut.lock());
+        cut.cancel();
+        self.close_idle();
+    }
+
+    /// Closes the connections nobody uses: after new certificates, or before an engine is dropped.
+    pub fn close_idle(&self) {
+        self.inner.idle.clear();
+        self.inner.pinger.clear();
+    }
+
+    async fn dial(&self, purpose: Purpose) -> Result<Link, EngineError> {
+        let cut = self.inner.cut.lock().clone();
+        dial(&self.inner.address, &self.inner.options, cut, purpose).await
+    }
+
+    /// The version to write for a client that asked for `asked`.
+    fn prefix(&self, asked: Option<ApiVersion>) -> Option<ApiVersion> {
+        match self.inner.versions.load().as_deref() {
+            Some(range) => {
+                let asked = asked.unwrap_or(range.newest);
+                Some(asked.clamp_to(range.oldest, range.newest))
+            }
+            None => asked,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Outgoing,
+        prefix: Option<ApiVersion>,
+    ) -> Result<Reply, EngineError> {
+        let upload = Upload::new(std::mem::replace(&mut request.body, swarm_backend::empty()));
+        let head = Head::new(&mut request, prefix, &self.inner.host, upload.exact_size())?;
+        if request.upgrade.is_some() {
+            let link = self.dial(Purpose::Exchange).await?;
+            return hijack(link, head, upload, &self.inner.idle).await;
+        }
+        if let Some(lease) = self.inner.idle.take().await {
+            match self.attempt(lease, head.clone(), &upload).await {
+                Ok(reply) => return Ok(reply),
+                // Closed under us: the engine, or a box between, gave up the idle connection. It
+                // answered nothing and holds nothing of the body, so asking anew is safe.
+                Err(Failed { heard: false, error })
+                    if upload.is_untouched() && !matches!(error, EngineError::Severed) =>
+                {
+                    tracing::trace!(%error, address = %self.inner.address, "stale connection");
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
+        let lease = Lease::open(self.dial(Purpose::Exchange).await?).await?;
+        self.attempt(lease, head, &upload).await.map_err(|failed| failed.error)
+    }
+
+    async fn attempt(
+        &self,
+        mut lease: Lease,
+        head: Head,
+        upload: &Upload,
+    ) -> Result<Reply, Failed> {
+        lease.heard.store(false, Ordering::Relaxed);
+        match lease.sender.try_send_request(head.with(upload.clone())).await {
+            Ok(response) => {
+                let idle = Arc::clone(&self.inner.idle);
+                Ok(reply(response, Hold { lease, idle, upload: upload.clone() }))
+            }
+            Err(error) => Err(Failed {
+                heard: lease.heard.load(Ordering::Relaxed),
+                error: EngineError::before_reply(&error.into_error()),
+            }),
+        }
+    }
+}
+
+/// An attempt that brought no reply, and whether a byte of one was heard.
+struct Failed {
+    heard: bool,
+    error: EngineError,
+}
+
+async fn read_success(reply: Reply, limit: usize) -> Result<Bytes, EngineError> {
+    if reply.status.is_success() {
+        read_body(reply.body, limit).await
+    } else {
+        Err(refusal(reply).await)
     }
 }

@@ -120,6 +120,17 @@ impl EngineError {
         special(&error).unwrap_or_else(|| Self::Connect(Arc::new(error)))
     }
 
+    /// An open connection that broke.
+    pub(crate) fn lost(error: &io::Error) -> Self {
+        special(error).unwrap_or_else(|| {
+            let text = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "the engine closed the connection".to_owned(),
+                _ => format!("the connection failed: {error}"),
+            };
+            Self::Http(text)
+        })
+    }
+
     /// A failure before the reply's headers.
     pub(crate) fn before_reply(error: &hyper::Error) -> Self {
         special(error).unwrap_or_else(|| {

@@ -11,14 +11,27 @@
 
 mod address;
 mod client;
+mod dial;
+mod driven;
 mod error;
 mod events;
+mod hijack;
+mod idle;
+mod link;
 mod options;
+mod ping;
+mod reply;
+mod request;
 pub mod tls;
+mod upload;
+mod version;
 
-pub use address::{AddressError, EngineAddress};
-pub use client::{EngineClient, EngineVersion, Outgoing};
+pub use address::{AddressError, EngineAddress, PLAIN_PORT, TLS_PORT};
+pub use client::EngineClient;
 pub use error::EngineError;
 pub use events::{EventLines, EventTime};
 pub use options::ClientOptions;
-pub use tls::{TlsClient, TlsFiles};
+pub use reply::{read_body, refusal};
+pub use request::Outgoing;
+pub use tls::{TlsClient, TlsError, TlsFiles};
+pub use version::EngineVersion;
