@@ -89,7 +89,7 @@ async fn failures(subject: &dyn Subject, watch: &mut EntryStream) {
 async fn registration(subject: &dyn Subject, watch: &mut EntryStream) {
     let backend = subject.backend();
     let Some(newcomer) = entries(&["new.test:2375"]).pop() else { return };
-    let ttl = Duration::from_secs(60);
+    let ttl = Duration::from_mins(1);
     if !subject.registers() {
         let refused = backend.register(&newcomer, ttl).await;
         assert!(matches!(refused, Err(DiscoveryError::NoRegistration { .. })), "{refused:?}");

@@ -1,2 +1,72 @@
-//! The `swarm` binary.
-fn main() {}
+//! The `swarm` binary: it reads the command line, wires the crates together and turns the
+//! outcome into an exit code. What happens is decided in the crates.
+//!
+//! Exit codes: 0 done, 1 it failed while running, 2 the command line is wrong or asks for
+//! what this version does not have.
+
+mod args;
+mod cli;
+mod cmd;
+mod config;
+mod limits;
+mod logging;
+mod tls;
+mod usage;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::cli::{Cli, Command};
+use crate::config::ManageConfig;
+use crate::usage::UsageError;
+
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// The command line is wrong.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = args::normalize(&Cli::command(), std::env::args_os());
+    // clap prints its own errors, help and version, and knows their exit codes.
+    let matches = Cli::command().get_matches_from(arguments);
+    let outcome = Cli::from_arg_matches(&matches).map_err(anyhow::Error::from).and_then(run);
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("swarm: {error:#}");
+            ExitCode::from(if error.is::<UsageError>() { USAGE } else { FAILED })
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let env = |name: &str| std::env::var(name).ok();
+    logging::start(&cli.log, &env)?;
+    match cli.command {
+        None => {
+            Cli::command().print_help()?;
+            Ok(())
+        }
+        Some(Command::Manage(flags)) => {
+            let config = ManageConfig::resolve(*flags, &env)?;
+            if cli.experimental {
+                tracing::warn!("--experimental turns nothing on in this version");
+            }
+            limits::raise_open_files();
+            runtime()?.block_on(cmd::manage::run(config))
+        }
+        Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(flags, &env)),
+        Some(Command::List(flags)) => runtime()?.block_on(cmd::list::run(flags, &env)),
+        Some(Command::Create) => cmd::create::run(),
+        Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // Two TLS providers in one process panic at the first handshake: one is chosen here.
+    // It can only fail where one was chosen already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

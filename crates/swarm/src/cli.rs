@@ -1,0 +1,270 @@
+//! The command line as clap reads it, compatible flag for flag with classic Docker Swarm's.
+//! The words here are the help text and the reference of every flag; values are kept as
+//! written, and `config` reads and checks them.
+//!
+//! Environment variables are read by `config`, not by clap: a variable that is set but empty
+//! counts as not set, as it did in classic.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::values::boolean;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+const SCHEMES: &str = "\
+Discovery:
+  A DISCOVERY says which engines the pool has:
+    node1:2375,node2:2375          a list; nodes:// before it is optional
+    10.0.0.[10:200]:2375           a range, here 191 engines
+    file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
+    unix:///run/a.sock,node2:2375  engines on this machine by their sockets
+  consul://, etcd://, zk:// and token:// are not built yet in this version.";
+
+const MANAGE_EXAMPLES: &str = "\
+Examples:
+  swarm manage
+      this machine's own engine, as a pool of one, on tcp://127.0.0.1:2375
+  swarm manage -H unix:///run/swarm.sock node1:2375,node2:2375
+      two engines behind a socket;  then: docker -H unix:///run/swarm.sock info
+  swarm manage -H tcp://0.0.0.0:3376 --tlsverify --tlscacert ca.pem \\
+      --tlscert cert.pem --tlskey key.pem --strategy binpack file:///etc/swarm/pool
+      a pool that others may reach, filled engine by engine
+
+Cluster options:
+  swarm.overcommit=0.05   share of an engine's CPUs and memory given away beyond what it has
+  swarm.createretry=0     further engines tried when creating a container fails
+
+Signals:
+  SIGHUP reads the TLS files again; SIGTERM and SIGINT end in order, a second one at once.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "swarm",
+    about = "Many Docker Engines, served as one",
+    long_about = "Many Docker Engines, served as one: the docker command, Compose and every \
+                  other Docker client work with the whole pool, unchanged.",
+    version = concat!("version ", env!("CARGO_PKG_VERSION")),
+    disable_version_flag = true,
+    disable_help_subcommand = false,
+    styles = STYLES,
+    args_override_self = true,
+    after_help = "Try it on a machine with Docker:\n  swarm manage &\n  \
+                  docker -H tcp://127.0.0.1:2375 info\n\n\
+                  'swarm help COMMAND' tells more about a command."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogFlags,
+    /// Accepted for old scripts; there is nothing experimental to turn on
+    #[arg(long, global = true, hide = true)]
+    pub experimental: bool,
+    /// Print the version
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+}
+
+/// The log's flags.
+#[derive(Debug, Args)]
+pub struct LogFlags {
+    /// Log what happens in detail [env: DEBUG]
+    #[arg(long, global = true, help_heading = "Logging")]
+    pub debug: bool,
+    /// How much to log: debug, info, warn, error, fatal or panic [default: info]
+    #[arg(short = 'l', long = "log-level", value_name = "LEVEL", global = true)]
+    #[arg(help_heading = "Logging")]
+    pub level: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the Docker API over a pool of engines
+    #[command(visible_alias = "m", args_override_self = true)]
+    #[command(after_help = SCHEMES, after_long_help = format!("{SCHEMES}\n\n{MANAGE_EXAMPLES}"))]
+    Manage(Box<ManageFlags>),
+    /// Keep an engine registered in a pool's discovery
+    #[command(visible_alias = "j", args_override_self = true, after_help = SCHEMES)]
+    Join(JoinFlags),
+    /// List the engines that a discovery names
+    #[command(visible_alias = "l", args_override_self = true, after_help = SCHEMES)]
+    List(ListFlags),
+    /// Make a token for a new pool
+    #[command(visible_alias = "c")]
+    Create,
+    /// Print the completion script of a shell
+    #[command(after_help = "Examples:\n  \
+        swarm completion bash > /etc/bash_completion.d/swarm\n  \
+        swarm completion zsh > \"${fpath[1]}/_swarm\"\n  \
+        swarm completion fish > ~/.config/fish/completions/swarm.fish")]
+    Completion(CompletionFlags),
+}
+
+/// Which discovery, the same for three commands.
+#[derive(Debug, Default, Args)]
+pub struct DiscoveryFlags {
+    /// Which engines the pool has (see below) [env: SWARM_DISCOVERY]
+    #[arg(value_name = "DISCOVERY")]
+    pub url: Option<String>,
+    /// The same as the argument DISCOVERY
+    #[arg(long = "discovery", value_name = "URL", help_heading = "Discovery options")]
+    pub flag: Option<String>,
+    /// An option of the discovery backend; may be repeated
+    #[arg(long = "discovery-opt", value_name = "KEY=VALUE", help_heading = "Discovery options")]
+    pub options: Vec<String>,
+}
+
+/// Flags of `swarm manage`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of its own.
+pub struct ManageFlags {
+    /// Which engines.
+    #[command(flatten)]
+    pub discovery: DiscoveryFlags,
+    /// Time between two questions to a key-value discovery, 1s or more [default: 60s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    #[arg(help_heading = "Discovery options")]
+    pub heartbeat: Option<String>,
+
+    /// Address to serve the API on: tcp://HOST:PORT or unix:///PATH; may be repeated
+    /// [default: tcp://127.0.0.1:2375] [env: SWARM_HOST]
+    #[arg(short = 'H', long = "host", value_name = "ADDRESS", help_heading = "API")]
+    pub hosts: Vec<String>,
+    /// Let any web page call the API (CORS headers)
+    #[arg(long = "api-enable-cors", visible_alias = "cors", help_heading = "API")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
+    pub cors: bool,
+
+    /// How an engine is chosen: spread (the least loaded), binpack (the fullest that fits)
+    /// or random [default: spread] [env: SWARM_STRATEGY]
+    #[arg(long, value_name = "NAME", help_heading = "Placement")]
+    pub strategy: Option<String>,
+    /// Which filters decide what an engine may take; may be repeated [default: all of
+    /// health, port, containerslots, dependency, affinity, constraint, whitelist]
+    #[arg(short = 'f', long = "filter", value_name = "NAME", help_heading = "Placement")]
+    pub filters: Vec<String>,
+    /// The cluster driver; there is only swarm
+    #[arg(short = 'c', long, value_name = "NAME", help_heading = "Placement")]
+    pub cluster_driver: Option<String>,
+    /// An option of the pool, such as swarm.overcommit=0.05; may be repeated (--help lists them)
+    #[arg(long = "cluster-opt", value_name = "KEY=VALUE", help_heading = "Placement")]
+    pub cluster_options: Vec<String>,
+
+    /// Use TLS towards clients and engines; implied by --tlsverify
+    #[arg(long, help_heading = "TLS", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
+    pub tls: bool,
+    /// Use TLS, and let in only clients and engines with a certificate of the CA
+    #[arg(long, help_heading = "TLS", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
+    pub tlsverify: bool,
+    /// The CA's certificate; needed by --tlsverify
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub tlscacert: Option<String>,
+    /// Our certificate, for both sides; needed by --tls and --tlsverify
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub tlscert: Option<String>,
+    /// Its key; needed by --tls and --tlsverify
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub tlskey: Option<String>,
+
+    /// Shortest time between two full readings of an engine [default: 30s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Engines")]
+    pub engine_refresh_min_interval: Option<String>,
+    /// Longest time between two full readings of an engine [default: 60s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Engines")]
+    pub engine_refresh_max_interval: Option<String>,
+    /// Failures in a row after which an engine counts as unhealthy [default: 3]
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true, help_heading = "Engines")]
+    pub engine_failure_retry: Option<String>,
+    /// Replaced by --engine-failure-retry
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true, hide = true)]
+    pub engine_refresh_retry: Option<String>,
+    /// Read an engine afresh when a list of containers asks for it by node
+    #[arg(long, help_heading = "Engines", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
+    pub refresh_on_node_filter: bool,
+    /// Read an engine afresh when a list of containers asks for this name
+    #[arg(long, value_name = "NAME", help_heading = "Engines")]
+    pub container_name_refresh_filter: Option<String>,
+
+    /// Several managers, one of them leading (not available yet)
+    #[arg(long, help_heading = "High availability", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
+    pub replication: bool,
+    /// How long a lost leader keeps its lock (not available yet)
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    #[arg(help_heading = "High availability")]
+    pub replication_ttl: Option<String>,
+    /// Where other managers reach this one; used with --replication [env: SWARM_ADVERTISE]
+    #[arg(long, visible_alias = "addr", value_name = "HOST:PORT")]
+    #[arg(help_heading = "High availability")]
+    pub advertise: Option<String>,
+}
+
+/// Flags of `swarm join`.
+#[derive(Debug, Args)]
+pub struct JoinFlags {
+    /// Which pool.
+    #[command(flatten)]
+    pub discovery: DiscoveryFlags,
+    /// Where the managers reach this engine [env: SWARM_ADVERTISE]
+    #[arg(long, visible_alias = "addr", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// Time between two registrations, 1s or more [default: 60s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub heartbeat: Option<String>,
+    /// How long a registration lasts; more than the heartbeat [default: 180s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub ttl: Option<String>,
+    /// Longest random wait before the first registration, so that a whole pool does not
+    /// register at once [default: 0s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub delay: Option<String>,
+}
+
+/// Flags of `swarm list`.
+#[derive(Debug, Args)]
+pub struct ListFlags {
+    /// Which pool.
+    #[command(flatten)]
+    pub discovery: DiscoveryFlags,
+    /// How long to wait for the discovery [default: 10s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub timeout: Option<String>,
+}
+
+/// Flags of `swarm completion`.
+#[derive(Debug, Args)]
+pub struct CompletionFlags {
+    /// Which shell
+    #[arg(value_parser = ["bash", "zsh", "fish"])]
+    pub shell: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

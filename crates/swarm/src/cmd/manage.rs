@@ -1,0 +1,147 @@
+//! `swarm manage`: listeners, TLS, pool and API put together, and taken apart in order.
+//!
+//! Invariants: nothing is served before every address is bound; at the end the API drains
+//! first and the pool stops after it; a second signal ends the process at once.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use swarm_api::{Listener, ServerOptions};
+use swarm_engine::ClientOptions;
+use swarm_pool::{Build, Pool, PoolConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::config::ManageConfig;
+use crate::tls::Tls;
+use crate::values::Listen;
+
+/// The commit it was built from, where the build says so.
+const COMMIT: Option<&str> = option_env!("SWARM_COMMIT");
+
+/// Serves until a signal.
+pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
+    for note in &config.notes {
+        warn!("{note}");
+    }
+    let tls = Tls::load(config.tls.as_ref(), config.engine_tls.as_ref())?;
+    let verified = config.tls.as_ref().is_some_and(|tls| tls.verify);
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        listeners.push(open(address, &tls, verified).await?);
+    }
+    let serving = CancellationToken::new();
+    stop_on_signals(serving.clone())?;
+    reload_on_hangup(tls.clone())?;
+
+    let options = ServerOptions {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cors: config.cors,
+        ..ServerOptions::default()
+    };
+    info!(discovery = %config.discovery.describe(), strategy = config.strategy.name(),
+        filters = %config.filters, "starting the pool");
+    let pool_stop = CancellationToken::new();
+    let discovery = Arc::clone(&config.discovery);
+    let pool = Pool::start(pool_config(config, &tls), discovery, pool_stop.clone());
+    notify(sd_notify::NotifyState::Ready);
+    swarm_api::serve(listeners, pool, options, serving).await;
+    notify(sd_notify::NotifyState::Stopping);
+    pool_stop.cancel();
+    info!("stopped");
+    Ok(())
+}
+
+fn pool_config(config: ManageConfig, tls: &Tls) -> PoolConfig {
+    PoolConfig {
+        strategy: config.strategy,
+        filters: config.filters,
+        overcommit: config.cluster.overcommit,
+        create_retries: config.cluster.create_retries,
+        refresh: config.refresh,
+        failure_retries: config.failure_retries,
+        refresh_on_node_filter: config.refresh_on_node_filter,
+        refresh_on_name: config.refresh_on_name,
+        engine: ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() },
+        build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT.unwrap_or("unknown") },
+    }
+}
+
+/// Binds one address. A unix socket is guarded by its file's mode and carries no TLS, as
+/// with Docker's own engine.
+async fn open(address: &Listen, tls: &Tls, verified: bool) -> anyhow::Result<Listener> {
+    let listener = match address {
+        Listen::Tcp(address) => Listener::tcp(address, tls.server.clone()).await?,
+        Listen::Unix(path) => Listener::unix(path).await?,
+    };
+    match (listener.local_addr(), address) {
+        (Some(address), _) => {
+            let scheme = if tls.server.is_some() { "TLS" } else { "plain HTTP" };
+            info!("listening on tcp://{address} ({scheme})");
+            if !verified && !address.ip().is_loopback() {
+                warn!(
+                    "ANYONE WHO REACHES tcp://{address} IS ROOT ON EVERY ENGINE OF THIS POOL: it \
+                     is open to the network and clients are not verified; use --tlsverify, or \
+                     listen on 127.0.0.1 or a unix socket"
+                );
+            }
+        }
+        (None, Listen::Unix(path)) => info!("listening on unix://{}", path.display()),
+        (None, Listen::Tcp(address)) => info!("listening on tcp://{address}"),
+    }
+    Ok(listener)
+}
+
+/// Cancels `stop` on the first SIGTERM or SIGINT; a second one ends the process.
+pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        let mut asked = 0_u32;
+        loop {
+            let name = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            asked += 1;
+            if asked > 1 {
+                warn!("{name} again: ending at once");
+                std::process::exit(1);
+            }
+            info!("{name}: ending when what is under way is done; send it again to end at once");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Reads the TLS files again on SIGHUP; without TLS the signal is caught all the same, so
+/// that a log rotation's habit does not end the manager.
+fn reload_on_hangup(tls: Tls) -> anyhow::Result<()> {
+    let mut hangup = listen_for(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            if !tls.is_used() {
+                info!("SIGHUP: no TLS files are in use, nothing to read again");
+                continue;
+            }
+            match tls.reload() {
+                Ok(()) => info!("SIGHUP: the TLS files are read again"),
+                Err(error) => warn!("SIGHUP: the old certificates stay in use: {error:#}"),
+            }
+        }
+    });
+    Ok(())
+}
+
+fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
+    signal(kind).context("cannot listen for signals")
+}
+
+/// Tells the service manager; without one this does nothing.
+fn notify(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        warn!(%error, "cannot tell the service manager");
+    }
+}

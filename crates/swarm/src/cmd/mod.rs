@@ -1,0 +1,7 @@
+//! One file per command; each wires what its flags ask for and reports how it went.
+
+pub mod completion;
+pub mod create;
+pub mod join;
+pub mod list;
+pub mod manage;

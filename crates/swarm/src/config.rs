@@ -1,0 +1,386 @@
+//! From flags and environment to a checked [`ManageConfig`]. Nothing outside is touched: a
+//! configuration that resolves can still fail to bind or to find its files.
+//!
+//! Invariant: every flag given is used, refused, or named in the log as of no effect; the
+//! words of classic Swarm's refusals are kept where old scripts look for them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_core::placement::filter::FilterSet;
+use swarm_core::placement::strategy::Strategy;
+use swarm_discovery::{Discovery, DiscoveryBackend, DiscoveryOptions};
+use swarm_engine::TlsFiles;
+
+use crate::cli::{DiscoveryFlags, ManageFlags};
+use crate::tls::TlsPaths;
+use crate::usage::UsageError;
+use crate::values::{Listen, advertise, count, duration, listen};
+
+/// How an environment variable is looked up.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Classic's default of `--host`.
+const DEFAULT_HOST: &str = "tcp://127.0.0.1:2375";
+/// Where Docker's engine listens.
+const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
+/// The least `--heartbeat`, as in classic.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// What `swarm manage` runs with.
+#[derive(Debug)]
+pub struct ManageConfig {
+    /// The pool's engines.
+    pub discovery: Arc<dyn DiscoveryBackend>,
+    /// Where the API is served.
+    pub listen: Vec<Listen>,
+    /// TLS for both sides.
+    pub tls: Option<TlsPaths>,
+    /// TLS towards the engine alone, for a pool of one that DOCKER_HOST names.
+    pub engine_tls: Option<TlsFiles>,
+    /// CORS headers.
+    pub cors: bool,
+    /// How an engine is chosen.
+    pub strategy: Strategy,
+    /// What an engine may take.
+    pub filters: FilterSet,
+    /// `--cluster-opt`.
+    pub cluster: ClusterOptions,
+    /// Bounds of the time between two full readings of an engine.
+    pub refresh: (Duration, Duration),
+    /// Failures in a row that make an engine unhealthy.
+    pub failure_retries: u32,
+    /// Read an engine afresh when a list filters by node.
+    pub refresh_on_node_filter: bool,
+    /// Read engines afresh when a list asks for this name.
+    pub refresh_on_name: Option<String>,
+    /// Flags that are right and have no effect here, for the log.
+    pub notes: Vec<String>,
+}
+
+impl ManageConfig {
+    /// Reads and checks all flags.
+    pub fn resolve(flags: ManageFlags, env: Env<'_>) -> Result<Self, UsageError> {
+        let mut notes = Vec::new();
+        let tls = tls_paths(&flags)?;
+        let refresh = refresh(&flags)?;
+        let failure_retries = failure_retries(&flags)?;
+        replication(&flags, env, &mut notes)?;
+        if let Some(driver) = flags.cluster_driver.as_deref().filter(|name| *name != "swarm") {
+            let problem = "unsupported cluster driver; expected swarm, the only one there is";
+            return Err(UsageError::value("--cluster-driver", driver, problem));
+        }
+        if let Some(text) = &flags.heartbeat {
+            heartbeat(text)?;
+            notes.push(
+                "--heartbeat has no effect: a list needs no questions, and a file is looked at \
+                 every second"
+                    .to_owned(),
+            );
+        }
+        let listen = hosts(&flags.hosts, env)?;
+        let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
+        let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
+        let (discovery, engine_tls) = match discovery_url(&flags.discovery, env)? {
+            Some(url) => (Discovery::parse(&url, &options)?, None),
+            None => local_engine(&options, &listen, env, &mut notes)?,
+        };
+        Ok(Self {
+            discovery,
+            listen,
+            engine_tls: engine_tls.filter(|_| tls.is_none()),
+            tls,
+            cors: flags.cors,
+            strategy: strategy(flags.strategy.as_deref(), env)?,
+            filters: filters(&flags.filters)?,
+            cluster,
+            refresh,
+            failure_retries,
+            refresh_on_node_filter: flags.refresh_on_node_filter,
+            refresh_on_name: flags.container_name_refresh_filter.filter(|name| !name.is_empty()),
+            notes,
+        })
+    }
+}
+
+/// `--cluster-opt`'s values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterOptions {
+    /// Share of an engine's resources given away beyond what it has; more than -1.
+    pub overcommit: f64,
+    /// Further engines tried when a create fails.
+    pub create_retries: u32,
+}
+
+impl ClusterOptions {
+    fn parse(
+        texts: &[String],
+        discovery: &mut DiscoveryOptions,
+        notes: &mut Vec<String>,
+    ) -> Result<Self, UsageError> {
+        let mut options = Self { overcommit: 0.05, create_retries: 0 };
+        for (key, value) in pairs("--cluster-opt", texts)? {
+            let text = format!("{key}={value}");
+            let wrong = |problem: String| UsageError::value("--cluster-opt", &text, problem);
+            match key.as_str() {
+                "swarm.overcommit" => {
+                    options.overcommit = value
+                        .parse()
+                        .ok()
+                        .filter(|ratio: &f64| ratio.is_finite())
+                        .ok_or_else(|| wrong("expected a number, such as 0.05".to_owned()))?;
+                    if options.overcommit <= -1.0 {
+                        let given = options.overcommit;
+                        return Err(wrong(format!(
+                            "swarm.overcommit should be larger than -1, {given:.6} is invalid"
+                        )));
+                    }
+                    if options.overcommit < 0.0 {
+                        notes.push(
+                            "-1 < swarm.overcommit < 0: the pool uses less than its engines have"
+                                .to_owned(),
+                        );
+                    }
+                }
+                "swarm.createretry" => {
+                    options.create_retries = value.parse().map_err(|_| {
+                        wrong(match value.parse::<i64>() {
+                            Ok(given) if given < 0 => {
+                                format!("swarm.createretry can not be negative, {given} is invalid")
+                            }
+                            _ => "expected a whole number, 0 or more".to_owned(),
+                        })
+                    })?;
+                }
+                key if key.starts_with("kv.") => {
+                    discovery.insert(key.to_owned(), value);
+                }
+                _ => {
+                    return Err(wrong(
+                        "unknown option; known are swarm.overcommit, swarm.createretry, and \
+                         kv. options for the discovery"
+                            .to_owned(),
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Reads `KEY=VALUE` flags; the last of one key counts.
+pub fn pairs(flag: &str, texts: &[String]) -> Result<DiscoveryOptions, UsageError> {
+    texts
+        .iter()
+        .map(|text| match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+            _ => Err(UsageError::value(flag, text, "expected KEY=VALUE")),
+        })
+        .collect()
+}
+
+/// The discovery's URL: argument, flag or environment.
+pub fn discovery_url(flags: &DiscoveryFlags, env: Env<'_>) -> Result<Option<String>, UsageError> {
+    match (&flags.url, &flags.flag) {
+        (Some(argument), Some(flag)) if argument != flag => Err(UsageError::flags(format!(
+            "the discovery is given twice: {argument:?} and --discovery {flag:?}; give one"
+        ))),
+        (Some(url), _) | (None, Some(url)) => Ok(Some(url.clone())),
+        (None, None) => Ok(set(env, "SWARM_DISCOVERY")),
+    }
+}
+
+/// The discovery a command cannot do without.
+pub fn required_discovery(
+    command: &str,
+    flags: &DiscoveryFlags,
+    env: Env<'_>,
+) -> Result<Arc<dyn DiscoveryBackend>, UsageError> {
+    let url = discovery_url(flags, env)?.ok_or_else(|| {
+        UsageError::flags(format!(
+            "discovery required to {command} a cluster; see 'swarm {command} --help'"
+        ))
+    })?;
+    Ok(Discovery::parse(&url, &pairs("--discovery-opt", &flags.options)?)?)
+}
+
+/// Reads `--heartbeat`.
+pub fn heartbeat(text: &str) -> Result<Duration, UsageError> {
+    let heartbeat = duration("--heartbeat", text)?;
+    if heartbeat < SHORTEST_HEARTBEAT {
+        let problem = "--heartbeat should be at least one second";
+        return Err(UsageError::value("--heartbeat", text, problem));
+    }
+    Ok(heartbeat)
+}
+
+/// A variable that is set to something.
+pub fn set(env: Env<'_>, name: &str) -> Option<String> {
+    env(name).filter(|value| !value.trim().is_empty())
+}
+
+/// Without DISCOVERY: the engine that DOCKER_HOST names, or this machine's own.
+fn local_engine(
+    options: &DiscoveryOptions,
+    listen: &[Listen],
+    env: Env<'_>,
+    notes: &mut Vec<String>,
+) -> Result<(Arc<dyn DiscoveryBackend>, Option<TlsFiles>), UsageError> {
+    let docker_host = set(env, "DOCKER_HOST");
+    let named = match docker_host.as_deref() {
+        None => None,
+        Some(address) => {
+            let engine = crate::values::listen("DOCKER_HOST", address).map_err(|_| {
+                UsageError::value(
+                    "DOCKER_HOST",
+                    address,
+                    "no engine can be reached by it from here; expected tcp://HOST:PORT or \
+                     unix:///PATH, or give a DISCOVERY",
+                )
+            })?;
+            if listen.contains(&engine) {
+                // Someone who uses this manager has DOCKER_HOST set to it: following it
+                // would make the pool its own engine.
+                notes.push("DOCKER_HOST names this manager itself: it is not used".to_owned());
+                None
+            } else {
+                Some(address)
+            }
+        }
+    };
+    let tls = named
+        .filter(|address| !address.starts_with("unix://"))
+        .and_then(|_| set(env, "DOCKER_TLS_VERIFY"))
+        .and_then(|_| docker_certificates(env));
+    Ok((Discovery::parse(named.unwrap_or(LOCAL_ENGINE), options)?, tls))
+}
+
+/// The Docker client's own files, from where it looks for them itself.
+fn docker_certificates(env: Env<'_>) -> Option<TlsFiles> {
+    let folder = set(env, "DOCKER_CERT_PATH")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(set(env, "HOME")?).join(".docker")))?;
+    Some(TlsFiles {
+        ca: Some(folder.join("ca.pem")),
+        cert: Some(folder.join("cert.pem")),
+        key: Some(folder.join("key.pem")),
+        verify: true,
+    })
+}
+
+fn hosts(given: &[String], env: Env<'_>) -> Result<Vec<Listen>, UsageError> {
+    if !given.is_empty() {
+        return given.iter().map(|text| listen("--host", text)).collect();
+    }
+    match set(env, "SWARM_HOST") {
+        // Several stand in one variable with commas between, as in classic.
+        Some(texts) => texts.split(',').map(|text| listen("SWARM_HOST", text.trim())).collect(),
+        None => Ok(vec![listen("--host", DEFAULT_HOST)?]),
+    }
+}
+
+/// Classic's rules for the TLS flags, and its words.
+fn tls_paths(flags: &ManageFlags) -> Result<Option<TlsPaths>, UsageError> {
+    let (ca, cert, key) = (&flags.tlscacert, &flags.tlscert, &flags.tlskey);
+    if !flags.tls && !flags.tlsverify {
+        if ca.is_some() || cert.is_some() || key.is_some() {
+            return Err(UsageError::flags(
+                "--tlscert, --tlskey and --tlscacert require the use of either --tls or --tlsverify",
+            ));
+        }
+        return Ok(None);
+    }
+    let (Some(cert), Some(key)) = (cert, key) else {
+        return Err(UsageError::flags("--tlscert and --tlskey must be provided when using --tls"));
+    };
+    if flags.tlsverify && ca.is_none() {
+        return Err(UsageError::flags("--tlscacert must be provided when using --tlsverify"));
+    }
+    Ok(Some(TlsPaths {
+        ca: ca.as_ref().map(PathBuf::from),
+        cert: cert.into(),
+        key: key.into(),
+        verify: flags.tlsverify,
+    }))
+}
+
+fn refresh(flags: &ManageFlags) -> Result<(Duration, Duration), UsageError> {
+    const MIN: &str = "--engine-refresh-min-interval";
+    const MAX: &str = "--engine-refresh-max-interval";
+    let min_text = flags.engine_refresh_min_interval.as_deref().unwrap_or("30s");
+    let max_text = flags.engine_refresh_max_interval.as_deref().unwrap_or("60s");
+    // Go reads negative durations; here they are refused where they are read, in the words
+    // that classic had for them.
+    if min_text.starts_with('-') || duration(MIN, min_text)?.is_zero() {
+        let problem = "min refresh interval should be a positive number";
+        return Err(UsageError::value(MIN, min_text, problem));
+    }
+    let min = duration(MIN, min_text)?;
+    if max_text.starts_with('-') || duration(MAX, max_text)? < min {
+        let problem =
+            format!("max refresh interval cannot be less than min refresh interval ({min_text})");
+        return Err(UsageError::value(MAX, max_text, problem));
+    }
+    Ok((min, duration(MAX, max_text)?))
+}
+
+fn failure_retries(flags: &ManageFlags) -> Result<u32, UsageError> {
+    if let Some(text) = flags.engine_refresh_retry.as_deref().filter(|text| *text != "3") {
+        let problem = "--engine-refresh-retry is deprecated. Use --engine-failure-retry";
+        return Err(UsageError::value("--engine-refresh-retry", text, problem));
+    }
+    let text = flags.engine_failure_retry.as_deref().unwrap_or("3");
+    count("--engine-failure-retry", text, 1).map_err(|_| {
+        let problem = "invalid failure retry count; expected a whole number, 1 or more";
+        UsageError::value("--engine-failure-retry", text, problem)
+    })
+}
+
+fn replication(
+    flags: &ManageFlags,
+    env: Env<'_>,
+    notes: &mut Vec<String>,
+) -> Result<(), UsageError> {
+    let missing = |flag: &str| {
+        UsageError::flags(format!(
+            "{flag} is not available yet in this version: a pool has one manager for now"
+        ))
+    };
+    if flags.replication {
+        return Err(missing("--replication"));
+    }
+    if let Some(text) = &flags.replication_ttl {
+        duration("--replication-ttl", text)?;
+        return Err(missing("--replication-ttl"));
+    }
+    let given = match &flags.advertise {
+        Some(text) => Some(("--advertise", text.clone())),
+        None => set(env, "SWARM_ADVERTISE").map(|text| ("SWARM_ADVERTISE", text)),
+    };
+    if let Some((flag, text)) = given {
+        advertise(flag, &text)?;
+        notes.push(format!("{flag} has no effect without --replication"));
+    }
+    Ok(())
+}
+
+fn strategy(given: Option<&str>, env: Env<'_>) -> Result<Strategy, UsageError> {
+    let (flag, name) = match given {
+        Some(name) => ("--strategy", name.to_owned()),
+        None => match set(env, "SWARM_STRATEGY") {
+            Some(name) => ("SWARM_STRATEGY", name),
+            None => return Ok(Strategy::default()),
+        },
+    };
+    name.parse().map_err(|error| UsageError::value(flag, &name, format!("{error}")))
+}
+
+fn filters(given: &[String]) -> Result<FilterSet, UsageError> {
+    FilterSet::parse(given.iter().map(String::as_str))
+        .map_err(|error| UsageError::value("--filter", &given.join(","), error.to_string()))
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,215 @@
+//! Tables over `swarm manage`'s flags: defaults, environment, and every refusal's words.
+
+use std::collections::HashMap;
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::{Cli, Command};
+
+fn resolve_with(line: &[&str], variables: &[(&str, &str)]) -> Result<ManageConfig, UsageError> {
+    let words = ["swarm", "manage"].iter().chain(line);
+    let Some(Command::Manage(flags)) = Cli::try_parse_from(words).unwrap().command else {
+        unreachable!("the command is manage")
+    };
+    let variables: HashMap<_, _> = variables.iter().copied().collect();
+    ManageConfig::resolve(*flags, &|name| variables.get(name).map(ToString::to_string))
+}
+
+fn resolve(line: &[&str]) -> Result<ManageConfig, UsageError> {
+    resolve_with(line, &[])
+}
+
+#[test]
+fn the_defaults_are_classics() {
+    let config = resolve(&["a:1"]).unwrap();
+    assert_eq!(config.listen, [Listen::Tcp("127.0.0.1:2375".to_owned())]);
+    assert_eq!(config.discovery.describe(), "a:1");
+    assert_eq!(config.strategy.name(), "spread");
+    assert_eq!(config.filters, FilterSet::default());
+    assert_eq!(config.cluster, ClusterOptions { overcommit: 0.05, create_retries: 0 });
+    assert_eq!(config.refresh, (Duration::from_secs(30), Duration::from_mins(1)));
+    assert_eq!(config.failure_retries, 3);
+    assert_eq!(config.tls, None);
+    assert!(!config.cors && !config.refresh_on_node_filter && config.refresh_on_name.is_none());
+    assert!(config.notes.is_empty());
+}
+
+#[test]
+fn every_flag_reaches_the_configuration() {
+    let config = resolve(&[
+        "-H",
+        "unix:///s",
+        "--host",
+        "tcp://:0",
+        "--strategy",
+        "binpack",
+        "-f",
+        "health",
+        "--filter",
+        "port",
+        "--cors",
+        "-c",
+        "swarm",
+        "--cluster-opt",
+        "swarm.overcommit=-0.5",
+        "--cluster-opt",
+        "swarm.createretry=2",
+        "--engine-refresh-min-interval",
+        "1m30s",
+        "--engine-refresh-max-interval",
+        "2m",
+        "--engine-failure-retry",
+        "5",
+        "--engine-refresh-retry",
+        "3",
+        "--refresh-on-node-filter",
+        "--container-name-refresh-filter",
+        "web",
+        "--tls=false",
+        "--discovery",
+        "file:///pool",
+    ])
+    .unwrap();
+    assert_eq!(config.listen, [Listen::Unix("/s".into()), Listen::Tcp("0.0.0.0:0".to_owned())]);
+    assert_eq!(config.strategy.name(), "binpack");
+    assert_eq!(config.filters.to_string(), "health, port");
+    assert!(config.cors && config.refresh_on_node_filter);
+    assert_eq!(config.cluster, ClusterOptions { overcommit: -0.5, create_retries: 2 });
+    assert_eq!(config.refresh, (Duration::from_secs(90), Duration::from_mins(2)));
+    assert_eq!(config.failure_retries, 5);
+    assert_eq!(config.refresh_on_name.as_deref(), Some("web"));
+    assert_eq!(config.discovery.describe(), "file:///pool");
+    assert!(config.notes[0].contains("uses less than its engines have"));
+}
+
+#[test]
+fn the_environment_counts_where_no_flag_does() {
+    let variables = [
+        ("SWARM_HOST", "tcp://127.0.0.1:1, unix:///s"),
+        ("SWARM_DISCOVERY", "a:1"),
+        ("SWARM_STRATEGY", "random"),
+        ("SWARM_ADVERTISE", "b:2"),
+    ];
+    let config = resolve_with(&[], &variables).unwrap();
+    assert_eq!(config.listen.len(), 2);
+    assert_eq!(config.discovery.describe(), "a:1");
+    assert_eq!(config.strategy.name(), "random");
+    assert_eq!(config.notes, ["SWARM_ADVERTISE has no effect without --replication"]);
+    let config =
+        resolve_with(&["-H", "unix:///x", "--strategy", "spread", "c:3"], &variables).unwrap();
+    assert_eq!(config.listen, [Listen::Unix("/x".into())]);
+    assert_eq!((config.discovery.describe().as_str(), config.strategy.name()), ("c:3", "spread"));
+    // Set but empty is not set.
+    let empty = variables.map(|(name, _)| (name, ""));
+    let config = resolve_with(&["d:4"], &empty).unwrap();
+    assert_eq!(config.listen, [Listen::Tcp("127.0.0.1:2375".to_owned())]);
+    let error = resolve_with(&["a:1"], &[("SWARM_HOST", "nowhere")]).unwrap_err().to_string();
+    assert!(error.starts_with("SWARM_HOST \"nowhere\": expected"), "{error}");
+}
+
+#[test]
+fn without_discovery_the_local_engine_is_the_pool() {
+    let local = "unix:///var/run/docker.sock";
+    let table = [
+        ("", local),
+        ("unix:///run/other.sock", "unix:///run/other.sock"),
+        ("tcp://engine:2375", "tcp://engine:2375"),
+        // The manager's own address is no engine.
+        ("tcp://127.0.0.1:2375", local),
+    ];
+    for (docker_host, expected) in table {
+        let config = resolve_with(&[], &[("DOCKER_HOST", docker_host)]).unwrap();
+        assert_eq!(config.discovery.describe(), expected, "{docker_host}");
+        assert!(config.engine_tls.is_none());
+    }
+    let error = resolve_with(&[], &[("DOCKER_HOST", "ssh://me@there")]).unwrap_err().to_string();
+    assert!(error.contains("DOCKER_HOST \"ssh://me@there\"") && error.contains("DISCOVERY"));
+    let variables = [
+        ("DOCKER_HOST", "tcp://engine:2376"),
+        ("DOCKER_TLS_VERIFY", "1"),
+        ("DOCKER_CERT_PATH", "/certs"),
+    ];
+    let tls = resolve_with(&[], &variables).unwrap().engine_tls.unwrap();
+    assert_eq!((tls.ca, tls.verify), (Some("/certs/ca.pem".into()), true));
+}
+
+#[test]
+fn tls_needs_the_files_that_classic_needs() {
+    const FILES: [&str; 4] = ["--tlscert", "c", "--tlskey", "k"];
+    let table: &[(&[&str], &str)] = &[
+        (&["--tls"], "--tlscert and --tlskey must be provided when using --tls"),
+        (&["--tls", "--tlscert", "c"], "--tlscert and --tlskey must be provided"),
+        (&["--tlsverify", "--tlscacert", "a"], "--tlscert and --tlskey must be provided"),
+        (&["--tlskey", "k"], "require the use of either --tls or --tlsverify"),
+        (&["--tlscacert", "a", "--tls=false"], "require the use of either"),
+    ];
+    for (line, words) in table {
+        let error = resolve(line).unwrap_err().to_string();
+        assert!(error.contains(words), "{line:?}: {error}");
+    }
+    let error = resolve(&[&["--tlsverify"], &FILES[..]].concat()).unwrap_err().to_string();
+    assert_eq!(error, "--tlscacert must be provided when using --tlsverify");
+    let tls = resolve(&[&["--tls"], &FILES[..]].concat()).unwrap().tls.unwrap();
+    assert!(!tls.verify && tls.ca.is_none());
+    let all = [&["--tlsverify", "--tlscacert", "a"], &FILES[..]].concat();
+    assert!(resolve(&all).unwrap().tls.unwrap().verify);
+}
+
+#[test]
+fn every_refusal_names_the_flag_the_value_and_what_was_expected() {
+    let table: &[(&[&str], &[&str])] = &[
+        (&["--heartbeat", "x"], &["--heartbeat \"x\"", "expected a duration"]),
+        (&["--heartbeat", "500ms"], &["--heartbeat \"500ms\"", "at least one second"]),
+        (
+            &["--engine-refresh-min-interval", "0s"],
+            &["--engine-refresh-min-interval \"0s\"", "min refresh interval should be a positive"],
+        ),
+        (
+            &["--engine-refresh-min-interval", "-10s"],
+            &["\"-10s\"", "min refresh interval should be a positive number"],
+        ),
+        (
+            &["--engine-refresh-max-interval", "20s"],
+            &["\"20s\"", "max refresh interval cannot be less than min refresh interval"],
+        ),
+        (
+            &["--engine-refresh-max-interval", "-30s"],
+            &["max refresh interval cannot be less than min refresh interval"],
+        ),
+        (&["--engine-failure-retry", "0"], &["\"0\"", "invalid failure retry count"]),
+        (&["--engine-failure-retry", "-1"], &["\"-1\"", "invalid failure retry count"]),
+        (&["--engine-refresh-retry", "5"], &["deprecated. Use --engine-failure-retry"]),
+        (&["--strategy", "best"], &["--strategy \"best\"", "spread"]),
+        (&["--filter", "colour"], &["--filter \"colour\"", "containerslots"]),
+        (&["-c", "mesos-experimental"], &["--cluster-driver \"mesos-experimental\"", "swarm"]),
+        (&["--cluster-opt", "x"], &["--cluster-opt \"x\"", "expected KEY=VALUE"]),
+        (&["--cluster-opt", "x=1"], &["\"x=1\"", "known are swarm.overcommit, swarm.createretry"]),
+        (
+            &["--cluster-opt", "swarm.overcommit=-2"],
+            &["swarm.overcommit should be larger than -1, -2.000000 is invalid"],
+        ),
+        (&["--cluster-opt", "swarm.overcommit=NaN"], &["expected a number"]),
+        (
+            &["--cluster-opt", "swarm.createretry=-1"],
+            &["swarm.createretry can not be negative, -1 is invalid"],
+        ),
+        (&["--cluster-opt", "swarm.createretry=many"], &["expected a whole number"]),
+        (&["--cluster-opt", "kv.path=x"], &["kv.path", "not built yet"]),
+        (&["--discovery-opt", "x"], &["--discovery-opt \"x\"", "expected KEY=VALUE"]),
+        (&["--discovery", "b:2"], &["given twice: \"a:1\" and --discovery \"b:2\""]),
+        (&["--replication"], &["--replication is not available yet"]),
+        (&["--replication-ttl", "20s"], &["--replication-ttl is not available yet"]),
+        (&["--replication-ttl", "20"], &["--replication-ttl \"20\"", "expected a duration"]),
+        (&["--advertise", "x"], &["--advertise \"x\"", "ip:port or hostname:port"]),
+        (&["-H", "http://x"], &["--host \"http://x\"", "expected tcp://HOST:PORT"]),
+    ];
+    for (line, words) in table {
+        let error = resolve(&[&["a:1"], *line].concat()).unwrap_err().to_string();
+        for word in *words {
+            assert!(error.contains(word), "{line:?} lacks {word:?}: {error}");
+        }
+    }
+    let error = resolve(&["consul://h/x"]).unwrap_err().to_string();
+    assert!(error.contains("consul:// is not built yet in this version"), "{error}");
+}

@@ -1,0 +1,54 @@
+//! Where the log goes and how much of it: standard error, one line per event, colours on a
+//! terminal only. Standard output belongs to what a command prints.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::LogFlags;
+use crate::config::Env;
+use crate::usage::UsageError;
+
+/// Starts the log. `RUST_LOG` decides where no flag does.
+pub fn start(flags: &LogFlags, env: Env<'_>) -> Result<(), UsageError> {
+    let debug =
+        flags.debug || env("DEBUG").is_some_and(|on| crate::values::boolean(&on) == Ok(true));
+    let level = match (flags.level.as_deref(), debug) {
+        (Some(level), _) => Some(parse(level)?),
+        (None, true) => Some("debug"),
+        (None, false) => None,
+    };
+    // What the libraries under us report at debug level is noise to an operator.
+    let ours = |level: &str| EnvFilter::new(format!("warn,swarm={level}"));
+    let filter = match (level, env("RUST_LOG").filter(|filter| !filter.is_empty())) {
+        (Some(level), _) => ours(level),
+        (None, Some(filter)) => EnvFilter::try_new(&filter).map_err(|error| {
+            UsageError::value("RUST_LOG", &filter, format!("not a log filter: {error}"))
+        })?,
+        (None, None) => ours("info"),
+    };
+    // A second start (there is none outside tests) keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init();
+    Ok(())
+}
+
+/// Classic's names; its `fatal` and `panic` end a process, so they show errors here.
+fn parse(level: &str) -> Result<&'static str, UsageError> {
+    match level.to_ascii_lowercase().as_str() {
+        "trace" => Ok("trace"),
+        "debug" => Ok("debug"),
+        "info" => Ok("info"),
+        "warn" | "warning" => Ok("warn"),
+        "error" | "fatal" | "panic" => Ok("error"),
+        _ => Err(UsageError::value(
+            "--log-level",
+            level,
+            "expected debug, info, warn, error, fatal or panic",
+        )),
+    }
+}

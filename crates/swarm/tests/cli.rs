@@ -1,0 +1,218 @@
+//! The command line from outside: help, exit codes, what goes to which stream.
+#![allow(clippy::unwrap_used)] // A test's helpers may fail as its tests may.
+
+use std::process::Output;
+
+use assert_cmd::Command;
+
+/// Runs `swarm` with nothing of this process's environment that could steer it.
+fn swarm(arguments: &[&str]) -> Output {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("swarm"));
+    for name in [
+        "SWARM_HOST",
+        "SWARM_DISCOVERY",
+        "SWARM_ADVERTISE",
+        "SWARM_STRATEGY",
+        "DOCKER_HOST",
+        "DEBUG",
+        "RUST_LOG",
+    ] {
+        command.env_remove(name);
+    }
+    command.args(arguments).timeout(std::time::Duration::from_secs(20)).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn help_is_printed_and_is_no_error() {
+    let table: &[(&[&str], &[&str])] = &[
+        (&[], &["manage", "join", "list", "create", "completion", "Usage: swarm"]),
+        (&["--help"], &["[alias: m]", "[alias: j]", "[alias: l]", "[alias: c]"]),
+        (&["help"], &["Try it on a machine with Docker"]),
+        (&["-help"], &["Usage: swarm"]),
+        (
+            &["manage", "--help"],
+            &[
+                "Placement:",
+                "TLS:",
+                "Engines:",
+                "API:",
+                "High availability:",
+                "Logging:",
+                "Examples:",
+                "swarm.overcommit=0.05",
+                "[env: SWARM_HOST]",
+                "file:///etc/swarm/pool",
+            ],
+        ),
+        (&["m", "-h"], &["--engine-refresh-min-interval <DURATION>", "[default: 30s]"]),
+        (&["help", "manage"], &["--tlsverify", "--container-name-refresh-filter"]),
+        (&["j", "--help"], &["--ttl", "[default: 180s]", "--delay", "[env: SWARM_ADVERTISE]"]),
+        (&["l", "--help"], &["--timeout", "[default: 10s]", "[env: SWARM_DISCOVERY]"]),
+        (&["c", "--help"], &["token"]),
+        (&["completion", "--help"], &["bash", "zsh", "fish"]),
+    ];
+    for (arguments, words) in table {
+        let output = swarm(arguments);
+        assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
+        // Lines are wrapped to the terminal: words are looked for, not lines.
+        let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+        for word in *words {
+            assert!(text.contains(word), "{arguments:?} lacks {word:?}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn every_flag_of_classic_swarm_is_in_the_help() {
+    const MANAGE: [&str; 24] = [
+        "--host",
+        "-H",
+        "--strategy",
+        "--filter",
+        "-f",
+        "--replication",
+        "--replication-ttl",
+        "--advertise",
+        "--addr",
+        "--tls",
+        "--tlsverify",
+        "--tlscacert",
+        "--tlscert",
+        "--tlskey",
+        "--heartbeat",
+        "--engine-refresh-min-interval",
+        "--engine-refresh-max-interval",
+        "--engine-failure-retry",
+        "--api-enable-cors",
+        "--cors",
+        "--cluster-driver",
+        "--cluster-opt",
+        "--discovery-opt",
+        "--refresh-on-node-filter",
+    ];
+    let text = stdout(&swarm(&["manage", "--help"]));
+    for flag in MANAGE {
+        assert!(text.contains(flag), "{flag} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn the_version_is_told_as_classic_told_it() {
+    for flag in ["--version", "-version", "-v"] {
+        let output = swarm(&[flag]);
+        assert_eq!(code(&output), 0);
+        assert_eq!(stdout(&output), format!("swarm version {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2_and_says_why() {
+    let table: &[(&[&str], &str)] = &[
+        (&["frobnicate"], "unrecognized subcommand 'frobnicate'"),
+        (&["manage", "--nope"], "unexpected argument '--nope'"),
+        (&["manage", "a:1", "b:2"], "unexpected argument 'b:2'"),
+        (&["manage", "--tls=perhaps", "a:1"], "expected true or false"),
+        (&["-l", "loud", "list", "a:1"], "--log-level \"loud\": expected debug, info"),
+        (&["m", "-engine-failure-retry", "x", "a:1"], "--engine-failure-retry \"x\""),
+        (&["m", "--replication", "a:1"], "--replication is not available yet"),
+        (&["m", "etcd://h/x"], "etcd:// is not built yet"),
+        (&["m", "gopher://h/x"], "unknown scheme \"gopher\"; known are nodes://"),
+        (&["m", "10.0.0.[9:1]:2375"], "the range [9:1], which runs backwards"),
+        (&["m", "h[0:70000]:2375"], "more than 65536 addresses"),
+        (&["list"], "discovery required to list a cluster"),
+        (&["list", "--timeout", "0s", "a:1"], "--timeout should be a positive number"),
+        (&["list", "token://abc"], "token:// is not built yet"),
+        (&["join", "--advertise", "a:1"], "discovery required to join a cluster"),
+        (&["join", "a:1"], "missing mandatory --advertise"),
+        (&["join", "--advertise", "x", "a:1"], "ip:port or hostname:port"),
+        (&["join", "--ttl", "60s", "--advertise", "a:1", "a:1"], "strictly superior"),
+        (&["join", "--advertise", "a:1", "consul://h/x"], "consul:// is not built yet"),
+        (&["create", "extra"], "unexpected argument 'extra'"),
+        (&["completion", "tcsh"], "[possible values: bash, zsh, fish]"),
+    ];
+    for (arguments, words) in table {
+        let output = swarm(arguments);
+        let text = stderr(&output);
+        assert_eq!(code(&output), 2, "{arguments:?}: {text}");
+        assert!(text.contains(words), "{arguments:?} lacks {words:?}:\n{text}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: an error is not output");
+    }
+}
+
+#[test]
+fn what_fails_while_running_ends_with_1_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = format!("file://{}/pool", folder.path().display());
+    let file = folder.path().join("plain");
+    std::fs::write(&file, "").unwrap();
+    let socket = format!("unix://{}", file.display());
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("tcp://{}", busy.local_addr().unwrap());
+    let path = file.to_str().unwrap();
+    let table: &[(&[&str], &str)] = &[
+        (&["create"], "tokens are not built yet"),
+        (&["list", &missing], "cannot read discovery file"),
+        (&["join", "--advertise", "a:1", "nodes://a:1"], "a fixed set of engines without registr"),
+        (&["join", "--addr", "a:1", &missing], "write the address into the file instead"),
+        (&["manage", "-H", &socket, "a:1"], "there is a file that is no socket"),
+        (&["manage", "-H", &taken, "a:1"], "cannot listen on tcp://127.0.0.1"),
+        (&["manage", "--tls", "--tlscert", path, "--tlskey", path, "a:1"], path),
+    ];
+    for (arguments, words) in table {
+        let output = swarm(arguments);
+        let text = stderr(&output);
+        assert_eq!(code(&output), 1, "{arguments:?}: {text}");
+        assert!(text.contains(words), "{arguments:?} lacks {words:?}:\n{text}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: an error is not output");
+    }
+    assert!(file.exists(), "a file that is no socket is left where it is");
+}
+
+#[test]
+fn list_prints_one_engine_per_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = folder.path().join("pool");
+    std::fs::write(&pool, "# lab\n10.0.0.[1:2]:2375\n\n[::1]:2375 # six\n").unwrap();
+    let url = format!("file://{}", pool.display());
+    let expected = "10.0.0.1:2375\n10.0.0.2:2375\n[::1]:2375\n";
+    for arguments in [
+        &["list", &url][..],
+        &["l", "--discovery", &url],
+        &["-debug", "list", "-timeout", "5s", "10.0.0.[1:2]:2375,[::1]:2375"],
+    ] {
+        let output = swarm(arguments);
+        assert_eq!((code(&output), stdout(&output).as_str()), (0, expected), "{arguments:?}");
+    }
+    std::fs::write(&pool, "10.0.0.1:2375\nnot an address\n").unwrap();
+    let output = swarm(&["list", &url]);
+    assert_eq!(code(&output), 1);
+    let named = format!("{}:2: \"not an address\" has no valid port", pool.display());
+    assert!(stderr(&output).contains(&named), "{}", stderr(&output));
+}
+
+#[test]
+fn completion_knows_commands_and_flags() {
+    for (shell, words) in [
+        ("bash", ["manage", "--engine-refresh-min-interval", "complete"]),
+        ("zsh", ["manage", "--engine-refresh-min-interval", "#compdef swarm"]),
+        ("fish", ["manage", "engine-refresh-min-interval", "complete -c swarm"]),
+    ] {
+        let output = swarm(&["completion", shell]);
+        assert_eq!(code(&output), 0);
+        for word in words {
+            assert!(stdout(&output).contains(word), "{shell} lacks {word:?}");
+        }
+    }
+}
