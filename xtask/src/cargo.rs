@@ -48,8 +48,11 @@ pub fn metadata() -> Result<serde_json::Value> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Builds the `swarm` binary and returns its path.
+/// Builds the `swarm` binary and returns its path; `SWARM_BIN` names one that is built already.
 pub fn swarm(release: bool) -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("SWARM_BIN") {
+        return Ok(binary.into());
+    }
     let mut command = cargo(&["build", "--package", "swarm"]);
     if release {
         command.arg("--release");

@@ -63,9 +63,8 @@ async fn watch(
     let _ = ready.send(Ok(()));
     loop {
         tokio::select! { _ = int.recv() => {} _ = term.recv() => {} _ = hup.recv() => {} }
-        if seen.swap(true, Ordering::SeqCst) {
-            eprintln!("\nStill cleaning up; a moment.");
-        }
+        let again = seen.swap(true, Ordering::SeqCst);
+        eprintln!("\n{}", if again { "Still cleaning up; a moment." } else { "Cleaning up." });
         let _ = tell.send(());
     }
 }
