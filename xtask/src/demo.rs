@@ -39,7 +39,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     println!("swarm: one Docker API over {} real Docker Engines\n", args.hosts);
     setup::base()?;
-    let swarm = step("build the swarm binary", || cargo::swarm(args.release))?;
+    // Without a step's spinner: cargo shows its own progress.
+    eprintln!("  … build the swarm binary");
+    let swarm = cargo::swarm(args.release)?;
     let running = Lab::attach(&default_base(), &args.name)?;
     if running.ls().iter().any(|host| host.pid.is_some()) {
         bail!("lab {0} is up already; `cargo xtask lab --name {0} down` ends it", args.name);
