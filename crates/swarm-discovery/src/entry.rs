@@ -10,6 +10,9 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+/// `sun_path` holds 108 bytes with its final NUL (unix(7)).
+const LONGEST_PATH: usize = 107;
+
 /// Where one engine listens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entry {
@@ -55,8 +58,11 @@ pub enum EntryError {
         /// The text as given.
         address: String,
     },
-    /// `unix://` without an absolute path.
-    #[error("{address:?} names no absolute socket path; expected unix:///PATH")]
+    /// `unix://` without an absolute path that fits a socket's address.
+    #[error(
+        "{address:?} names no absolute socket path of at most {LONGEST_PATH} bytes; expected \
+         unix:///PATH"
+    )]
     Path {
         /// The text as given.
         address: String,
@@ -85,7 +91,10 @@ impl Entry {
 
     /// A unix socket entry.
     pub fn unix(path: &str) -> Result<Self, EntryError> {
-        if !path.starts_with('/') || path.len() < 2 || path.contains('\0') {
+        if !path.starts_with('/')
+            || !(2..=LONGEST_PATH).contains(&path.len())
+            || path.contains('\0')
+        {
             return Err(EntryError::Path { address: format!("unix://{path}") });
         }
         Ok(Self::Unix { path: path.to_owned() })
@@ -93,13 +102,9 @@ impl Entry {
 }
 
 /// Letters, digits, `-`, `_` and `.` make a name; anything with a colon must parse as
-/// IPv6, a zone (`%eth0`) allowed.
+/// IPv6. A zone (`%eth0`) is refused: no HTTP `Host` header can carry one.
 fn is_host(host: &str) -> bool {
-    if host.contains(':') {
-        let (address, zone) = host.split_once('%').map_or((host, None), |(a, z)| (a, Some(z)));
-        return address.parse::<Ipv6Addr>().is_ok() && zone.is_none_or(is_name);
-    }
-    is_name(host)
+    if host.contains(':') { host.parse::<Ipv6Addr>().is_ok() } else { is_name(host) }
 }
 
 fn is_name(name: &str) -> bool {
@@ -167,7 +172,6 @@ mod tests {
             ("tcp://10.0.0.1:2375", "10.0.0.1:2375"),
             (" node-1.example_x.:65535 ", "node-1.example_x.:65535"),
             ("[::1]:2375", "[::1]:2375"),
-            ("[fe80::1%eth0]:1", "[fe80::1%eth0]:1"),
             ("unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),
             ("h:02375", "h:2375"),
         ];
@@ -188,6 +192,7 @@ mod tests {
             (":2375", "has no valid host"),
             ("::1:2375", "IPv6 address in brackets"),
             ("[::1:2375", "has no valid host"),
+            ("[fe80::1%eth0]:1", "has no valid host"),
             ("[1.2.3.4]:1", "has no valid host"),
             ("a b:1", "has no valid host"),
             ("a/b:1", "has no valid host"),
