@@ -9,9 +9,11 @@ use std::time::Duration;
 
 /// Time between two probes of a healthy, quiet engine.
 pub const PROBE_PERIOD: Duration = Duration::from_millis(2_000);
-/// How long one probe may take. Three of them plus the period stay under 5 s.
-pub const PROBE_DEADLINE: Duration = Duration::from_millis(900);
-/// Time between two attempts to reach an engine that is down.
+/// How long one probe may take. Three of them plus the period leave half a second of the promised
+/// five for a manager under load.
+pub const PROBE_DEADLINE: Duration = Duration::from_millis(800);
+/// Time from the start of one attempt to reach an engine that is down to the start of the next: an
+/// attempt into silence lasts most of it.
 pub const RETRY_PERIOD: Duration = Duration::from_millis(1_000);
 
 /// What the pool thinks of an engine.
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn the_promise_about_silence_holds() {
         let noticed = PROBE_PERIOD + PROBE_DEADLINE * 3;
-        assert!(noticed < Duration::from_secs(5));
+        assert!(noticed <= Duration::from_millis(4_500));
         assert!(RETRY_PERIOD + PROBE_DEADLINE < Duration::from_secs(2));
         assert!(PROBE_PERIOD >= Duration::from_secs(1) && RETRY_PERIOD >= Duration::from_secs(1));
     }

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use rand::Rng;
 use swarm_docker::event::Event;
 use swarm_engine::{EngineError, EventLines, EventTime};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -75,6 +75,7 @@ impl Worker {
     async fn live(&mut self, spread: Duration) {
         sleep(random_below(spread)).await;
         loop {
+            let next = Instant::now() + RETRY_PERIOD + random_below(RETRY_PERIOD / 20);
             match self.connect().await {
                 Ok(events) => self.serve(events).await,
                 Err(Refusal::Failed(error)) => self.failed(&error.to_string()),
@@ -83,7 +84,7 @@ impl Worker {
                     self.tell(change);
                 }
             }
-            sleep(RETRY_PERIOD + random_below(RETRY_PERIOD / 10)).await;
+            sleep_until(next).await;
         }
     }
 
