@@ -11,36 +11,22 @@ use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use swarm_backend::{ApiError, Effect, Exchange, Networks, Reply, Result, full};
-use swarm_docker::network::{NetworkEntry, NetworkFilter};
+use swarm_docker::network::NetworkFilter;
 use swarm_docker::{Filters, network};
+
+mod find;
+mod make;
+
+pub(super) use find::Found;
+use make::has_addresses;
+pub(super) use make::{create_request, label};
 
 use super::containers::united;
 use super::{Copied, deadline, document, json, random_id, read_whole};
 use crate::Pool;
-use crate::engine::{Engine, Mark, post_json};
+use crate::engine::Mark;
 use crate::fanout;
 use crate::scope::{self, PoolIds};
-
-/// A network as clients name it: one engine's own, or the pool's with all its copies.
-pub(super) enum Found {
-    /// One engine's.
-    Local(Arc<Engine>, Arc<NetworkEntry>),
-    /// Copies of a pool-wide one; at least one.
-    Pool(Vec<(Arc<Engine>, Arc<NetworkEntry>)>),
-}
-
-impl Found {
-    /// The copy on one engine.
-    pub(super) fn on(&self, engine: &Engine) -> Option<&Arc<NetworkEntry>> {
-        match self {
-            Self::Local(at, network) => (at.key() == engine.key()).then_some(network),
-            Self::Pool(copies) => {
-                copies.iter().find(|(at, _)| at.key() == engine.key()).map(|(_, network)| network)
-            }
-        }
-    }
-}
-
 #[async_trait]
 impl Networks for Pool {
     async fn list_networks(&self, exchange: Exchange) -> Result<Reply> {
@@ -207,168 +193,6 @@ impl Networks for Pool {
 }
 
 impl Pool {
-    /// The network a client means.
-    pub(super) async fn network(&self, name: &str) -> Result<Found> {
-        if let Some(found) = self.find_network(name)? {
-            return Ok(found);
-        }
-        self.settle_all().await;
-        let missing = || ApiError::not_found(format!("network {name} not found"));
-        self.find_network(name)?.ok_or_else(missing)
-    }
-
-    /// By pool id or name, `node/name`, engine id or prefix of one, or a name that one engine has.
-    fn find_network(&self, name: &str) -> Result<Option<Found>> {
-        let mut all: Vec<(Arc<Engine>, Arc<NetworkEntry>)> = Vec::new();
-        for engine in self.members.all().iter() {
-            for entry in &*engine.view().networks {
-                all.push((Arc::clone(engine), Arc::clone(entry)));
-            }
-        }
-        let copies_of = |id: &str| {
-            let copies: Vec<_> = all
-                .iter()
-                .filter(|(_, entry)| scope::pool_id(entry) == Some(id))
-                .cloned()
-                .collect();
-            Found::Pool(copies)
-        };
-        let mut pool_match = all.iter().filter_map(|(_, entry)| {
-            scope::pool_id(entry).filter(|id| *id == name || *entry.name == *name)
-        });
-        if let Some(id) = pool_match.next() {
-            return Ok(Some(copies_of(id)));
-        }
-        if let Some((node, local)) = name.split_once('/') {
-            let engines = self.members.named(node);
-            let here = |engine: &Engine| engines.iter().any(|known| known.key() == engine.key());
-            let found = all.iter().find(|(engine, entry)| {
-                here(engine) && (*entry.name == *local || *entry.id == *local)
-            });
-            return Ok(found.map(|(engine, entry)| Found::Local(engine.clone(), entry.clone())));
-        }
-        let is_prefix = |id: &str| !name.is_empty() && id.starts_with(name);
-        let exact: Vec<_> = all.iter().filter(|(_, entry)| *entry.id == *name).collect();
-        let named: Vec<_> = all.iter().filter(|(_, entry)| *entry.name == *name).collect();
-        let prefixed: Vec<_> = all
-            .iter()
-            .filter(|(_, entry)| {
-                is_prefix(&entry.id) || scope::pool_id(entry).is_some_and(is_prefix)
-            })
-            .collect();
-        let Some(matches) = [exact, named, prefixed].into_iter().find(|found| !found.is_empty())
-        else {
-            return Ok(None);
-        };
-        if let Some(id) = scope::pool_id(&matches[0].1) {
-            if matches.iter().all(|(_, entry)| scope::pool_id(entry) == Some(id)) {
-                return Ok(Some(copies_of(id)));
-            }
-        }
-        match &matches[..] {
-            [(engine, entry)] => Ok(Some(Found::Local(engine.clone(), entry.clone()))),
-            several => {
-                let names: Vec<_> = several
-                    .iter()
-                    .take(5)
-                    .map(|(engine, entry)| format!("{}/{}", engine.label(), entry.name))
-                    .collect();
-                Err(ApiError::conflict(format!(
-                    "network {name} is ambiguous: it is on {} nodes ({}); name one as node/name",
-                    several.len(),
-                    names.join(", ")
-                )))
-            }
-        }
-    }
-
-    fn has_network(&self, name: &str) -> bool {
-        let engines = self.members.all();
-        engines.iter().any(|engine| {
-            engine.view().networks.iter().any(|entry| {
-                *entry.name == *name && (scope::pool_id(entry).is_some() || entry.is_builtin())
-            })
-        })
-    }
-
-    /// Containers attached to one copy of a network, by name.
-    fn users_of(&self, engine: &Engine, network: &NetworkEntry) -> Vec<String> {
-        let shown = scope::pool_id(network).unwrap_or(&network.id);
-        let view = engine.view();
-        view.containers
-            .iter()
-            .filter(|container| container.entry.state().state.is_up())
-            .filter(|container| container.entry.networks().iter().any(|(_, id)| id == shown))
-            .map(|container| container.entry.name().to_owned())
-            .collect()
-    }
-
-    fn pool_networks_in_use(&self) -> Vec<String> {
-        let mut used: Vec<String> = Vec::new();
-        for engine in self.members.all().iter() {
-            let view = engine.view();
-            for entry in &*view.networks {
-                let Some(id) = scope::pool_id(entry) else { continue };
-                let attached = |container: &&Arc<crate::engine::Container>| {
-                    container.entry.networks().iter().any(|(_, network)| network == id)
-                };
-                if view.containers.iter().any(|c| attached(&c)) && !used.iter().any(|u| u == id) {
-                    used.push(id.to_owned());
-                }
-            }
-        }
-        used
-    }
-
-    /// Creates a pool-wide network on every reachable engine, or on none.
-    async fn create_everywhere(
-        &self,
-        body: &Map<String, Value>,
-        version: Option<swarm_docker::ApiVersion>,
-    ) -> Result<String> {
-        let engines = self.members.reachable();
-        let answers = fanout::ask(&engines, async |engine| {
-            let request = create_request(body, version)?;
-            let reply = engine.send(request, deadline(Effect::Changes)).await?;
-            let answer = json(reply).await?;
-            engine.wrote(Mark::Networks);
-            Ok(answer)
-        })
-        .await;
-        let refused: Vec<String> = answers
-            .iter()
-            .filter_map(|answer| {
-                let error = answer.result.as_ref().err()?;
-                // An engine that vanished gets its copy when it is back and needs it.
-                let vanished = !matches!(error.class, swarm_docker::ErrorClass::Engine(_));
-                (!vanished).then(|| format!("{}: {}", answer.engine.label(), error.message))
-            })
-            .collect();
-        if refused.is_empty() {
-            let answers = fanout::any_of(answers)?;
-            let text = |answer: &Value| answer.get("Warning")?.as_str().map(str::to_owned);
-            return Ok(answers.iter().find_map(|(_, answer)| text(answer)).unwrap_or_default());
-        }
-        let made = answers.into_iter().filter_map(|answer| {
-            let id = answer.result.ok()?.get("Id")?.as_str()?.to_owned();
-            Some((answer.engine, id))
-        });
-        for (engine, id) in made {
-            let mut undo = Exchange::get(format!("/networks/{id}"));
-            undo.method = http::Method::DELETE;
-            if let Err(error) = engine.forward(undo, "", deadline(Effect::Changes)).await {
-                tracing::warn!(engine = %engine.label(), id, %error, "a network's copy stays");
-            }
-            engine.wrote(Mark::Networks);
-        }
-        Err(ApiError::conflict(format!(
-            "the network was not created, because {} of {} nodes refused it: {}",
-            refused.len(),
-            engines.len(),
-            refused.join("; ")
-        )))
-    }
-
     /// Connect and disconnect: on the engine of the container in the body.
     async fn attach_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         let mut exchange = exchange;
@@ -388,15 +212,6 @@ impl Pool {
     }
 }
 
-/// `POST /networks/create` for one engine.
-pub(super) fn create_request(
-    body: &Map<String, Value>,
-    version: Option<swarm_docker::ApiVersion>,
-) -> Result<swarm_engine::Outgoing> {
-    let body = serde_json::to_vec(body).map_err(|error| ApiError::system(error.to_string()))?;
-    Ok(post_json("/networks/create".to_owned(), version, full(body)))
-}
-
 /// Ready JSON documents as one array.
 fn array_of(documents: &[Vec<u8>]) -> Vec<u8> {
     let mut array = vec![b'['];
@@ -409,25 +224,6 @@ fn array_of(documents: &[Vec<u8>]) -> Vec<u8> {
     array.push(b']');
     array
 }
-
-fn has_addresses(body: &Map<String, Value>) -> bool {
-    body.get("IPAM")
-        .and_then(|ipam| ipam.get("Config"))
-        .and_then(Value::as_array)
-        .is_some_and(|config| !config.is_empty())
-}
-
-/// Sets one label of a network's or a volume's configuration.
-pub(super) fn label(body: &mut Map<String, Value>, key: &str, value: &str) {
-    let labels = body.entry("Labels").or_insert(Value::Null);
-    if !labels.is_object() {
-        *labels = Value::Object(Map::new());
-    }
-    if let Value::Object(labels) = labels {
-        labels.insert(key.to_owned(), value.into());
-    }
-}
-
 /// The copies of a pool-wide network as one, with the containers of all.
 fn one_network(copies: impl Iterator<Item = Value>) -> Value {
     let mut one = Value::Null;
@@ -460,13 +256,5 @@ mod tests {
         ];
         let one = one_network(copies.into_iter());
         assert_eq!(one["Containers"], json!({"a": {}, "b": {}, "c": {}}));
-    }
-
-    #[test]
-    fn labels_are_added_to_whatever_is_there() {
-        let mut body = Map::new();
-        label(&mut body, "a", "1");
-        label(&mut body, "b", "2");
-        assert_eq!(Value::Object(body), json!({"Labels": {"a": "1", "b": "2"}}));
     }
 }
