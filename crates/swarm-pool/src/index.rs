@@ -28,6 +28,8 @@ pub struct Located {
 struct Tables {
     ids: BTreeMap<Arc<str>, Located>,
     names: HashMap<Box<str>, Vec<Arc<str>>>,
+    /// Names given through this manager and not read back yet, by id.
+    announced: HashMap<Arc<str>, Vec<Box<str>>>,
     reserved: HashMap<String, u64>,
     tickets: u64,
 }
@@ -75,6 +77,7 @@ impl Index {
         }
         let id: Arc<str> = id.into();
         tables.name(name, &id);
+        tables.announced.insert(Arc::clone(&id), vec![name.into()]);
         tables.ids.insert(id.clone(), Located { engine, id, container: None });
     }
 
@@ -146,6 +149,7 @@ impl Index {
         if let Some((id, _)) = tables.ids.get_key_value(id) {
             let id = Arc::clone(id);
             tables.name(name, &id);
+            tables.announced.entry(id).or_default().push(name.into());
         }
     }
 
@@ -168,16 +172,10 @@ impl Tables {
     }
 
     fn unname(&mut self, id: &str) {
-        // Announced containers are few and their name is found by a scan; read ones know theirs.
-        let names: Vec<Box<str>> = match self.ids.get(id).and_then(|l| l.container.as_ref()) {
-            Some(container) => container.names().map(Into::into).collect(),
-            None => self
-                .names
-                .iter()
-                .filter(|(_, ids)| ids.iter().any(|known| &**known == id))
-                .map(|(name, _)| name.clone())
-                .collect(),
-        };
+        let mut names = self.announced.remove(id).unwrap_or_default();
+        if let Some(container) = self.ids.get(id).and_then(|known| known.container.as_ref()) {
+            names.extend(container.names().map(Into::into));
+        }
         for name in names {
             if let Some(ids) = self.names.get_mut(&name) {
                 ids.retain(|known| &**known != id);
@@ -189,11 +187,12 @@ impl Tables {
     }
 
     fn insert(&mut self, engine: EngineKey, container: &Arc<Container>) {
-        let same_names = self
-            .ids
-            .get(container.id())
-            .and_then(|located| located.container.as_ref())
-            .is_some_and(|known| known.names().eq(container.names()));
+        let same_names = !self.announced.contains_key(container.id())
+            && self
+                .ids
+                .get(container.id())
+                .and_then(|located| located.container.as_ref())
+                .is_some_and(|known| known.names().eq(container.names()));
         let id: Arc<str> = match self.ids.get_key_value(container.id()) {
             Some((id, _)) => Arc::clone(id),
             None => container.id().into(),

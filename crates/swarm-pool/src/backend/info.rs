@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 use swarm_backend::{ApiError, Result};
+use swarm_docker::json::write_string;
 
 use crate::Pool;
 use crate::engine::{EngineView, Status};
@@ -28,7 +29,7 @@ impl Pool {
         rows.put("Filters", self.shared.scheduler.filters());
         rows.put("Nodes", views.len().to_string());
         for view in &views {
-            rows.engine(view);
+            rows.splice(view.info_rows.get_or_init(|| Rows::of_engine(view)));
         }
         let served = swarm_backend::System::served(self);
         let mut info = fixed_fields();
@@ -58,8 +59,15 @@ impl Pool {
         if let Value::Object(own) = own {
             info.extend(own);
         }
-        info.insert("SystemStatus".to_owned(), rows.into_value());
-        serde_json::to_vec(&info).map_err(|error| ApiError::system(error.to_string()))
+        let mut json =
+            serde_json::to_vec(&info).map_err(|error| ApiError::system(error.to_string()))?;
+        // The rows of a large pool are a megabyte of text that hardly changes: they are not parsed
+        // into values, but spliced as they are before the closing brace.
+        json.pop();
+        json.extend_from_slice(b",\"SystemStatus\":[");
+        json.extend_from_slice(&rows.0);
+        json.extend_from_slice(b"]}");
+        Ok(json)
     }
 }
 
@@ -153,13 +161,31 @@ impl Totals {
     }
 }
 
-/// The rows of the table, as pairs.
+/// Rows of the table: pairs in JSON, with commas between them.
 #[derive(Default)]
-struct Rows(Vec<Value>);
+struct Rows(Vec<u8>);
 
 impl Rows {
-    fn put(&mut self, key: impl Into<String>, value: impl Into<String>) {
-        self.0.push(Value::Array(vec![Value::String(key.into()), Value::String(value.into())]));
+    fn put(&mut self, key: impl AsRef<str>, value: impl AsRef<str>) {
+        self.splice(b"[");
+        write_string(&mut self.0, key.as_ref());
+        self.0.push(b',');
+        write_string(&mut self.0, value.as_ref());
+        self.0.push(b']');
+    }
+
+    /// Adds what is ready.
+    fn splice(&mut self, ready: &[u8]) {
+        if !self.0.is_empty() {
+            self.0.push(b',');
+        }
+        self.0.extend_from_slice(ready);
+    }
+
+    fn of_engine(view: &EngineView) -> Box<[u8]> {
+        let mut rows = Self::default();
+        rows.engine(view);
+        rows.0.into()
     }
 
     /// One engine's block, in classic Swarm's form.
@@ -199,10 +225,6 @@ impl Rows {
         self.put("  └ UpdatedAt", updated.to_string());
         self.put("  └ ServerVersion", known.map_or("", |known| known.server_version.as_str()));
         self.put("  └ Error", view.error.as_deref().unwrap_or("(none)"));
-    }
-
-    fn into_value(self) -> Value {
-        Value::Array(self.0)
     }
 }
 

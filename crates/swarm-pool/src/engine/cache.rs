@@ -4,7 +4,7 @@
 //! change with the one before it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use swarm_core::placement::images::ImageIndex;
 use swarm_core::placement::node::{Health as Fitness, NodeSummary, Resources};
@@ -47,6 +47,8 @@ pub struct EngineView {
     pub reserved: Resources,
     /// When the snapshot was made, seconds since 1970.
     pub updated: i64,
+    /// Its rows in `docker info`, ready as JSON; made when first asked for.
+    pub info_rows: OnceLock<Box<[u8]>>,
 }
 
 /// Containers by state, as `docker info` counts them.
@@ -82,6 +84,7 @@ impl EngineView {
             counts: Counts::default(),
             reserved: Resources::default(),
             updated: clock::now_millis() / 1_000,
+            info_rows: OnceLock::new(),
         }
     }
 
@@ -246,6 +249,7 @@ impl Cache {
             counts,
             reserved,
             updated: clock::now_millis() / 1_000,
+            info_rows: OnceLock::new(),
         }
     }
 

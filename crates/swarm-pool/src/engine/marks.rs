@@ -177,6 +177,11 @@ impl Marks {
         self.wake.notify_one();
     }
 
+    /// Nothing that the API wrote waits to be read back.
+    pub fn is_settled(&self) -> bool {
+        self.wanted.lock().upto <= *self.done.borrow()
+    }
+
     /// Waits until every write made so far has been read back, at most `deadline`.
     pub async fn settle(&self, deadline: Duration) {
         let upto = self.wanted.lock().upto;

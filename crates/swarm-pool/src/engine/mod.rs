@@ -99,6 +99,11 @@ impl Engine {
         self.marks.write(mark)
     }
 
+    /// Nothing that the API changed waits to be read back.
+    pub fn is_settled(&self) -> bool {
+        self.marks.is_settled() || !self.is_reachable()
+    }
+
     /// Waits until what the API changed has been read back; gives up when the engine fails.
     pub async fn settle(&self) {
         if self.is_reachable() {

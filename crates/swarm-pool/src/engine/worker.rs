@@ -7,7 +7,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,12 +31,19 @@ use crate::shared::Shared;
 
 /// How long connecting, negotiating and each question of a reading may take.
 const SETUP_DEADLINE: Duration = Duration::from_secs(10);
-/// How often an engine's clock is compared and its labels are read again, in full readings.
-const IDENTITY_EVERY: u32 = 4;
+/// A periodic reading reads the containers; each one of so many reads everything else as well,
+/// which changes more rarely and is told by events too.
+const ALL_EVERY: u32 = 4;
+/// Pause before something that failed fast is tried again.
+const SOON: Duration = Duration::from_millis(300);
+/// Probes of different engines start at common moments, this far apart: one waking of the process
+/// serves many engines, where a thousand separate ones would be most of an idle manager's work.
+const TICK: Duration = Duration::from_millis(250);
 
 type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Reading = Doing<(Wanted, Result<Observed, ReadError>)>;
 type Probe = Doing<Result<(), EngineError>>;
+type Opening = Doing<Result<EventLines, EngineError>>;
 
 /// Runs one engine until `stop`; its first connection is made at a random moment within `spread`,
 /// so that the probes and refreshes of a thousand engines do not fall into step.
@@ -76,7 +83,8 @@ impl Worker {
         sleep(random_below(spread)).await;
         loop {
             let next = Instant::now() + RETRY_PERIOD + random_below(RETRY_PERIOD / 20);
-            match self.connect().await {
+            // Boxed: what a connection needs while it is made would stay in every worker for life.
+            match Box::pin(self.connect()).await {
                 Ok(events) => self.serve(events).await,
                 Err(Refusal::Failed(error)) => self.failed(&error.to_string()),
                 Err(Refusal::Twin(text)) => {
@@ -149,30 +157,43 @@ impl Worker {
     }
 
     /// A healthy engine, until it fails.
-    async fn serve(&mut self, mut events: EventLines) {
+    async fn serve(&mut self, events: EventLines) {
+        let mut events = Some(events);
+        let mut opening: Option<Opening> = None;
         let mut reading: Option<Reading> = None;
         let mut probe: Option<Probe> = None;
         let mut heard = Instant::now();
         let mut full = pin!(sleep(self.refresh_after()));
-        let mut probe_at = pin!(sleep(PROBE_PERIOD + random_below(PROBE_PERIOD / 10)));
+        let mut probe_at = pin!(sleep_until(on_tick(heard + random_below(PROBE_PERIOD))));
         let engine = Arc::clone(&self.engine);
         while self.health.status().is_reachable() {
             tokio::select! {
-                line = events.next() => match line {
+                line = next_line(&mut events) => match line {
                     Some(Ok(line)) => {
                         heard = Instant::now();
                         self.on_event(line);
                     }
                     lost => {
-                        let why = lost.and_then(Result::err)
-                            .map_or_else(|| "the engine closed it".to_owned(), |e| e.to_string());
-                        debug!(engine = %engine.label(), why, "event stream lost");
-                        match self.reopen().await {
-                            Ok(stream) => events = stream,
-                            Err(error) => self.failed(&error.to_string()),
-                        }
+                        debug!(engine = %engine.label(), error = ?lost, "event stream lost");
+                        events = None;
+                        opening = Some(self.open_events(Duration::ZERO));
                     }
                 },
+                opened = ready(&mut opening) => {
+                    opening = None;
+                    match opened {
+                        Ok(stream) => {
+                            self.replay.opened(clock::now_nanos());
+                            // Should more have happened than the engine remembers.
+                            engine.marks.note(Mark::Objects);
+                            events = Some(stream);
+                        }
+                        Err(error) => {
+                            self.failed(&error.to_string());
+                            opening = Some(self.open_events(SOON));
+                        }
+                    }
+                }
                 () = engine.marks.marked(), if reading.is_none() => {
                     reading = self.start_reading();
                 }
@@ -181,34 +202,38 @@ impl Worker {
                     self.finish_reading(wanted, result);
                 }
                 () = &mut probe_at, if probe.is_none() => {
-                    let quiet = heard.elapsed();
-                    if quiet < PROBE_PERIOD && !self.health.is_in_doubt() {
+                    if heard.elapsed() < PROBE_PERIOD - TICK && !self.health.is_in_doubt() {
                         // It just spoke: the next probe counts from then.
-                        probe_at.as_mut().reset(heard + PROBE_PERIOD);
+                        probe_at.as_mut().reset(on_tick(heard + PROBE_PERIOD));
                     } else {
                         let engine = Arc::clone(&engine);
                         let ping = async move { engine.client.ping(PROBE_DEADLINE).await };
                         probe = Some(Box::pin(ping));
+                        probe_at.as_mut().reset(Instant::now() + PROBE_PERIOD);
                     }
                 }
                 result = ready(&mut probe) => {
                     probe = None;
-                    let mut next = PROBE_PERIOD + random_below(PROBE_PERIOD / 20);
                     match result {
-                        Ok(()) => self.answered(),
+                        Ok(()) => {
+                            self.answered();
+                            let next = on_tick(probe_at.deadline());
+                            probe_at.as_mut().reset(next);
+                        }
                         Err(error) => {
                             self.failed(&error.to_string());
-                            // In doubt, ask again soon: but refusals come fast, and must not
-                            // turn a restarting engine into a dead one within microseconds.
-                            next = Duration::from_millis(if matches!(error, EngineError::Deadline { .. }) { 0 } else { 300 });
+                            // In doubt, it is asked again at once; but refusals come fast, and must
+                            // not turn a restarting engine into a dead one within microseconds.
+                            let late = matches!(error, EngineError::Deadline { .. });
+                            let pause = if late { Duration::ZERO } else { SOON };
+                            probe_at.as_mut().reset(Instant::now() + pause);
                         }
                     }
-                    probe_at.as_mut().reset(Instant::now() + next);
                 }
                 () = &mut full => {
                     self.readings += 1;
-                    let identity_too = self.readings.is_multiple_of(IDENTITY_EVERY);
-                    engine.marks.note(if identity_too { Mark::All } else { Mark::Objects });
+                    let all = self.readings.is_multiple_of(ALL_EVERY);
+                    engine.marks.note(if all { Mark::All } else { Mark::Containers });
                     full.as_mut().reset(Instant::now() + self.refresh_after());
                 }
             }
@@ -216,13 +241,14 @@ impl Worker {
         engine.client.sever();
     }
 
-    /// A new stream for a lost one; what happened between is replayed, and read back whole in case
-    /// it was more than the engine remembers.
-    async fn reopen(&mut self) -> Result<EventLines, EngineError> {
-        let events = self.engine.client.events(self.since()).await?;
-        self.replay.opened(clock::now_nanos());
-        self.engine.marks.note(Mark::Objects);
-        Ok(events)
+    /// Opens the event stream again, after `pause`. Polled beside everything else: connecting to a
+    /// silent engine must not keep its probes from telling so.
+    fn open_events(&self, pause: Duration) -> Opening {
+        let (engine, since) = (Arc::clone(&self.engine), self.since());
+        Box::pin(async move {
+            sleep(pause).await;
+            engine.client.events(since).await
+        })
     }
 
     fn on_event(&mut self, line: Bytes) {
@@ -370,6 +396,21 @@ enum Refusal {
 impl<E: Into<ReadError>> From<E> for Refusal {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+/// The latest common moment at or before `at`, or the first one from now on.
+fn on_tick(at: Instant) -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    let epoch = *EPOCH.get_or_init(Instant::now);
+    let ticks = at.saturating_duration_since(epoch).as_millis() / TICK.as_millis();
+    epoch + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+}
+
+async fn next_line(events: &mut Option<EventLines>) -> Option<Result<Bytes, EngineError>> {
+    match events {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
     }
 }
 
