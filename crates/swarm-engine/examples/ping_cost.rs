@@ -1,4 +1,6 @@
-//! What a ping costs: `cargo run --release -p swarm-engine --example ping_cost [ENGINES] [ROUNDS]`.
+//! What a ping costs: `cargo run --release -p swarm-engine --example ping_cost [ENGINES [ROUNDS
+//! [GRID]]]`; GRID (ms, default 50) is what moments are rounded to, so that one wake-up of the process
+//! serves several engines; 1 is no rounding.
 //!
 //! Starts itself a second time as a trivial engine, so that only the client's side is counted, and
 //! prints the CPU time (user and system) of one ping and what a manager of 1,000 engines that pings
@@ -25,6 +27,7 @@ fn main() -> Result<()> {
     }
     let engines = first.map_or(Ok(1000), |text| text.parse())?;
     let rounds = args.next().map_or(Ok(20), |text| text.parse())?;
+    let grid = args.next().map_or(Ok(50), |text| text.parse())?;
     let mut child = Command::new(std::env::current_exe()?)
         .arg("engine")
         .stdin(Stdio::piped())
@@ -33,7 +36,7 @@ fn main() -> Result<()> {
     let mut line = String::new();
     let output = child.stdout.take().context("the engine's output")?;
     std::io::BufReader::new(output).read_line(&mut line)?;
-    let measured = runtime.block_on(measure(line.trim(), engines, rounds));
+    let measured = runtime.block_on(measure(line.trim(), engines, rounds, grid));
     drop(child.stdin.take());
     child.wait()?;
     measured
@@ -62,7 +65,7 @@ async fn engine() -> Result<()> {
     }
 }
 
-async fn measure(address: &str, engines: u32, rounds: u32) -> Result<()> {
+async fn measure(address: &str, engines: u32, rounds: u32, grid: u32) -> Result<()> {
     let clients: Vec<EngineClient> = (0..engines)
         .map(|_| Ok(EngineClient::new(address.parse()?, ClientOptions::default())))
         .collect::<Result<_>>()?;
@@ -71,14 +74,17 @@ async fn measure(address: &str, engines: u32, rounds: u32) -> Result<()> {
     }
     let resident = memory()?;
     // As a pool does it: each engine's task wakes at its own moment of the period.
-    let period = Duration::from_millis(2500);
+    let period_ms = 2500;
+    let period = Duration::from_millis(period_ms.into());
+    let begin = tokio::time::Instant::now();
     let (cpu, wall) = (cpu_time()?, Instant::now());
     let tasks: Vec<_> = clients
         .into_iter()
         .zip(0u32..)
         .map(|(client, number)| {
             tokio::spawn(async move {
-                let start = tokio::time::Instant::now() + period * number / engines;
+                let offset = period_ms * number / engines / grid * grid;
+                let start = begin + Duration::from_millis(offset.into());
                 let mut ticks = tokio::time::interval_at(start, period);
                 for _ in 0..rounds {
                     ticks.tick().await;
