@@ -288,8 +288,8 @@ impl From<NameTaken> for ApiError {
                 owner.id
             ),
             None => format!(
-                "Conflict. The container name \"/{name}\" is held by a create that is under way. \
-                 Wait for it to end, or use another name."
+                "Conflict. The container name \"/{name}\" is already in use by a container that \
+                 is being created. Wait for that to end, or use another name."
             ),
         })
     }

@@ -59,6 +59,10 @@ impl Pool {
             Ok::<_, ApiError>(())
         })?;
         let wish = Wish { name, swarm_id, query, version, headers, body };
+        if !self.has_image(&request.image) {
+            // It may have been committed, built or loaded through here an instant ago.
+            self.settle_all().await;
+        }
         let mut tries_left = self.shared.config.create_retries;
         loop {
             match self.create_once(&wish, &request).await {
