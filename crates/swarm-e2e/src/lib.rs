@@ -16,17 +16,22 @@
 //! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
 //! - `pool`: a manager over a lab, and the clients that talk to it.
 //! - `client`: running a client to its end, and what it said.
+//! - `watch`: a client that runs beside the test, and what it has printed.
+//! - `ask`: one request spelt by the test itself.
 //! - `certs`: certificates for TLS tests.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
 //! command has a deadline; nothing waits by sleeping, [`until`] looks until a deadline.
 
+mod ask;
 mod binaries;
 mod certs;
 mod client;
 mod labs;
 mod pool;
+mod watch;
 
+pub use ask::{Answered, ask, ask_raw, connect};
 pub use binaries::swarm;
 pub use certs::Certs;
 pub use client::{Client, Ran};
@@ -35,3 +40,4 @@ pub use pool::Pool;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,
 };
+pub use watch::Watch;

@@ -9,8 +9,11 @@ use anyhow::Result;
 use serde_json::json;
 use swarm_testkit::lab::{Lab, Manager, Newer};
 
+use crate::ask::{Answered, ask};
 use crate::binaries;
 use crate::client::{Client, Ran};
+use crate::labs::IMAGE;
+use crate::watch::Watch;
 
 /// For the manager to have looked at every engine.
 const HEALTHY: Duration = Duration::from_secs(30);
@@ -69,6 +72,23 @@ impl Pool {
     pub fn docker(&self, arguments: &[&str]) -> Ran {
         let program = std::env::var_os("E2E_DOCKER").unwrap_or_else(|| "docker".into());
         self.client(program).run(arguments)
+    }
+
+    /// `docker run` of a container that stays, and dies at once when it is stopped.
+    pub fn sleeper(&self, name: &str, more: &[&str]) -> Ran {
+        let head = ["run", "--detach", "--stop-signal", "KILL", "--name", name];
+        self.docker(&[&head, more, &[IMAGE, "sleep", "1d"]].concat())
+    }
+
+    /// `docker` beside the test.
+    pub fn watch(&self, arguments: &[&str]) -> Result<Watch> {
+        let program = std::env::var_os("E2E_DOCKER").unwrap_or_else(|| "docker".into());
+        Watch::start(self.client(program).command(arguments))
+    }
+
+    /// One request with a JSON body (none where it is empty), and whatever answer it gets.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Result<Answered> {
+        ask(self.manager.sock(), method, path, body)
     }
 
     /// The newer `docker` with BuildKit and Compose v2 as its plugins.
