@@ -18,6 +18,11 @@ use crate::scope;
 /// Network modes that name no network.
 const MODES: [&str; 4] = ["default", "host", "none", "bridge"];
 
+/// Does a network mode, or an endpoint's key, name a network that is not everywhere by itself?
+pub(super) fn names_network(mode: &str) -> bool {
+    !mode.is_empty() && !MODES.contains(&mode) && !mode.starts_with("container:")
+}
+
 impl Pool {
     /// Takes the node out of `node/name` wherever the configuration names a container.
     pub(super) fn name_for_engine(&self, body: &mut CreateBody, engine: &Engine) {
@@ -61,12 +66,10 @@ impl Pool {
         body: &mut CreateBody,
     ) -> Result<()> {
         let mode = body.network_mode().to_owned();
-        let named = Some(mode.as_str()).filter(|mode| {
-            !mode.is_empty() && !MODES.contains(mode) && !mode.starts_with("container:")
-        });
+        let named = Some(mode.as_str()).filter(|mode| names_network(mode));
         let mut wanted: Vec<String> = named.into_iter().map(str::to_owned).collect();
         wanted.extend(body.endpoints().map(|(name, _)| name.to_owned()));
-        wanted.retain(|name| !MODES.contains(&name.as_str()));
+        wanted.retain(|name| names_network(name));
         wanted.dedup();
         if wanted.is_empty() {
             return Ok(());

@@ -4,6 +4,8 @@
 //! decision until the engine's answer has been read back; and a create whose outcome is unknown
 //! (the engine vanished) leaves a note, so that a twin made by it is removed when it returns.
 
+mod tied;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -58,6 +60,7 @@ impl Pool {
             set_swarm_id(body, &swarm_id);
             Ok::<_, ApiError>(())
         })?;
+        self.tie(&body, &mut request).await;
         let wish = Wish { name, swarm_id, query, version, headers, body };
         if !self.has_image(&request.image) {
             // It may have been committed, built or loaded through here an instant ago.

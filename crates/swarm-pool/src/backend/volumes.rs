@@ -81,6 +81,7 @@ impl Volumes for Pool {
             })?
         };
         let name = body.get("Name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (asked, local_to_node) = (name.clone(), name.contains('/'));
         let (engines, name) = match name.split_once('/') {
             Some((node, local)) => (self.node(node)?, local.to_owned()),
             None => {
@@ -112,7 +113,11 @@ impl Volumes for Pool {
             }
         }
         let mut made = fanout::any_of(answers)?.into_iter();
-        let first = made.next().map(|(_, volume)| volume).unwrap_or_default();
+        let mut first = made.next().map(|(_, volume)| volume).unwrap_or_default();
+        if local_to_node && first["Scope"] == "local" {
+            // The name that finds it again: clients print it and mount by it.
+            first["Name"] = asked.into();
+        }
         Reply::encode(StatusCode::CREATED, &first)
     }
 
