@@ -7,12 +7,20 @@ mod containers;
 mod create;
 mod events;
 mod exec;
+mod image_holders;
+mod image_list;
+mod image_pattern;
 mod images;
 mod info;
+mod kept;
 mod list;
+mod load;
 mod networks;
 mod plugins;
+mod progress;
 mod pull;
+mod push;
+mod spread;
 mod system;
 mod usage;
 mod volumes;
@@ -175,7 +183,8 @@ impl Pool {
     /// Waits until every engine's own writes have been read back.
     async fn settle_all(&self) {
         let engines = self.members.all();
-        futures_util::future::join_all(engines.iter().map(|engine| engine.settle())).await;
+        let unsettled = engines.iter().filter(|engine| !engine.is_settled());
+        futures_util::future::join_all(unsettled.map(|engine| engine.settle())).await;
     }
 
     /// The engines that a `node=` filter (or the lack of one) selects; an unknown name is an error
