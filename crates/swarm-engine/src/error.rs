@@ -11,6 +11,7 @@ use std::time::Duration;
 use swarm_docker::{ApiError, ApiVersion};
 
 use crate::tls::TlsError;
+use crate::tls_words;
 
 /// A failure of one engine, or of one request to it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -166,7 +167,7 @@ fn special(error: &(dyn Error + 'static)) -> Option<EngineError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(EngineError::Tls(tls.to_string()));
+            return Some(EngineError::Tls(tls_words::explain(tls)));
         }
         if error.is::<SeveredMark>() {
             return Some(EngineError::Severed);

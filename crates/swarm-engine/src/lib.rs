@@ -23,6 +23,7 @@ mod ping;
 mod reply;
 mod request;
 pub mod tls;
+mod tls_words;
 mod upload;
 mod version;
 

@@ -133,7 +133,12 @@ fn read_pong(answer: &[u8]) -> Result<Option<bool>, EngineError> {
     let code: u16 = code.and_then(|code| code.parse().ok()).ok_or_else(garbage)?;
     if !(200..300).contains(&code) {
         let reason = String::from_utf8_lossy(status.get(13..).unwrap_or_default());
-        let message = format!("ping answered {code} {}", reason.trim());
+        // What an engine (or its TLS listener, to plain HTTP) says is why; it comes with the head.
+        let said = &answer[(end + 4)..answer.len().min(end + 4 + USUAL)];
+        let said = String::from_utf8_lossy(said);
+        let said = said.lines().next().unwrap_or_default().trim();
+        let colon = if said.is_empty() { "" } else { ": " };
+        let message = format!("ping answered {code} {}{colon}{said}", reason.trim());
         return Err(EngineError::Status { code, message });
     }
     let mut keep = status.get(7) == Some(&b'1');
@@ -190,6 +195,8 @@ mod tests {
         }
         let error = read_pong(b"HTTP/1.1 500 Oh\r\n\r\n").unwrap_err();
         assert_eq!(error.to_string(), "ping answered 500 Oh");
+        let error = read_pong(b"HTTP/1.0 400 Bad\r\n\r\nNot so.\n").unwrap_err();
+        assert_eq!(error.to_string(), "ping answered 400 Bad: Not so.");
     }
 
     proptest! {
