@@ -27,11 +27,50 @@ pub struct Located {
 #[derive(Debug, Default)]
 struct Tables {
     ids: BTreeMap<Arc<str>, Located>,
-    names: HashMap<Box<str>, Vec<Arc<str>>>,
+    names: HashMap<Box<str>, Ids>,
     /// Names given through this manager and not read back yet, by id.
     announced: HashMap<Arc<str>, Vec<Box<str>>>,
     reserved: HashMap<String, u64>,
     tickets: u64,
+}
+
+/// The containers of one name: one, but for names made twice beside the manager.
+#[derive(Debug)]
+enum Ids {
+    One(Arc<str>),
+    Many(Vec<Arc<str>>),
+}
+
+impl std::ops::Deref for Ids {
+    type Target = [Arc<str>];
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Many(ids) => ids,
+        }
+    }
+}
+
+impl Ids {
+    fn add(&mut self, id: &Arc<str>) {
+        if !self.contains(id) {
+            let mut ids = self.to_vec();
+            ids.push(Arc::clone(id));
+            *self = Self::Many(ids);
+        }
+    }
+
+    /// Takes `id` out; false when nothing is left.
+    fn keeps_after_removing(&mut self, id: &str) -> bool {
+        let left: Vec<_> = self.iter().filter(|known| &***known != id).cloned().collect();
+        match &left[..] {
+            [] => return false,
+            [one] => *self = Self::One(Arc::clone(one)),
+            _ => *self = Self::Many(left),
+        }
+        true
+    }
 }
 
 /// The index.
@@ -135,7 +174,7 @@ impl Index {
     /// The engines that have a container of exactly this id or name.
     pub fn engines_with(&self, id_or_name: &str) -> Vec<EngineKey> {
         let tables = self.tables.read();
-        let named = tables.names.get(id_or_name).into_iter().flatten();
+        let named = tables.names.get(id_or_name).into_iter().flat_map(|ids| ids.iter());
         named
             .filter_map(|id| tables.ids.get(id))
             .chain(tables.ids.get(id_or_name))
@@ -165,9 +204,11 @@ impl Index {
 
 impl Tables {
     fn name(&mut self, name: &str, id: &Arc<str>) {
-        let ids = self.names.entry(name.into()).or_default();
-        if !ids.contains(id) {
-            ids.push(Arc::clone(id));
+        match self.names.get_mut(name) {
+            Some(ids) => ids.add(id),
+            None => {
+                self.names.insert(name.into(), Ids::One(Arc::clone(id)));
+            }
         }
     }
 
@@ -178,8 +219,7 @@ impl Tables {
         }
         for name in names {
             if let Some(ids) = self.names.get_mut(&name) {
-                ids.retain(|known| &**known != id);
-                if ids.is_empty() {
+                if !ids.keeps_after_removing(id) {
                     self.names.remove(&name);
                 }
             }
@@ -195,7 +235,7 @@ impl Tables {
                 .is_some_and(|known| known.names().eq(container.names()));
         let id: Arc<str> = match self.ids.get_key_value(container.id()) {
             Some((id, _)) => Arc::clone(id),
-            None => container.id().into(),
+            None => container.shared_id(),
         };
         if !same_names {
             if self.ids.contains_key(&id) {

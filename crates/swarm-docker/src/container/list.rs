@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -26,7 +27,8 @@ pub const HOST_DOWN: &str = "Host Down";
 /// One container as the pool keeps it: about 2 KB all told.
 #[derive(Debug, Clone)]
 pub struct ListEntry {
-    id: Box<str>,
+    /// Shared with whoever keeps an index of ids.
+    id: Arc<str>,
     names: StrList,
     image: Box<str>,
     image_id: Box<str>,
@@ -188,6 +190,11 @@ impl ListEntry {
     /// The full id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The full id, to keep.
+    pub fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
     }
 
     /// Its names without the leading slash: its own one and, as `other/alias`, its links.

@@ -123,6 +123,8 @@ pub struct Cache {
     networks: Objects<NetworkEntry>,
     volumes: Objects<VolumeEntry>,
     image_index: Arc<ImageIndex>,
+    /// Fingerprint of the last list of all containers.
+    list: Option<u64>,
     overcommit: f64,
 }
 
@@ -137,6 +139,7 @@ impl Cache {
             networks: Objects::default(),
             volumes: Objects::default(),
             image_index: Arc::default(),
+            list: None,
             overcommit,
         }
     }
@@ -144,6 +147,11 @@ impl Cache {
     /// The containers known now, for a reading that need not ask again what did not change.
     pub fn containers(&self) -> Objects<Container> {
         Arc::clone(&self.containers)
+    }
+
+    /// Fingerprint of the last list of all containers.
+    pub fn list(&self) -> Option<u64> {
+        self.list
     }
 
     /// The networks known now.
@@ -177,7 +185,10 @@ impl Cache {
         }
         match observed.containers {
             None => {}
-            Some(Seen::All(containers)) => self.replace_all(containers, &mut change),
+            Some(Seen::All { containers, list }) => {
+                self.list = Some(list);
+                self.replace_all(containers, &mut change);
+            }
             Some(Seen::Some { asked, found }) => self.replace_some(&asked, found, &mut change),
         }
         change

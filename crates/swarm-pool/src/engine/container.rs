@@ -1,6 +1,7 @@
 //! One container as the pool keeps it: its list entry, and what it takes from its engine.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
 
 use swarm_core::placement::extract::reserved_by;
 use swarm_core::placement::node::Resources;
@@ -57,6 +58,11 @@ impl Container {
         self.entry.id()
     }
 
+    /// Full id, to keep.
+    pub fn shared_id(&self) -> Arc<str> {
+        self.entry.shared_id()
+    }
+
     /// Its own names, without slashes; aliases that links give it (`/web/db`) are not its names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entry.names().iter().filter(|name| !name.contains('/'))
@@ -78,24 +84,28 @@ fn port_use(binding: &PortBinding) -> Option<PortUse> {
     PortUse::from_binding(&container_port, &binding.host_ip, &binding.host_port)
 }
 
-/// A fingerprint of a list element that does not change as time passes: the words of `Status`
-/// ("Up 3 minutes") are left out but for what stands in parentheses (exit code, health, paused).
+/// A fingerprint of a list, or of one element of it, that does not change as time passes: the words
+/// of each `Status` ("Up 3 minutes") are left out but for what stands in parentheses (exit code,
+/// health, paused).
 pub fn fingerprint(listed: &[u8]) -> u64 {
+    const STATUS: &[u8] = b"\"Status\":\"";
     let mut hasher = DefaultHasher::new();
-    match memchr::memmem::find(listed, b"\"Status\":\"") {
-        Some(at) => {
-            let start = at + b"\"Status\":\"".len();
-            let length = memchr::memchr(b'"', &listed[start..]).unwrap_or(0);
-            hasher.write(&listed[..start]);
-            let words = &listed[start..start + length];
-            if let Some(open) = memchr::memchr(b'(', words) {
-                let close = memchr::memchr(b')', words).unwrap_or(words.len());
-                hasher.write(words.get(open..close).unwrap_or_default());
-            }
-            hasher.write(&listed[start + length..]);
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(listed, STATUS) {
+        let start = at + STATUS.len();
+        if start < from {
+            continue;
         }
-        None => hasher.write(listed),
+        hasher.write(&listed[from..start]);
+        let length = memchr::memchr(b'"', &listed[start..]).unwrap_or(0);
+        let words = &listed[start..start + length];
+        if let Some(open) = memchr::memchr(b'(', words) {
+            let close = memchr::memchr(b')', words).unwrap_or(words.len());
+            hasher.write(words.get(open..close).unwrap_or_default());
+        }
+        from = start + length;
     }
+    hasher.write(&listed[from..]);
     hasher.finish()
 }
 
@@ -118,5 +128,8 @@ mod tests {
             fingerprint(&element("Exited (1) 1 second ago"))
         );
         assert_ne!(up, fingerprint(b"{\"Id\":\"a\"}"));
+        let list = |first, second| fingerprint(&[element(first), element(second)].concat());
+        assert_eq!(list("Up 1 second", "Up 2 hours"), list("Up 9 seconds", "Up 3 hours"));
+        assert_ne!(list("Up 1 second", "Up 2 hours"), list("Up 1 second", "Up 2 hours (Paused)"));
     }
 }

@@ -31,7 +31,7 @@ const LARGEST_LIST: usize = 256 << 20;
 /// Largest answer to an inspect.
 const LARGEST_INSPECT: usize = 16 << 20;
 /// Inspects under way at one engine: enough to hide the network's delay, few enough not to load it.
-const INSPECTS_AT_ONCE: usize = 4;
+const INSPECTS_AT_ONCE: usize = 2;
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -52,7 +52,12 @@ pub struct Observed {
 #[derive(Debug)]
 pub enum Seen {
     /// All there are.
-    All(Vec<Arc<Container>>),
+    All {
+        /// The containers.
+        containers: Vec<Arc<Container>>,
+        /// Fingerprint of the list they were read from.
+        list: u64,
+    },
     /// Those asked for; what was not found is gone.
     Some {
         /// Ids asked for.
@@ -71,6 +76,8 @@ pub struct Known {
     pub containers: Objects<Container>,
     /// Its networks, for the ids that the pool shows instead of the engine's.
     pub networks: Objects<NetworkEntry>,
+    /// Fingerprint of the last list of all containers.
+    pub list: Option<u64>,
 }
 
 /// A reading that failed.
@@ -123,10 +130,17 @@ pub async fn observe(
     }
     let reader = Reader { client, known, pool_ids: &pool_ids, deadline };
     if wanted.all_containers {
-        observed.containers = Some(Seen::All(reader.containers(None).await?));
+        let body = reader.list(None).await?;
+        let list = fingerprint(&body);
+        // The same list as last time, but for the clock in its words: nothing to read.
+        if known.list != Some(list) {
+            let containers = reader.containers(&body, false).await?;
+            observed.containers = Some(Seen::All { containers, list });
+        }
     } else if !wanted.containers.is_empty() {
         let asked = wanted.containers.clone();
-        let found = reader.containers(Some(&asked)).await?;
+        let body = reader.list(Some(&asked)).await?;
+        let found = reader.containers(&body, true).await?;
         observed.containers = Some(Seen::Some { asked, found });
     }
     Ok(observed)
@@ -157,23 +171,23 @@ struct Listed<'a> {
 }
 
 impl Reader<'_> {
+    /// The containers of a list. `afresh` are those something happened to, which a list may not
+    /// show (new limits): they are inspected whatever their element looks like.
     async fn containers(
         &self,
-        only: Option<&HashSet<String>>,
+        body: &[u8],
+        afresh: bool,
     ) -> Result<Vec<Arc<Container>>, ReadError> {
-        let body = self.list(only).await?;
         let known: HashMap<&str, &Arc<Container>> =
             self.known.containers.iter().map(|known| (known.id(), known)).collect();
         let mut containers = Vec::new();
         let mut changed: Vec<(String, &[u8])> = Vec::new();
-        for element in elements("the list of containers", &body)? {
+        for element in elements("the list of containers", body)? {
             let raw = element.get().as_bytes();
             let listed: Listed<'_> = serde_json::from_slice(raw)
                 .map_err(|source| ParseError { what: "a container of a list", source })?;
             match known.get(&*listed.id) {
-                // Asked for by name means that something happened to it which a list may not show
-                // (new limits): only a full reading trusts the fingerprint.
-                Some(same) if only.is_none() && same.listed == fingerprint(raw) => {
+                Some(same) if !afresh && same.listed == fingerprint(raw) => {
                     containers.push(Arc::clone(same));
                 }
                 _ => changed.push((listed.id.into_owned(), raw)),

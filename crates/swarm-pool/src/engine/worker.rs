@@ -117,6 +117,8 @@ impl Worker {
         self.absorb(observed);
         self.answered();
         engine.marks.done(upto);
+        // What was needed to read everything at once is not needed for a quiet engine.
+        client.close_idle();
         Ok(events)
     }
 
@@ -129,6 +131,7 @@ impl Worker {
             identity: self.cache.identity.clone()?,
             containers: self.cache.containers(),
             networks: self.cache.networks(),
+            list: self.cache.list(),
         })
     }
 
