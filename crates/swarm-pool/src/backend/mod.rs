@@ -3,6 +3,7 @@
 
 mod bring;
 mod build;
+mod build_sessions;
 mod containers;
 mod create;
 mod events;
@@ -25,7 +26,7 @@ mod system;
 mod usage;
 mod volumes;
 
-pub(crate) use build::Sessions;
+pub(crate) use build_sessions::Sessions;
 pub(crate) use exec::Execs;
 
 use std::sync::Arc;
