@@ -37,6 +37,7 @@ pub struct Engine {
     pub(super) open: AtomicUsize,
     accepted: AtomicU64,
     skew_nanos: AtomicI64,
+    assumed_id: Mutex<Option<String>>,
 }
 
 /// Blocks of 127/8 handed to fleets without a base, so that two never meet.
@@ -80,6 +81,7 @@ impl Engine {
             open: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             skew_nanos: AtomicI64::new(0),
+            assumed_id: Mutex::default(),
         });
         tokio::spawn(serve::listen(Arc::clone(&engine), listener));
         Ok(engine)
@@ -90,9 +92,24 @@ impl Engine {
         self.address
     }
 
-    /// Its `ID` as `/info` tells.
+    /// The `ID` it was made with.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Its `ID` as `/info` tells: its own, or the one it took.
+    pub(super) fn shown_id(&self) -> String {
+        self.assumed_id.lock().clone().unwrap_or_else(|| self.id.clone())
+    }
+
+    /// Shows another engine's `ID` as its own, as hosts cloned from one image do.
+    pub fn assume_id(&self, id: &str) {
+        *self.assumed_id.lock() = Some(id.to_owned());
+    }
+
+    /// While set, what happens on it makes no event: none is sent, none remembered for `since`.
+    pub fn lose_events(&self, lost: bool) {
+        self.books.lock().events.lost = lost;
     }
 
     /// Its host name.

@@ -28,6 +28,8 @@ pub(super) struct EventLog {
     ring: VecDeque<Event>,
     history: usize,
     last: i64,
+    /// What happens is neither sent nor remembered.
+    pub lost: bool,
     subscribers: Vec<mpsc::UnboundedSender<Event>>,
 }
 
@@ -44,13 +46,16 @@ pub(super) struct Subject<'a> {
 
 impl EventLog {
     pub fn new(history: usize) -> Self {
-        Self { ring: VecDeque::new(), history, last: 0, subscribers: Vec::new() }
+        Self { ring: VecDeque::new(), history, last: 0, lost: false, subscribers: Vec::new() }
     }
 
     /// Publishes one event at `now` (or just after the last one, if that is later).
     pub fn publish(&mut self, now: i64, action: &str, subject: Subject<'_>) {
         let nanos = now.max(self.last + 1);
         self.last = nanos;
+        if self.lost {
+            return;
+        }
         let mut line = String::with_capacity(512);
         line.push('{');
         if matches!(subject.kind, "container" | "image") {

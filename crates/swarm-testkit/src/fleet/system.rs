@@ -55,7 +55,7 @@ pub(super) fn info(engine: &Engine) -> Reply {
     let (running, paused) = (count(State::Running), count(State::Paused));
     let all = books.containers.len();
     let own = json!({
-        "ID": engine.id(), "Containers": all, "ContainersRunning": running,
+        "ID": engine.shown_id(), "Containers": all, "ContainersRunning": running,
         "ContainersPaused": paused, "ContainersStopped": all - running - paused,
         "Images": books.images.len(), "SystemTime": stamp(engine.now()),
         "NEventsListener": books.events.subscribers(), "NCPU": engine.cpus,
