@@ -12,7 +12,7 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use swarm_backend::{ApiError, Body, BoxError, Exchange, Reply, Result};
 use swarm_docker::event::{Event, EventQuery};
 use tokio::sync::broadcast::Receiver;
@@ -25,6 +25,8 @@ use crate::fanout;
 
 /// Events sent in one piece when many are waiting.
 const BATCH: usize = 256;
+/// How well an engine's clock is known: half a round trip to it, and what it drifted since.
+const CLOCK_DOUBT: SignedDuration = SignedDuration::from_millis(20);
 
 impl Pool {
     pub(super) async fn event_stream(&self, exchange: Exchange) -> Result<Reply> {
@@ -45,14 +47,20 @@ impl Pool {
         since: Timestamp,
         until: Option<Timestamp>,
     ) -> Result<Vec<Arc<PoolEvent>>> {
-        let until = until.map_or_else(Timestamp::now, |until| until.min(Timestamp::now()));
         let seconds = |at: Timestamp| format!("{}.{:09}", at.as_second(), at.subsec_nanosecond());
-        let path = format!("/events?since={}&until={}", seconds(since), seconds(until));
         let engines = self.members.reachable();
         if engines.is_empty() {
             return Ok(Vec::new());
         }
         let answers = fanout::ask(&engines, async |engine| {
+            // The past ends where the engine's own clock is now; what a clock that is a little off
+            // puts in both past and present is sent once.
+            let now = engine.view().identity.as_ref().map_or_else(Timestamp::now, |known| {
+                let ahead = SignedDuration::from_millis(known.skew_millis.unwrap_or_default());
+                Timestamp::now().saturating_add(ahead + CLOCK_DOUBT).unwrap_or(Timestamp::MAX)
+            });
+            let until = until.map_or(now, |until| until.min(now));
+            let path = format!("/events?since={}&until={}", seconds(since), seconds(until));
             let body = engine.read(&path, LARGEST_DOCUMENT).await?;
             let Some(node) = engine.view().identity.clone() else { return Ok(Vec::new()) };
             let lines =
@@ -81,12 +89,13 @@ struct Feed {
     /// Lines sent from the past, to recognise them among the live ones.
     sent: HashSet<Bytes>,
     query: EventQuery,
+    opened: Timestamp,
 }
 
 impl Feed {
     fn new(live: Receiver<Arc<PoolEvent>>, past: Vec<Arc<PoolEvent>>, query: EventQuery) -> Self {
         let sent = past.iter().map(|event| event.line.clone()).collect();
-        Self { live, past: past.into_iter(), sent, query }
+        Self { live, past: past.into_iter(), sent, query, opened: Timestamp::now() }
     }
 
     fn into_body(self) -> Body {
@@ -101,10 +110,10 @@ impl Feed {
     /// The next piece; `None` at `until`, or when the client was too slow to get every event.
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = BytesMut::new();
-        for event in self.past.by_ref().take(BATCH) {
-            if wanted(&self.query, &event) {
-                put(&mut out, &event);
-            }
+        // All that is past goes before anything that comes, however little of it is wanted.
+        let wished = |event: &Arc<PoolEvent>| wanted(&self.query, event);
+        for event in self.past.by_ref().filter(wished).take(BATCH) {
+            put(&mut out, &event);
         }
         while out.is_empty() {
             let event = self.wait().await?;
@@ -126,7 +135,9 @@ impl Feed {
         if !self.sent.is_empty() && self.sent.remove(&event.line) {
             return;
         }
-        if wanted(&self.query, event) {
+        // An end that has passed when the stream is opened leaves only the past.
+        let over = self.query.until.is_some_and(|until| self.opened > until);
+        if !over && wanted(&self.query, event) {
             put(out, event);
         }
     }
