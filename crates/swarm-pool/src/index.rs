@@ -125,6 +125,24 @@ impl Index {
         self.tables.write().remove(engine, id);
     }
 
+    /// A container announced here has not shown up in the reading that had to show it.
+    pub fn forget_unread(&self, engine: EngineKey, id: &str) {
+        let mut tables = self.tables.write();
+        if tables.ids.get(id).is_some_and(|known| known.container.is_none()) {
+            tables.remove(engine, id);
+        }
+    }
+
+    /// An engine left: everything on it goes, announced or read.
+    pub fn leave(&self, engine: EngineKey) {
+        let mut tables = self.tables.write();
+        let here = tables.ids.values().filter(|located| located.engine == engine);
+        let gone: Vec<Arc<str>> = here.map(|located| Arc::clone(&located.id)).collect();
+        for id in gone {
+            tables.remove(engine, &id);
+        }
+    }
+
     /// Holds `name` for a create or a rename. The error carries who has it.
     pub fn reserve(self: &Arc<Self>, name: &str) -> Result<NameGuard, NameTaken> {
         let mut tables = self.tables.write();

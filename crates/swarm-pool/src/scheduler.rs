@@ -35,7 +35,17 @@ struct Table {
     board: Board,
     engines: HashMap<NodeId, EngineKey>,
     nodes: HashMap<EngineKey, (NodeId, Arc<str>)>,
-    claims: HashMap<ClaimId, (EngineKey, String)>,
+    claims: HashMap<ClaimId, Held>,
+    /// Up to which number each engine's writes have been read back.
+    read: HashMap<EngineKey, u64>,
+}
+
+#[derive(Debug)]
+struct Held {
+    engine: EngineKey,
+    name: String,
+    /// The write whose reading shows the container; `None` while its create is under way.
+    made: Option<u64>,
 }
 
 /// Where a container goes, with its reservation.
@@ -56,13 +66,47 @@ pub struct Placed {
 pub struct Hold {
     scheduler: Arc<Scheduler>,
     claim: ClaimId,
+    made: bool,
+}
+
+impl Hold {
+    /// The container was made: the reservation stays until the engine's write `number` has been
+    /// read back, or the engine leaves.
+    pub fn until_read(mut self, number: u64) {
+        self.made = true;
+        let mut table = self.scheduler.table.lock();
+        let Some(held) = table.claims.get_mut(&self.claim) else { return };
+        held.made = Some(number);
+        let engine = held.engine;
+        let read = table.read.get(&engine).copied().unwrap_or_default();
+        if read >= number || !table.nodes.contains_key(&engine) {
+            table.release(self.claim);
+        }
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut table = self.scheduler.table.lock();
-        if table.claims.remove(&self.claim).is_some() {
-            table.board.release(self.claim);
+        if !self.made {
+            self.scheduler.table.lock().release(self.claim);
+        }
+    }
+}
+
+impl Table {
+    fn release(&mut self, claim: ClaimId) {
+        if self.claims.remove(&claim).is_some() {
+            self.board.release(claim);
+        }
+    }
+
+    fn release_made(&mut self, engine: EngineKey, upto: u64) {
+        let over =
+            |held: &Held| held.engine == engine && held.made.is_some_and(|made| made <= upto);
+        let claims: Vec<ClaimId> =
+            self.claims.iter().filter(|(_, held)| over(held)).map(|(claim, _)| *claim).collect();
+        for claim in claims {
+            self.release(claim);
         }
     }
 }
@@ -106,7 +150,7 @@ impl Scheduler {
         let arrived: Vec<ClaimId> = table
             .claims
             .iter()
-            .filter(|(_, (at, name))| *at == engine && has_container(name))
+            .filter(|(_, held)| held.engine == engine && has_container(&held.name))
             .map(|(claim, _)| *claim)
             .collect();
         for claim in arrived {
@@ -116,9 +160,19 @@ impl Scheduler {
         table.board.publish(summary);
     }
 
+    /// The snapshot published last shows all that was written to the engine up to `upto`.
+    pub fn read_back(&self, engine: EngineKey, upto: u64) {
+        let mut table = self.table.lock();
+        let read = table.read.entry(engine).or_default();
+        *read = upto.max(*read);
+        table.release_made(engine, upto);
+    }
+
     /// The engine left the pool.
     pub fn remove(&self, engine: EngineKey) {
         let mut table = self.table.lock();
+        table.read.remove(&engine);
+        table.release_made(engine, u64::MAX);
         if let Some((id, _)) = table.nodes.remove(&engine) {
             if table.engines.get(&id) == Some(&engine) {
                 table.engines.remove(&id);
@@ -149,9 +203,9 @@ impl Scheduler {
             .board
             .hold(&decision.node, request)
             .map_err(|error| ApiError::conflict(error.to_string()))?;
-        table.claims.insert(claim, (engine, request.name.clone()));
+        table.claims.insert(claim, Held { engine, name: request.name.clone(), made: None });
         drop(table);
-        let hold = Hold { scheduler: Arc::clone(self), claim };
+        let hold = Hold { scheduler: Arc::clone(self), claim, made: false };
         Ok(Placed { engine, node: decision.node, reason: decision.reason, hold })
     }
 }

@@ -142,7 +142,13 @@ impl Pool {
         wish: &Wish,
         request: &Request,
     ) -> std::result::Result<Bytes, Failure> {
-        let placed = self.shared.scheduler.place(&self.shared.index, request)?;
+        let mut placed = self.shared.scheduler.place(&self.shared.index, request);
+        if placed.is_err() && !self.is_settled() {
+            // What is in the way may have been removed an instant ago.
+            self.settle_all().await;
+            placed = self.shared.scheduler.place(&self.shared.index, request);
+        }
+        let placed = placed?;
         let node = placed.node;
         let gone = || ApiError::unavailable(format!("node {node} left the pool"));
         let engine = self.members.get(placed.engine).ok_or_else(gone)?;
@@ -151,11 +157,12 @@ impl Pool {
                 info!(container = %wish.name, id, engine = %engine.label(),
                       reason = placed.reason, "created");
                 self.shared.index.announce(engine.key(), &id, &wish.name);
-                let number = engine.wrote(Mark::Container(id));
-                let hold = placed.hold;
+                let number = engine.wrote(Mark::Container(id.clone()));
+                placed.hold.until_read(number);
+                let index = Arc::clone(&self.shared.index);
                 tokio::spawn(async move {
-                    engine.settle_upto(number).await;
-                    drop(hold);
+                    engine.read_back(number).await;
+                    index.forget_unread(engine.key(), &id);
                 });
                 Ok(answer)
             }

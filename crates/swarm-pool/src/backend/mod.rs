@@ -37,7 +37,7 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use swarm_backend::{ApiError, Body, Effect, Exchange, ObjectPath, Reply, Result};
-use swarm_docker::{ApiVersion, Query};
+use swarm_docker::{ApiVersion, ErrorClass, Query};
 
 use crate::Pool;
 use crate::engine::{CHANGE_DEADLINE, Engine, READ_DEADLINE};
@@ -88,7 +88,11 @@ async fn read_whole(body: Body) -> Result<Bytes> {
 /// An engine's whole answer: its document, or its refusal as an error with its own status.
 async fn document(reply: Reply) -> Result<Bytes> {
     let status = reply.status;
-    let body = read_whole(reply.body).await?;
+    // Here it is the engine's body that breaks off, which is no fault of the client's.
+    let body = read_whole(reply.body).await.map_err(|error| match error.class {
+        ErrorClass::InvalidParameter => ApiError::unavailable(error.message),
+        _ => error,
+    })?;
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Ok(body);
     }
@@ -179,6 +183,11 @@ impl Pool {
             node.unwrap_or_default(),
             name.unwrap_or_else(|| id.chars().take(12).collect())
         )
+    }
+
+    /// Every write made through the API has been read back.
+    fn is_settled(&self) -> bool {
+        self.members.all().iter().all(|engine| engine.is_settled())
     }
 
     /// Waits until every engine's own writes have been read back.

@@ -216,6 +216,8 @@ impl Cache {
         found: Vec<Arc<Container>>,
         change: &mut Change,
     ) {
+        // The cache is no longer what the last list of all showed.
+        self.list = None;
         let there: HashSet<&str> = found.iter().map(|container| container.id()).collect();
         change.gone.extend(
             asked.iter().filter(|id| !there.contains(id.as_str())).map(|id| id.as_str().into()),
@@ -226,14 +228,12 @@ impl Cache {
         change.present = found;
     }
 
-    /// Forgets everything; returns the ids of the containers there were.
-    pub fn clear(&mut self) -> Vec<Arc<str>> {
-        let gone = self.containers.iter().map(|container| container.id().into()).collect();
+    /// Forgets everything but who the engine is.
+    pub fn clear(&mut self) {
         *self = Self {
             identity: self.identity.clone(),
             ..Self::new(self.address.to_string(), self.overcommit)
         };
-        gone
     }
 
     /// A snapshot for readers.

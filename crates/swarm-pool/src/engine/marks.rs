@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
 
-/// More marked containers than this become one full reading.
+/// More marked containers than this are read with the list of all.
 const MOST_CONTAINERS: usize = 64;
+/// More than this are no longer told apart: every container is inspected.
+const MOST_REMEMBERED: usize = 1_024;
 
 /// One thing to read back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -36,10 +39,12 @@ pub enum Mark {
 /// What one reading covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// These containers; ignored when `all_containers`.
+    /// These containers, whatever a list shows of them: something happened to them.
     pub containers: HashSet<String>,
-    /// Every container.
+    /// Every container that is not as it was in the last list.
     pub all_containers: bool,
+    /// Every container, whatever the list shows of it.
+    pub all_afresh: bool,
     /// The image list.
     pub images: bool,
     /// The network list.
@@ -58,6 +63,7 @@ impl Wanted {
         Self {
             containers: HashSet::new(),
             all_containers: true,
+            all_afresh: false,
             images: true,
             networks: true,
             volumes: true,
@@ -77,34 +83,44 @@ impl Wanted {
 
     fn add(&mut self, mark: Mark) {
         match mark {
-            Mark::Container(_) if self.all_containers => {}
+            Mark::Container(_) if self.all_afresh => {}
             Mark::Container(id) => {
                 self.containers.insert(id);
-                if self.containers.len() > MOST_CONTAINERS {
-                    self.all_containers = true;
+                self.all_containers |= self.containers.len() > MOST_CONTAINERS;
+                if self.containers.len() > MOST_REMEMBERED {
+                    self.all_afresh = true;
                     self.containers.clear();
                 }
             }
-            Mark::Containers => {
-                self.all_containers = true;
-                self.containers.clear();
-            }
+            Mark::Containers => self.all_containers = true,
             Mark::Images => self.images = true,
             Mark::Networks => self.networks = true,
             Mark::Volumes => self.volumes = true,
             Mark::Identity => self.identity = true,
             Mark::Objects => {
                 let identity = self.identity;
-                *self = Self { upto: self.upto, identity, ..Self::everything() };
+                *self = Self { identity, ..std::mem::take(self).and_everything() };
             }
-            Mark::All => *self = Self { upto: self.upto, ..Self::everything() },
+            Mark::All => *self = std::mem::take(self).and_everything(),
         }
+    }
+
+    /// Everything, and these containers whatever the list shows of them.
+    fn and_everything(self) -> Self {
+        let Self { containers, all_afresh, upto, .. } = self;
+        Self { containers, all_afresh, upto, ..Self::everything() }
     }
 
     /// Unites two readings (a failed one goes back into the set).
     fn absorb(&mut self, other: Self) {
-        self.containers.extend(other.containers);
         self.all_containers |= other.all_containers;
+        if other.all_afresh {
+            self.all_afresh = true;
+            self.containers.clear();
+        }
+        for id in other.containers {
+            self.add(Mark::Container(id));
+        }
         self.images |= other.images;
         self.networks |= other.networks;
         self.volumes |= other.volumes;
@@ -116,13 +132,20 @@ impl Wanted {
 #[derive(Debug)]
 pub struct Marks {
     wanted: Mutex<Wanted>,
+    /// When the newest write was marked.
+    written: Mutex<Option<Instant>>,
     wake: Notify,
     done: watch::Sender<u64>,
 }
 
 impl Default for Marks {
     fn default() -> Self {
-        Self { wanted: Mutex::default(), wake: Notify::new(), done: watch::Sender::new(0) }
+        Self {
+            wanted: Mutex::default(),
+            written: Mutex::default(),
+            wake: Notify::new(),
+            done: watch::Sender::new(0),
+        }
     }
 }
 
@@ -139,6 +162,7 @@ impl Marks {
             let mut wanted = self.wanted.lock();
             wanted.add(mark);
             wanted.upto += 1;
+            *self.written.lock() = Some(Instant::now());
             wanted.upto
         };
         self.wake.notify_one();
@@ -153,6 +177,14 @@ impl Marks {
         }
         let upto = wanted.upto;
         Some(std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() }))
+    }
+
+    /// Takes all that is marked and everything else but the identity, which has just been read.
+    pub fn take_all(&self) -> Wanted {
+        let mut wanted = self.wanted.lock();
+        let upto = wanted.upto;
+        let taken = std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() });
+        Wanted { identity: false, ..taken.and_everything() }
     }
 
     /// Waits until something is marked.
@@ -182,10 +214,21 @@ impl Marks {
         self.wanted.lock().upto <= *self.done.borrow()
     }
 
-    /// Waits until every write made so far has been read back, at most `deadline`.
+    /// Waits until every write made so far has been read back, at most `deadline` after the last of
+    /// them was made: many readers of a slow engine pay for a write once, not once each.
     pub async fn settle(&self, deadline: Duration) {
+        let Some(written) = *self.written.lock() else { return };
         let upto = self.wanted.lock().upto;
-        self.settle_upto(upto, deadline).await;
+        // The time limit is the caller's whole interest; whether it was met he sees by reading.
+        let _ = timeout_at(written + deadline, self.read_back(upto)).await;
+    }
+
+    /// Waits until write number `upto` has been read back, however long that takes.
+    pub async fn read_back(&self, upto: u64) {
+        if *self.done.borrow() < upto {
+            // The sender lives as long as `self`.
+            let _ = self.done.subscribe().wait_for(|done| *done >= upto).await;
+        }
     }
 
     /// Waits until write number `upto` has been read back, at most `deadline`.
@@ -225,6 +268,42 @@ mod tests {
         assert!(wanted.images && wanted.volumes && !wanted.networks);
     }
 
+    #[tokio::test]
+    async fn a_write_whose_reading_failed_is_settled_by_reading_everything() {
+        let marks = Marks::default();
+        let number = marks.write(Mark::Container("a".into()));
+        let wanted = marks.take_all();
+        assert!(wanted.all_containers && wanted.containers.contains("a"));
+        // That reading failed, and nothing was marked since.
+        marks.done(marks.take_all().upto);
+        assert!(marks.settle_upto(number, Duration::from_millis(5)).await);
+    }
+
+    #[tokio::test]
+    async fn readers_wait_for_a_write_only_while_it_is_new() {
+        let marks = Marks::default();
+        marks.write(Mark::Images);
+        let start = Instant::now();
+        for _ in 0..10 {
+            marks.settle(Duration::from_millis(200)).await;
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn readings_that_fail_again_and_again_do_not_grow() {
+        let marks = Marks::default();
+        for round in 0..100 {
+            for id in 0..MOST_CONTAINERS {
+                marks.note(Mark::Container(format!("{round}/{id}")));
+            }
+            let wanted = marks.take().unwrap();
+            assert!(wanted.containers.len() <= MOST_REMEMBERED);
+            marks.again(wanted);
+        }
+        assert!(marks.take().unwrap().all_afresh);
+    }
+
     #[test]
     fn many_marks_become_one_full_reading() {
         let marks = Marks::default();
@@ -232,6 +311,9 @@ mod tests {
             marks.note(Mark::Container(id.to_string()));
         }
         let wanted = marks.take().unwrap();
-        assert!(wanted.all_containers && wanted.containers.len() <= MOST_CONTAINERS);
+        assert!(wanted.all_containers && wanted.containers.len() == 1_000);
+        marks.again(wanted);
+        marks.note(Mark::All);
+        assert_eq!(marks.take().unwrap().containers.len(), 1_000, "what happened to them is kept");
     }
 }

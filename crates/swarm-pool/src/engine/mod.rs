@@ -104,10 +104,25 @@ impl Engine {
         self.marks.is_settled() || !self.is_reachable()
     }
 
-    /// Waits until what the API changed has been read back; gives up when the engine fails.
+    /// Waits until what the API changed has been read back; gives up when the engine fails, and
+    /// [`SETTLE_DEADLINE`] after the change.
     pub async fn settle(&self) {
-        if self.is_reachable() {
-            self.marks.settle(SETTLE_DEADLINE).await;
+        let mut status = self.status.subscribe();
+        let failed = async { status.wait_for(|status| !status.is_reachable()).await.map(drop) };
+        tokio::select! {
+            () = self.marks.settle(SETTLE_DEADLINE) => {}
+            _ = failed => {}
+        }
+    }
+
+    /// Waits until one write has been read back, or the engine has left the pool.
+    pub async fn read_back(&self, number: u64) {
+        let mut status = self.status.subscribe();
+        let left =
+            async { status.wait_for(|status| *status == Status::Disconnected).await.map(drop) };
+        tokio::select! {
+            () = self.marks.read_back(number) => {}
+            _ = left => {}
         }
     }
 
@@ -168,8 +183,13 @@ impl Engine {
         ))
     }
 
-    /// Removes a container that was never started.
+    /// Removes a container that was never started, as soon as the engine may be asked.
     async fn remove_fresh(&self, id: &str) -> Result<(), ApiError> {
+        let mut status = self.status.subscribe();
+        // The sender lives as long as `self`; an engine that fails before it is asked says so below.
+        let _ = status
+            .wait_for(|status| status.is_reachable() || *status == Status::Disconnected)
+            .await;
         let outgoing = Outgoing {
             method: http::Method::DELETE,
             path_and_query: format!("/containers/{id}?v=1"),

@@ -133,14 +133,16 @@ pub async fn observe(
         let body = reader.list(None).await?;
         let list = fingerprint(&body);
         // The same list as last time, but for the clock in its words: nothing to read.
-        if known.list != Some(list) {
-            let containers = reader.containers(&body, false).await?;
+        let quiet = wanted.containers.is_empty() && !wanted.all_afresh;
+        if !quiet || known.list != Some(list) {
+            let happened = |id: &str| wanted.all_afresh || wanted.containers.contains(id);
+            let containers = reader.containers(&body, happened).await?;
             observed.containers = Some(Seen::All { containers, list });
         }
     } else if !wanted.containers.is_empty() {
         let asked = wanted.containers.clone();
         let body = reader.list(Some(&asked)).await?;
-        let found = reader.containers(&body, true).await?;
+        let found = reader.containers(&body, |_| true).await?;
         observed.containers = Some(Seen::Some { asked, found });
     }
     Ok(observed)
@@ -171,12 +173,12 @@ struct Listed<'a> {
 }
 
 impl Reader<'_> {
-    /// The containers of a list. `afresh` are those something happened to, which a list may not
-    /// show (new limits): they are inspected whatever their element looks like.
+    /// The containers of a list. Those something `happened` to, which a list may not show (new
+    /// limits), are inspected whatever their element looks like.
     async fn containers(
         &self,
         body: &[u8],
-        afresh: bool,
+        happened: impl Fn(&str) -> bool,
     ) -> Result<Vec<Arc<Container>>, ReadError> {
         let known: HashMap<&str, &Arc<Container>> =
             self.known.containers.iter().map(|known| (known.id(), known)).collect();
@@ -187,7 +189,7 @@ impl Reader<'_> {
             let listed: Listed<'_> = serde_json::from_slice(raw)
                 .map_err(|source| ParseError { what: "a container of a list", source })?;
             match known.get(&*listed.id) {
-                Some(same) if !afresh && same.listed == fingerprint(raw) => {
+                Some(same) if !happened(&listed.id) && same.listed == fingerprint(raw) => {
                     containers.push(Arc::clone(same));
                 }
                 _ => changed.push((listed.id.into_owned(), raw)),

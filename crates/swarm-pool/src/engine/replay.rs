@@ -18,21 +18,29 @@ const OVERLAP_NANOS: i64 = 2_000_000_000;
 pub struct Replay {
     seen: VecDeque<u64>,
     newest: Option<i64>,
+    /// When the stream was first opened: what came before is not this stream's to tell.
+    first: i64,
     catching_up: bool,
 }
 
 impl Replay {
-    /// Where to open the stream, in nanoseconds since 1970; `None` for a first opening, which
-    /// wants only what comes.
-    pub fn since(&self) -> Option<i64> {
-        self.newest.map(|newest| newest - OVERLAP_NANOS)
+    /// Where to open the stream, in nanoseconds since 1970 by the engine's clock, which shows `now`;
+    /// `None` for a first opening, which wants only what comes.
+    pub fn since(&self, now: i64) -> Option<i64> {
+        // A clock that was set back must not leave the stream waiting for the old time.
+        let newest = self.newest?.min(now);
+        Some((newest - OVERLAP_NANOS).max(self.first.min(now)))
     }
 
-    /// A stream was opened; until something new is seen, each event may be a repeat.
-    pub fn opened(&mut self, now_nanos: i64) {
+    /// A stream is being opened when the engine's clock shows `now`; until something new is seen,
+    /// each event may be a repeat.
+    pub fn opened(&mut self, now: i64) {
         self.catching_up = self.newest.is_some();
-        // Even when nothing ever came, a second opening must cover the gap before it.
-        self.newest.get_or_insert(now_nanos);
+        if self.newest.is_none() {
+            // Even when nothing ever came, a second opening must cover the gap before it.
+            self.newest = Some(now);
+            self.first = now;
+        }
     }
 
     /// True when `line` has not been seen before. `nanos` is the event's own time.
@@ -76,7 +84,7 @@ mod tests {
             passed += usize::from(replay.is_new(line, *nanos));
         }
         // The connection breaks; the engine replays its buffer from `since` and goes on.
-        let since = replay.since().unwrap();
+        let since = replay.since(i64::MAX).unwrap();
         replay.opened(0);
         for (line, nanos) in history.iter().filter(|(_, nanos)| *nanos >= since) {
             passed += usize::from(replay.is_new(line, *nanos));
@@ -87,9 +95,22 @@ mod tests {
     #[test]
     fn a_gap_before_the_first_event_is_covered() {
         let mut replay = Replay::default();
-        assert_eq!(replay.since(), None);
+        assert_eq!(replay.since(5_000_000_000), None);
         replay.opened(5_000_000_000);
-        assert_eq!(replay.since(), Some(3_000_000_000));
+        // Not earlier: what was before the first opening was nobody's to hear.
+        assert_eq!(replay.since(6_000_000_000), Some(5_000_000_000));
+        let (line, nanos) = event(9_000_000_000);
+        assert!(replay.is_new(&line, nanos));
+        assert_eq!(replay.since(9_500_000_000), Some(7_000_000_000));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_loses_nothing() {
+        let mut replay = Replay::default();
+        replay.opened(50_000_000_000);
+        let (line, nanos) = event(60_000_000_000);
+        assert!(replay.is_new(&line, nanos));
+        assert_eq!(replay.since(20_000_000_000), Some(20_000_000_000));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use super::health::{Health, PROBE_DEADLINE, PROBE_PERIOD, RETRY_PERIOD, Transiti
 use super::marks::{Mark, Wanted};
 use super::observe::{self, Known, Observed, ReadError};
 use super::replay::Replay;
-use super::{Container, Engine, Identity};
+use super::{Engine, Identity};
 use crate::clock;
 use crate::events::PoolEvent;
 use crate::shared::Shared;
@@ -87,7 +87,10 @@ impl Worker {
             match Box::pin(self.connect()).await {
                 Ok(events) => self.serve(events).await,
                 Err(Refusal::Failed(error)) => self.failed(&error.to_string()),
-                Err(Refusal::Twin(text)) => self.refused(&text),
+                Err(Refusal::Twin(text)) => {
+                    let change = self.health.refuse(text);
+                    self.tell(change);
+                }
             }
             sleep_until(next).await;
         }
@@ -104,23 +107,49 @@ impl Worker {
         client.negotiate(SETUP_DEADLINE).await?;
         let identity = observe::identity(client, SETUP_DEADLINE).await?;
         self.claim(&identity)?;
+        // Containers are kept as their engine's name, address and size show them.
+        let same = self.cache.identity.as_ref().is_none_or(|known| {
+            (&known.name, &known.ip, known.cpus) == (&identity.name, &identity.ip, identity.cpus)
+        });
+        if !same {
+            self.cache.clear();
+        }
         self.cache.identity = Some(Arc::new(identity));
+        let opened_at = self.engines_now();
         let events = client.events(self.since()).await?;
-        self.replay.opened(clock::now_nanos());
-        let upto = engine.marks.take().map_or(0, |wanted| wanted.upto);
-        let wanted = Wanted { upto, identity: false, ..Wanted::everything() };
+        self.replay.opened(opened_at);
         let Some(known) = self.known() else { return Err(Refusal::Twin(String::new())) };
-        let observed = observe::observe(client, &wanted, &known, SETUP_DEADLINE).await?;
-        self.absorb(observed);
+        let wanted = engine.marks.take_all();
+        match observe::observe(client, &wanted, &known, SETUP_DEADLINE).await {
+            Ok(observed) => self.absorb(observed),
+            Err(error) => {
+                engine.marks.again(wanted);
+                return Err(Refusal::Failed(error));
+            }
+        }
         self.answered();
-        engine.marks.done(upto);
+        self.read_back(wanted.upto);
         // What was needed to read everything at once is not needed for a quiet engine.
         client.close_idle();
         Ok(events)
     }
 
+    /// What was written up to number `upto` is in the snapshot.
+    fn read_back(&self, upto: u64) {
+        // In this order: who waits for the number finds its reservation settled.
+        self.shared.scheduler.read_back(self.engine.key, upto);
+        self.engine.marks.done(upto);
+    }
+
+    /// The engine's clock, as far as it is known.
+    fn engines_now(&self) -> i64 {
+        let skew = self.cache.identity.as_ref().and_then(|known| known.skew_millis);
+        clock::now_nanos().saturating_add(skew.unwrap_or_default().saturating_mul(1_000_000))
+    }
+
     fn since(&self) -> Option<EventTime> {
-        self.replay.since().map(|nanos| EventTime(nanos.try_into().unwrap_or_default()))
+        let since = self.replay.since(self.engines_now());
+        since.map(|nanos| EventTime(nanos.try_into().unwrap_or_default()))
     }
 
     fn known(&self) -> Option<Known> {
@@ -138,8 +167,8 @@ impl Worker {
             if old != identity.id {
                 info!(engine = %identity.address, old, new = %identity.id,
                       "another engine answers at this address");
-                let gone = self.cache.clear();
-                self.shared.index.apply(self.engine.key, &gone, &[]);
+                self.cache.clear();
+                self.shared.index.leave(self.engine.key);
                 self.replay = Replay::default();
                 self.shared.identities.release(&old, self.engine.key);
             }
@@ -183,7 +212,7 @@ impl Worker {
                     opening = None;
                     match opened {
                         Ok(stream) => {
-                            self.replay.opened(clock::now_nanos());
+                            self.replay.opened(self.engines_now());
                             // Should more have happened than the engine remembers.
                             engine.marks.note(Mark::Objects);
                             events = Some(stream);
@@ -195,7 +224,9 @@ impl Worker {
                     }
                 }
                 () = engine.marks.marked(), if reading.is_none() => {
-                    reading = self.start_reading();
+                    // In doubt, not faster than an engine can come back to its senses.
+                    let pause = if self.health.is_in_doubt() { SOON } else { Duration::ZERO };
+                    reading = self.start_reading(pause);
                 }
                 (wanted, result) = ready(&mut reading) => {
                     reading = None;
@@ -274,11 +305,12 @@ impl Worker {
         }
     }
 
-    fn start_reading(&self) -> Option<Reading> {
+    fn start_reading(&self, pause: Duration) -> Option<Reading> {
         let known = self.known()?;
         let wanted = self.engine.marks.take()?;
         let engine = Arc::clone(&self.engine);
         Some(Box::pin(async move {
+            sleep(pause).await;
             let observed = observe::observe(&engine.client, &wanted, &known, SETUP_DEADLINE).await;
             (wanted, observed)
         }))
@@ -289,7 +321,7 @@ impl Worker {
             Ok(observed) => {
                 self.absorb(observed);
                 self.answered();
-                self.engine.marks.done(wanted.upto);
+                self.read_back(wanted.upto);
             }
             Err(error) => {
                 self.failed(&format!("cannot read its state: {error}"));
@@ -300,19 +332,20 @@ impl Worker {
 
     fn absorb(&mut self, observed: Observed) {
         let change = self.cache.absorb(observed);
+        if !self.shared.orphans.is_empty() {
+            self.remove_orphans();
+        }
         if change.is_empty() {
             return;
         }
         self.shared.index.apply(self.engine.key, &change.gone, &change.present);
-        if !self.shared.orphans.is_empty() {
-            self.remove_orphans(&change.present);
-        }
         self.publish();
     }
 
-    /// What a create of unknown outcome left behind.
-    fn remove_orphans(&self, containers: &[Arc<Container>]) {
-        for container in containers {
+    /// What a create of unknown outcome left behind; it may have been read before its create was
+    /// given up, so all are looked at.
+    fn remove_orphans(&self) {
+        for container in &*self.cache.containers() {
             if !self.shared.orphans.claim(self.engine.key, container) {
                 continue;
             }
@@ -340,17 +373,6 @@ impl Worker {
         let known = self.health.error() == Some(why);
         let change = self.health.fail(why);
         if change.is_none() && !known {
-            self.publish();
-        }
-        self.tell(change);
-    }
-
-    /// Another address has this engine's id.
-    fn refused(&mut self, why: &str) {
-        let known = self.health.error() == Some(why);
-        let change = self.health.refuse(why);
-        if change.is_none() && !known {
-            warn!(address = %self.engine.address(), error = why, "engine refused");
             self.publish();
         }
         self.tell(change);
@@ -384,8 +406,8 @@ impl Worker {
     fn leave(&mut self) {
         let change = self.health.disconnect();
         self.tell(change);
-        let gone = self.cache.clear();
-        self.shared.index.apply(self.engine.key, &gone, &[]);
+        self.cache.clear();
+        self.shared.index.leave(self.engine.key);
         self.shared.scheduler.remove(self.engine.key);
         if let Some(known) = self.cache.identity.take() {
             self.shared.identities.release(&known.id, self.engine.key);
