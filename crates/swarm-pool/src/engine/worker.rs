@@ -87,10 +87,7 @@ impl Worker {
             match Box::pin(self.connect()).await {
                 Ok(events) => self.serve(events).await,
                 Err(Refusal::Failed(error)) => self.failed(&error.to_string()),
-                Err(Refusal::Twin(text)) => {
-                    let change = self.health.refuse(text);
-                    self.tell(change);
-                }
+                Err(Refusal::Twin(text)) => self.refused(&text),
             }
             sleep_until(next).await;
         }
@@ -373,6 +370,17 @@ impl Worker {
         let known = self.health.error() == Some(why);
         let change = self.health.fail(why);
         if change.is_none() && !known {
+            self.publish();
+        }
+        self.tell(change);
+    }
+
+    /// Another address has this engine's id.
+    fn refused(&mut self, why: &str) {
+        let known = self.health.error() == Some(why);
+        let change = self.health.refuse(why);
+        if change.is_none() && !known {
+            warn!(address = %self.engine.address(), error = why, "engine refused");
             self.publish();
         }
         self.tell(change);
