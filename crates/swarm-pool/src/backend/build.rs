@@ -7,12 +7,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::{Map, Value};
-use swarm_backend::{ApiError, Builds, Effect, Exchange, Reply, Result};
+use swarm_backend::{ApiError, Body, BoxError, Builds, Effect, Exchange, Reply, Result};
 use swarm_core::placement::cpu;
 use swarm_core::placement::expr::Expr;
 use swarm_core::placement::extract::BuildInputs;
 use swarm_core::placement::request::Request;
+use swarm_docker::jsonmessage::Message;
 use swarm_docker::{Filters, Query};
 
 use super::build_sessions::{Pin, Pinned};
@@ -82,7 +86,10 @@ impl Builds for Pool {
             let cpus = engine.view().identity.as_ref().map_or(0, |known| known.cpus);
             exchange.query.set("cpushares", cpu::shares_for(request.cpus, cpus).to_string());
         }
-        let reply = engine.forward(exchange, "", None).await?;
+        let mut reply = engine.forward(exchange, "", None).await?;
+        if reply.status.is_success() {
+            reply.body = told_to_the_end(reply.body, engine.label());
+        }
         Ok(keep(reply, running))
     }
 
@@ -178,6 +185,22 @@ fn build_inputs(query: &Query) -> Result<BuildInputs> {
     })
 }
 
+/// The same output; should it break off, its last line tells why, as a failed step's would.
+fn told_to_the_end(body: Body, node: String) -> Body {
+    let frames = stream::unfold(Some((body, node)), |state| async move {
+        let (mut body, node) = state?;
+        match body.frame().await? {
+            Ok(frame) => Some((Ok::<_, BoxError>(frame), Some((body, node)))),
+            Err(error) => {
+                let line =
+                    Message::error(format!("the build on {node} broke off: {error}")).to_line();
+                Some((Ok(Frame::data(line.into())), None))
+            }
+        }
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
 /// A parameter that is a JSON object, or `null`, or not there.
 fn object(query: &Query, key: &str) -> Result<Map<String, Value>> {
     let Some(text) = given(query, key) else { return Ok(Map::new()) };
@@ -209,5 +232,19 @@ mod tests {
             assert_eq!(error.status(), 400);
             assert!(error.message.contains(key), "{}", error.message);
         }
+    }
+
+    #[tokio::test]
+    async fn a_build_that_breaks_off_says_why() {
+        let frames = [
+            Ok(Frame::data(bytes::Bytes::from_static(b"{\"stream\":\"Step 1\"}\r\n"))),
+            Err(BoxError::from("reset")),
+        ];
+        let body =
+            told_to_the_end(StreamBody::new(stream::iter(frames)).boxed_unsync(), "n1".into());
+        let output = body.collect().await.unwrap().to_bytes();
+        let last = output.split(|byte| *byte == b'\n').nth(1).unwrap();
+        let failure = Message::parse(last).unwrap();
+        assert_eq!(failure.failure(), Some("the build on n1 broke off: reset"));
     }
 }
