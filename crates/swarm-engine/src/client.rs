@@ -19,16 +19,16 @@ use swarm_docker::ApiVersion;
 use tokio_util::sync::CancellationToken;
 
 use crate::dial::{Purpose, dial, within};
-use crate::driven::Driven;
-use crate::events::{EventLines, EventTime, READ_BUFFER};
+use crate::events::{EventLines, EventTime};
 use crate::hijack::hijack;
 use crate::idle::{Idle, Lease};
 use crate::link::Link;
 use crate::ping::Pinger;
-use crate::reply::{Hold, read_body, refusal, reply};
+use crate::reply::{Hold, LONGEST_REFUSAL, read_body, refusal, reply};
 use crate::request::{Head, Outgoing};
 use crate::upload::Upload;
 use crate::version::EngineVersion;
+use crate::wire::Wire;
 use crate::{ClientOptions, EngineAddress, EngineError};
 
 /// The largest JSON answer read whole: a list of some 30,000 containers on one engine.
@@ -156,18 +156,17 @@ impl EngineClient {
             Some(since) => format!("/events?since={since}"),
             None => "/events".to_owned(),
         };
-        let mut request = Outgoing::get(path);
-        let upload = Upload::new(swarm_backend::empty());
-        let head = Head::new(&mut request, self.prefix(None), &self.inner.host, Some(0))?;
+        let request =
+            Head::new(&mut Outgoing::get(path), self.prefix(None), &self.inner.host, None)?
+                .to_bytes();
         within("event stream", self.inner.options.request_deadline, async {
             let link = self.dial(Purpose::Watch).await?;
-            let mut driven = Driven::open(link, READ_BUFFER).await?;
-            let response = driven.send(head.with(upload.clone())).await?;
-            if response.status() == StatusCode::OK {
-                return Ok(EventLines::new(driven, response.into_body()));
+            let (code, mut wire) = Wire::ask(link, &request).await?;
+            if code == StatusCode::OK {
+                return Ok(EventLines::new(wire));
             }
-            let idle = Idle::new(Duration::ZERO, 0);
-            Err(refusal(reply(response, Hold { lease: driven.into_lease(), idle, upload })).await)
+            let body = wire.read_to_end(LONGEST_REFUSAL).await?;
+            Err(EngineError::refused(code, &body))
         })
         .await
     }

@@ -1,7 +1,6 @@
 //! A connection for one request, driven by whoever waits for it instead of a task of its own.
 //!
-//! For event streams it saves a task per engine; for upgrades it leaves the socket in our hands, so
-//! that an engine's old way to hijack (status 200, then raw bytes) works as well as 101.
+//! For upgrades: it leaves the socket in our hands, so that an engine's old way to hijack (status 200, then raw bytes) works as well as 101.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -64,19 +63,6 @@ impl Driven {
             }
         })
         .await
-    }
-
-    /// Moves bytes; ready when the connection has ended. A failure is seen by the body's reader.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.ended {
-            match self.connection.poll_without_shutdown(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => tracing::trace!(%error, "an engine's connection ended"),
-            }
-            self.ended = true;
-        }
-        Poll::Ready(())
     }
 
     /// Waits until both sides have switched protocols.

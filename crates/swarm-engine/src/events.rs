@@ -1,27 +1,22 @@
 //! An engine's event stream, `GET /events?since=` (v1.24 and up), cut into lines.
 //!
-//! One connection of its own, without a task: whoever polls the stream drives it. What the lines
-//! say, reconnecting, and not missing any are the pool's.
+//! One connection of its own, without a task ([`crate::wire`]). What the lines say, reconnecting, and not missing any are the pool's.
 //!
 //! Invariants: a line is yielded whole or not at all; a line beyond the bound is one error and the
 //! stream goes on after it; any other error is the last item.
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use http_body::Body as HttpBody;
-use hyper::body::Incoming;
 
 use crate::EngineError;
-use crate::driven::Driven;
+use crate::wire::Wire;
 
 /// An event carries its object's labels; an engine takes some 10 KiB of them, never this much.
 pub(crate) const LONGEST_LINE: usize = 256 * 1024;
-/// Held by every engine's stream for good, so small; a burst is read in steps of it.
-pub(crate) const READ_BUFFER: usize = 4096;
 
 /// A moment on an engine's own clock: nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,8 +32,7 @@ impl fmt::Display for EventTime {
 /// The lines of an event stream, each one JSON object without its newline. A line may share a
 /// buffer with its neighbours: keep a copy of what is kept.
 pub struct EventLines {
-    driven: Driven,
-    body: Incoming,
+    wire: Wire,
     cutter: Cutter,
     ended: bool,
 }
@@ -50,8 +44,8 @@ impl fmt::Debug for EventLines {
 }
 
 impl EventLines {
-    pub(crate) fn new(driven: Driven, body: Incoming) -> Self {
-        Self { driven, body, cutter: Cutter::new(LONGEST_LINE), ended: false }
+    pub(crate) fn new(wire: Wire) -> Self {
+        Self { wire, cutter: Cutter::new(LONGEST_LINE), ended: false }
     }
 }
 
@@ -60,7 +54,6 @@ impl Stream for EventLines {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let mut driven = false;
         loop {
             if let Some(line) = this.cutter.next_line() {
                 return Poll::Ready(Some(line));
@@ -68,24 +61,13 @@ impl Stream for EventLines {
             if this.ended {
                 return Poll::Ready(None);
             }
-            match Pin::new(&mut this.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        this.cutter.feed(data);
-                    }
-                    driven = false;
-                }
-                Poll::Ready(Some(Err(error))) => {
+            match ready!(this.wire.poll_data(cx)) {
+                Some(Ok(data)) => this.cutter.feed(data),
+                Some(Err(error)) => {
                     this.ended = true;
-                    return Poll::Ready(Some(Err(EngineError::in_body(&error))));
+                    return Poll::Ready(Some(Err(error)));
                 }
-                Poll::Ready(None) => this.ended = true,
-                // Driving may have brought a chunk, so the body is asked once more.
-                Poll::Pending if driven => return Poll::Pending,
-                Poll::Pending => {
-                    let _ = this.driven.poll_drive(cx);
-                    driven = true;
-                }
+                None => this.ended = true,
             }
         }
     }

@@ -26,6 +26,7 @@ pub mod tls;
 mod tls_words;
 mod upload;
 mod version;
+mod wire;
 
 pub use address::{AddressError, EngineAddress, PLAIN_PORT, TLS_PORT};
 pub use client::EngineClient;

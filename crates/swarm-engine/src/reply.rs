@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -18,7 +18,7 @@ use crate::request::strip_hop_by_hop;
 use crate::upload::Upload;
 
 /// Far above any message an engine writes.
-const LONGEST_REFUSAL: usize = 64 * 1024;
+pub(crate) const LONGEST_REFUSAL: usize = 64 * 1024;
 
 /// The connection under a reply, and where it goes after.
 pub(crate) struct Hold {
@@ -140,14 +140,25 @@ pub async fn read_body(mut body: Body, limit: usize) -> Result<Bytes, EngineErro
 /// An engine's error reply as an error: its `{"message"}` (API v1.24 and up), or its plain text, or
 /// its status' name.
 pub async fn refusal(reply: Reply) -> EngineError {
-    let code = reply.status.as_u16();
-    let text = match read_body(reply.body, LONGEST_REFUSAL).await {
-        Ok(bytes) => message_of(&bytes),
-        Err(EngineError::TooLarge { .. }) => None,
-        Err(error) => return error,
-    };
-    let named = || reply.status.canonical_reason().unwrap_or("unknown status").to_owned();
-    EngineError::Status { code, message: text.unwrap_or_else(named) }
+    match read_body(reply.body, LONGEST_REFUSAL).await {
+        Ok(body) => EngineError::refused(reply.status.as_u16(), &body),
+        Err(EngineError::TooLarge { .. }) => EngineError::refused(reply.status.as_u16(), b""),
+        Err(error) => error,
+    }
+}
+
+impl EngineError {
+    /// An engine's refusal in its own words, or in those of its status where it has none.
+    pub(crate) fn refused(code: u16, body: &[u8]) -> Self {
+        let named = || {
+            let status = StatusCode::from_u16(code).ok();
+            status
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("unknown status")
+                .to_owned()
+        };
+        Self::Status { code, message: message_of(body).unwrap_or_else(named) }
+    }
 }
 
 fn message_of(bytes: &[u8]) -> Option<String> {
