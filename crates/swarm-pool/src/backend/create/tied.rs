@@ -1,7 +1,8 @@
 //! Where a configuration's networks and volumes tie a container to nodes: a network that only some
-//! engines have, and whatever is spelt `node/name`.
+//! engines have, an anonymous volume, whatever is spelt `node/name`; and the wish of Compose's
+//! replacement of a container to be where that one's volumes are.
 //!
-//! The tie is one more constraint of the request, so placement refuses it in the same words as a
+//! A tie is one more constraint of the request, so placement refuses it in the same words as a
 //! constraint of the user's own. Nothing is tied by what is the pool's or what nobody knows.
 
 use swarm_core::placement::expr::Expr;
@@ -10,6 +11,7 @@ use swarm_docker::container::CreateBody;
 
 use crate::Pool;
 use crate::backend::bring::names_network;
+use crate::engine::EngineView;
 use crate::scope;
 
 impl Pool {
@@ -31,10 +33,53 @@ impl Pool {
         let binds = body.binds().into_iter().filter_map(|bind| bind.split(':').next());
         let mounts = body.mounts().into_iter().filter(|mount| mount.kind == "volume");
         for source in binds.chain(mounts.map(|mount| mount.source)) {
-            if let Some((node, _)) = source.split_once('/') {
-                self.constrain(&self.labels_of(node), request);
+            match source.split_once('/') {
+                Some((node, _)) => self.constrain(&self.labels_of(node), request),
+                // Drawn by one engine, so it is the name of that engine's data and no other's.
+                None if is_anonymous(source) => {
+                    self.constrain(&self.volume_owners(source), request);
+                }
+                None => {}
             }
         }
+        if let Some(replaced) = self.replaced(body) {
+            request.affinities.push(Expr::exactly("container", &replaced, true));
+        }
+    }
+
+    /// The id of the container that Compose is about to remove in favour of this one: the one at
+    /// the same place of the project. Compose v2 says that it replaces one; v1 does not.
+    fn replaced(&self, body: &CreateBody) -> Option<String> {
+        let is_v1 = body.label("com.docker.compose.version").is_some_and(|v| v.starts_with("1."));
+        let replaces = is_v1 || body.label("com.docker.compose.replace").is_some();
+        if !replaces || body.label("com.docker.compose.oneoff") != Some("False") {
+            return None;
+        }
+        let place: Vec<(&str, &str)> = body
+            .labels()
+            .filter(|(key, _)| {
+                ["project", "service", "container-number", "oneoff"]
+                    .iter()
+                    .any(|part| key.strip_prefix("com.docker.compose.") == Some(part))
+            })
+            .collect();
+        let mut replaced = None;
+        self.shared.index.for_each(|_, container| {
+            let labels = container.entry.labels();
+            if place.len() == 4 && place.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+                replaced = Some(container.id().to_owned());
+            }
+        });
+        replaced
+    }
+
+    fn volume_owners(&self, name: &str) -> Vec<String> {
+        let has = |view: &EngineView| {
+            view.volumes.iter().any(|volume| *volume.name == *name && volume.is_local())
+        };
+        let engines = self.members.all();
+        let owners = engines.iter().filter(|engine| has(&engine.view()));
+        owners.map(|engine| engine.label()).collect()
     }
 
     /// The nodes that have a network which is theirs alone; none for one of the pool's.
@@ -85,4 +130,9 @@ impl Pool {
             }
         }
     }
+}
+
+/// Whether an engine drew the name: 64 hexadecimal digits.
+fn is_anonymous(volume: &str) -> bool {
+    volume.len() == 64 && volume.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
