@@ -17,6 +17,7 @@ use swarm_docker::{Filters, Query};
 use super::containers::united;
 use super::image_holders::Holder;
 use super::image_list::ImageQuery;
+use super::progress::blamed;
 use super::{Copied, LARGEST_DOCUMENT, deadline, json};
 use crate::Pool;
 use crate::engine::{Engine, Mark};
@@ -104,7 +105,7 @@ impl Images for Pool {
     }
 
     async fn tag_image(&self, name: &str, exchange: Exchange) -> Result<Reply> {
-        let holders = self.ready_holders(name).await?;
+        let holders = self.image_holders(name).await?;
         let Some(local) = holders.first().map(|holder| holder.name.clone()) else {
             return self.any_engine()?.forward(exchange, name, deadline(Effect::Changes)).await;
         };
@@ -115,13 +116,15 @@ impl Images for Pool {
             json(reply).await
         })
         .await;
+        // A holder that cannot be asked now is an error as well: it would have the image without
+        // the name when it returns.
         fanout::all_of(answers)?;
         let headers = HeaderMap::new();
         Ok(Reply { status: StatusCode::CREATED, headers, body: empty(), upgraded: None })
     }
 
     async fn remove_image(&self, name: &str, exchange: Exchange) -> Result<Reply> {
-        let holders = self.ready_holders(name).await?;
+        let holders = self.image_holders(name).await?;
         let Some(local) = holders.first().map(|holder| holder.name.clone()) else {
             return self.any_engine()?.forward(exchange, name, deadline(Effect::Changes)).await;
         };
@@ -240,8 +243,7 @@ fn removed(answers: Vec<Answer<Value>>) -> Result<Vec<Value>> {
         };
     };
     let class = first.class;
-    let words: Vec<_> =
-        refusals.iter().map(|(label, error)| format!("{label}: {}", error.message)).collect();
+    let words: Vec<_> = refusals.iter().map(|(label, error)| blamed(label, error)).collect();
     let elsewhere = match done.as_slice() {
         [] => String::new(),
         done => format!(" (removed on {})", done.join(", ")),

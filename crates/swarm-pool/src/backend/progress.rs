@@ -134,19 +134,21 @@ fn refused(outcomes: Vec<Outcome>) -> ApiError {
     if errors.iter().all(|(_, error)| error == first) {
         return first.clone();
     }
-    let words: Vec<_> =
-        errors.iter().map(|(label, error)| format!("{label}: {}", error.message)).collect();
+    let words: Vec<_> = errors.iter().map(|(label, error)| blamed(label, error)).collect();
     ApiError { class: first.class, message: words.join("; ") }
+}
+
+/// An error with its engine's name, once.
+pub(super) fn blamed(label: &str, error: &ApiError) -> String {
+    let named = error.message.strip_prefix("engine ").is_some_and(|rest| rest.starts_with(label));
+    if named { error.message.clone() } else { format!("{label}: {}", error.message) }
 }
 
 /// The last line, when something failed somewhere.
 fn failure(task: &str, outcomes: &[Outcome]) -> Option<Message> {
     let failed: Vec<_> = outcomes
         .iter()
-        .filter_map(|outcome| {
-            let error = outcome.result.as_ref().err()?;
-            Some(format!("{}: {}", outcome.label, error.message))
-        })
+        .filter_map(|outcome| Some(blamed(&outcome.label, outcome.result.as_ref().err()?)))
         .collect();
     if failed.is_empty() {
         return None;

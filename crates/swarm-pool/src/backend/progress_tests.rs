@@ -62,7 +62,9 @@ async fn every_line_says_whose_it_is_and_failures_come_last() {
     let failures: Vec<_> = all.iter().filter_map(Message::failure).collect();
     assert_eq!(failures.len(), 1);
     assert!(failures[0].starts_with("pulling a:1 failed on 2 of 3 nodes: "), "{failures:?}");
-    assert!(failures[0].contains("n2:1: no space") && failures[0].contains("n3:1: engine n3:1"));
+    assert!(
+        failures[0].contains("n2:1: no space") && failures[0].contains("; engine n3:1 is down")
+    );
     assert!(all.last().unwrap().failure().is_some(), "after the line that closes the stream");
     assert_eq!(all[all.len() - 2].status.as_deref(), Some("last"));
 }
