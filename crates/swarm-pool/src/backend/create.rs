@@ -24,6 +24,10 @@ use super::{document, random_id, read_whole};
 use crate::Pool;
 use crate::engine::{CHANGE_DEADLINE, Engine, Mark, post_json};
 use crate::index::NameGuard;
+use crate::scheduler::Placed;
+
+/// How often a place is looked for while what was removed is being read back.
+const PLACEMENTS: usize = 5;
 
 /// A create as the client asked for it.
 struct Wish {
@@ -137,18 +141,29 @@ impl Pool {
         Ok(())
     }
 
+    /// A place, and its reservation. A refusal counts only when everything that was written
+    /// through here had been read back before: what is in the way may have been removed an
+    /// instant ago.
+    async fn place(&self, request: &Request) -> Result<Placed> {
+        let mut settled = false;
+        for _ in 1..PLACEMENTS {
+            match self.shared.scheduler.place(&self.shared.index, request) {
+                Err(_) if !settled => {}
+                decided => return decided,
+            }
+            self.settle_all().await;
+            // Other clients go on writing meanwhile.
+            settled = self.is_settled();
+        }
+        self.shared.scheduler.place(&self.shared.index, request)
+    }
+
     async fn create_once(
         &self,
         wish: &Wish,
         request: &Request,
     ) -> std::result::Result<Bytes, Failure> {
-        let mut placed = self.shared.scheduler.place(&self.shared.index, request);
-        if placed.is_err() && !self.is_settled() {
-            // What is in the way may have been removed an instant ago.
-            self.settle_all().await;
-            placed = self.shared.scheduler.place(&self.shared.index, request);
-        }
-        let placed = placed?;
+        let placed = self.place(request).await?;
         let node = placed.node;
         let gone = || ApiError::unavailable(format!("node {node} left the pool"));
         let engine = self.members.get(placed.engine).ok_or_else(gone)?;
