@@ -132,6 +132,33 @@ fn parallel_creates_never_overbook() -> Result<()> {
 }
 
 #[test]
+fn what_was_just_removed_is_free_at_once() -> Result<()> {
+    let lab = exclusive()?;
+    let pool = Pool::start(&lab, &["--cluster-opt", "swarm.overcommit=0"])?;
+    let memory = engine_number(&pool, "Memory")? * 4 / 5;
+    let host =
+        format!(r#"{{"Memory":{memory},"PortBindings":{{"80/tcp":[{{"HostPort":"80"}}]}}}}"#);
+    let body = format!(r#"{{"Image":"{IMAGE}","HostConfig":{host}}}"#);
+    let create = |name: &str| pool.ask("POST", &format!("/containers/create?name={name}"), &body);
+    for name in ["full-1", "full-2", "full-3"] {
+        assert_eq!(create(name)?.status, 201);
+    }
+    // Each client's next request comes sooner than the engine's event.
+    let replace = &|name: &str| -> Result<()> {
+        for round in 0..60 {
+            assert_eq!(pool.ask("DELETE", &format!("/containers/{name}"), "")?.status, 204);
+            let created = create(name)?;
+            assert_eq!(created.status, 201, "round {round}: {}", created.text());
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let clients = ["full-1", "full-2", "full-3"].map(|name| scope.spawn(move || replace(name)));
+        clients.into_iter().try_for_each(|client| client.join().expect("a client's thread"))
+    })
+}
+
+#[test]
 fn a_port_is_published_once_per_node() -> Result<()> {
     let lab = exclusive()?;
     let pool = Pool::start(&lab, &[])?;
