@@ -11,6 +11,7 @@ mod config;
 mod engine;
 mod events;
 mod fanout;
+mod held;
 mod index;
 mod members;
 mod orphans;

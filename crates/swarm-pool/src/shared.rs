@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::config::PoolConfig;
 use crate::engine::EngineKey;
 use crate::events::EventHub;
+use crate::held::HeldNames;
 use crate::index::Index;
 use crate::orphans::Orphans;
 use crate::scheduler::Scheduler;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub changes: watch::Sender<u64>,
     /// Creates of unknown outcome.
     pub orphans: Orphans,
+    /// Names of pool-wide networks being made.
+    pub networks: HeldNames,
 }
 
 impl Shared {
@@ -45,6 +48,7 @@ impl Shared {
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),
             orphans: Orphans::default(),
+            networks: HeldNames::default(),
             config,
             index: Arc::default(),
             events: EventHub::default(),

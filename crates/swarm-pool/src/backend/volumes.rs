@@ -129,6 +129,8 @@ impl Volumes for Pool {
 
     async fn remove_volume(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         let request = Copied::read(exchange).await?;
+        // Its last user may have been removed an instant ago.
+        self.settle_all().await;
         let copies = match self.volumes(name).await {
             // `rm -f` of nothing is no error in Docker.
             Err(error) if request.query.flag("force") && error.class == ErrorClass::NotFound => {

@@ -106,11 +106,14 @@ impl Networks for Pool {
             engine.wrote(Mark::Networks);
             return Ok(reply);
         }
+        // Docker's words (409); the pool refuses what a single engine merely dislikes, because two
+        // networks of one name could not be told apart by containers.
+        let taken = || ApiError::conflict(format!("network with name {name} already exists"));
+        // Two creates at once would each find the other's copies, and both fail.
+        let _held = self.shared.networks.hold(&name).ok_or_else(taken)?;
         self.settle_all().await;
         if self.has_network(&name) {
-            // Docker's words (409); the pool refuses what a single engine merely dislikes, because
-            // two networks of one name could not be told apart by containers.
-            return Err(ApiError::conflict(format!("network with name {name} already exists")));
+            return Err(taken());
         }
         let id = random_id();
         let fixed = has_addresses(&body);
@@ -134,6 +137,8 @@ impl Networks for Pool {
 
     async fn remove_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         let request = Copied::read(exchange).await?;
+        // Its last user may have been removed an instant ago.
+        self.settle_all().await;
         let copies = match self.network(name).await? {
             Found::Local(engine, entry) => vec![(engine, entry)],
             Found::Pool(copies) => copies,
@@ -170,6 +175,7 @@ impl Networks for Pool {
         let mut request = Copied::read(exchange).await?;
         let mut filters = Filters::from_query(&request.query)?;
         let engines = self.engines_for(&filters.remove("node"))?;
+        self.settle_all().await;
         // A pool-wide network is unused only when no engine's copy is used.
         let used: Vec<String> = self.pool_networks_in_use();
         for id in &used {
