@@ -236,10 +236,9 @@ impl Tables {
             names.extend(container.names().map(Into::into));
         }
         for name in names {
-            if let Some(ids) = self.names.get_mut(&name) {
-                if !ids.keeps_after_removing(id) {
-                    self.names.remove(&name);
-                }
+            let left = self.names.get_mut(&name).is_none_or(|ids| ids.keeps_after_removing(id));
+            if !left {
+                self.names.remove(&name);
             }
         }
     }

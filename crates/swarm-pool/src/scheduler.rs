@@ -173,11 +173,10 @@ impl Scheduler {
         let mut table = self.table.lock();
         table.read.remove(&engine);
         table.release_made(engine, u64::MAX);
-        if let Some((id, _)) = table.nodes.remove(&engine) {
-            if table.engines.get(&id) == Some(&engine) {
-                table.engines.remove(&id);
-                table.board.remove(&id);
-            }
+        let Some((id, _)) = table.nodes.remove(&engine) else { return };
+        if table.engines.get(&id) == Some(&engine) {
+            table.engines.remove(&id);
+            table.board.remove(&id);
         }
     }
 

@@ -38,6 +38,7 @@ pub enum Mark {
 
 /// What one reading covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each kind of object is wanted or not")]
 pub struct Wanted {
     /// These containers, whatever a list shows of them: something happened to them.
     pub containers: HashSet<String>,

@@ -38,7 +38,7 @@ pub struct EngineKey(pub u32);
 pub const READ_DEADLINE: Duration = Duration::from_secs(30);
 /// How long it waits for one that changes something: stopping a container with a long grace, or
 /// committing a large one, takes minutes on a loaded host.
-pub const CHANGE_DEADLINE: Duration = Duration::from_secs(900);
+pub const CHANGE_DEADLINE: Duration = Duration::from_mins(15);
 /// How long a reader waits for its own writes to be read back.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(2);
 

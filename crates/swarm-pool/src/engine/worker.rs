@@ -39,6 +39,8 @@ const SOON: Duration = Duration::from_millis(300);
 /// Probes of different engines start at common moments, this far apart: one waking of the process
 /// serves many engines, where a thousand separate ones would be most of an idle manager's work.
 const TICK: Duration = Duration::from_millis(250);
+/// An engine that sent an event within this time need not be probed.
+const JUST_NOW: Duration = PROBE_PERIOD.saturating_sub(TICK);
 
 type Doing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 type Reading = Doing<(Wanted, Result<Observed, ReadError>)>;
@@ -160,15 +162,14 @@ impl Worker {
 
     /// An engine's id belongs to one address only.
     fn claim(&mut self, identity: &Identity) -> Result<(), Refusal> {
-        if let Some(old) = self.cache.identity.as_ref().map(|known| known.id.clone()) {
-            if old != identity.id {
-                info!(engine = %identity.address, old, new = %identity.id,
-                      "another engine answers at this address");
-                self.cache.clear();
-                self.shared.index.leave(self.engine.key);
-                self.replay = Replay::default();
-                self.shared.identities.release(&old, self.engine.key);
-            }
+        let old = self.cache.identity.as_ref().map(|known| known.id.clone());
+        if let Some(old) = old.filter(|old| *old != identity.id) {
+            info!(engine = %identity.address, old, new = %identity.id,
+                  "another engine answers at this address");
+            self.cache.clear();
+            self.shared.index.leave(self.engine.key);
+            self.replay = Replay::default();
+            self.shared.identities.release(&old, self.engine.key);
         }
         self.shared.identities.claim(&identity.id, self.engine.key, &identity.address).map_err(
             |other| {
@@ -230,7 +231,7 @@ impl Worker {
                     self.finish_reading(wanted, result);
                 }
                 () = &mut probe_at, if probe.is_none() => {
-                    if heard.elapsed() < PROBE_PERIOD - TICK && !self.health.is_in_doubt() {
+                    if heard.elapsed() < JUST_NOW && !self.health.is_in_doubt() {
                         // It just spoke: the next probe counts from then.
                         probe_at.as_mut().reset(on_tick(heard + PROBE_PERIOD));
                     } else {
@@ -328,9 +329,12 @@ impl Worker {
     }
 
     fn absorb(&mut self, observed: Observed) {
-        let change = self.cache.absorb(observed);
-        if !self.shared.orphans.is_empty() {
-            self.remove_orphans();
+        let mut change = self.cache.absorb(observed);
+        if self.shared.orphans.concern(self.engine.key) {
+            // On their way out: what was made in their place must not share its name with them.
+            let orphans = self.remove_orphans();
+            change.present.retain(|container| !orphans.iter().any(|id| *id == container.id()));
+            change.other |= !orphans.is_empty();
         }
         if change.is_empty() {
             return;
@@ -341,19 +345,25 @@ impl Worker {
 
     /// What a create of unknown outcome left behind; it may have been read before its create was
     /// given up, so all are looked at.
-    fn remove_orphans(&self) {
+    fn remove_orphans(&self) -> Vec<String> {
+        let mut orphans = Vec::new();
         for container in &*self.cache.containers() {
             if !self.shared.orphans.claim(self.engine.key, container) {
                 continue;
             }
             let (engine, id) = (Arc::clone(&self.engine), container.id().to_owned());
             info!(engine = %engine.label(), id, "removing what an unanswered create left");
+            self.shared.index.forget(engine.key, &id);
+            orphans.push(id.clone());
             tokio::spawn(async move {
                 if let Err(error) = engine.remove_fresh(&id).await {
                     warn!(engine = %engine.label(), id, %error, "cannot remove it");
+                    // Then it is there for all to see.
+                    engine.wrote(Mark::Container(id));
                 }
             });
         }
+        orphans
     }
 
     fn answered(&mut self) {
@@ -391,11 +401,12 @@ impl Worker {
         self.publish();
         self.shared.changes.send_modify(|count| *count += 1);
         let name = self.engine.label();
-        match self.health.error() {
-            Some(error) => warn!(engine = %name, address = %self.engine.address(),
-                                 from = %change.from, to = %change.to, error, "engine status"),
-            None => info!(engine = %name, address = %self.engine.address(),
-                          from = %change.from, to = %change.to, "engine status"),
+        if let Some(error) = self.health.error() {
+            warn!(engine = %name, address = %self.engine.address(),
+                  from = %change.from, to = %change.to, error, "engine status");
+        } else {
+            info!(engine = %name, address = %self.engine.address(),
+                  from = %change.from, to = %change.to, "engine status");
         }
     }
 
