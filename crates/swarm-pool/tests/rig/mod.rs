@@ -3,15 +3,15 @@
 //! Leaves the engines' books and faults to `swarm_testkit::fleet`, and every assertion to the
 //! tests. What can only be seen by looking again is looked at every few milliseconds, up to a
 //! bound that fails the test in words.
-#![allow(dead_code, unreachable_pub)] // Each test binary uses its own part of it.
+// Each test binary uses its own part of it, and bodies are written where they are sent.
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::needless_pass_by_value)]
 
 mod events;
+mod named;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::StreamExt;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -20,17 +20,15 @@ use swarm_backend::{
 };
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
-use swarm_discovery::{DiscoveryBackend, DiscoveryError, Entry, EntryStream};
 use swarm_docker::Query;
 use swarm_engine::{ClientOptions, EngineClient, Outgoing};
 use swarm_pool::{Build, Pool, PoolConfig};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use events::Events;
+pub use events::{Events, nanos};
+pub use named::Named;
 
 /// Far more than anything here takes on a loaded machine.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -53,7 +51,7 @@ pub fn config() -> PoolConfig {
         filters: FilterSet::default(),
         overcommit: 0.0,
         create_retries: 0,
-        refresh: (Duration::from_secs(30), Duration::from_secs(60)),
+        refresh: (Duration::from_secs(30), Duration::from_mins(1)),
         failure_retries: 3,
         refresh_on_node_filter: false,
         refresh_on_name: None,
@@ -266,48 +264,4 @@ pub async fn create_network(pool: &Pool, name: &str) -> Answer<Value> {
     let body = json!({"Name": name, "Driver": "bridge", "CheckDuplicate": true});
     let asked = exchange(Method::POST, ("/networks/create", ""), &[], &body);
     whole(pool.create_network(asked).await).await
-}
-
-/// What the pool follows, changed at will.
-#[derive(Debug, Clone)]
-pub struct Named(Arc<watch::Sender<Arc<[Entry]>>>);
-
-impl Named {
-    pub fn of(engines: &[Arc<Engine>]) -> Self {
-        let named = Self(Arc::new(watch::Sender::new(Arc::default())));
-        named.set(engines.iter());
-        named
-    }
-
-    pub fn set<'a>(&self, engines: impl Iterator<Item = &'a Arc<Engine>>) {
-        self.set_addresses(engines.map(|engine| engine.address().to_string()));
-    }
-
-    pub fn set_addresses(&self, addresses: impl Iterator<Item = String>) {
-        let entries = addresses.map(|address| address.parse().unwrap()).collect();
-        self.0.send_replace(entries);
-    }
-}
-
-#[async_trait]
-impl DiscoveryBackend for Named {
-    fn describe(&self) -> String {
-        "the test".to_owned()
-    }
-
-    async fn fetch(&self) -> Result<Vec<Entry>, DiscoveryError> {
-        Ok(self.0.borrow().to_vec())
-    }
-
-    fn watch(&self) -> EntryStream {
-        Box::pin(WatchStream::new(self.0.subscribe()).map(Ok))
-    }
-
-    async fn register(&self, _: &Entry, _: Duration) -> Result<(), DiscoveryError> {
-        Ok(())
-    }
-
-    async fn deregister(&self, _: &Entry) -> Result<(), DiscoveryError> {
-        Ok(())
-    }
 }
