@@ -3,11 +3,14 @@
 //! Control bodies (a container's configuration, an exec's command) are small and are read by the
 //! backend anyhow; everything else (archives, build contexts, images) is never held.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use swarm_backend::{ApiError, Body, BoxError, Result, full};
@@ -21,13 +24,68 @@ pub(crate) const LARGEST_CONTROL_BODY: usize = 4 << 20;
 /// How long a control body may take to arrive whole.
 const CONTROL_BODY_DEADLINE: Duration = Duration::from_mins(1);
 
+/// How much of a body that the backend gave up is still read, bytes, and for how long. A client that
+/// is still sending reads its answer only after; a connection closed on it shows "broken pipe" in
+/// the place of the words why.
+const READ_ON: usize = 64 << 20;
+/// See [`READ_ON`].
+const READ_ON_FOR: Duration = Duration::from_secs(10);
+
+/// A streamed body that is read on for a while when it is dropped before its end.
+struct Streamed {
+    body: Option<Incoming>,
+}
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, BoxError>>> {
+        let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if frame.is_none() {
+            self.body = None;
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(tokio::time::timeout(READ_ON_FOR, read_on(body)));
+        }
+    }
+}
+
+async fn read_on(mut body: Incoming) {
+    let mut left = READ_ON;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(length) else { return };
+        left = rest;
+    }
+}
+
 /// The body as the backend gets it.
 pub(crate) async fn take_in(intake: Intake, headers: &HeaderMap, body: Incoming) -> Result<Body> {
     if intake == Intake::Json && !body.is_end_stream() {
         check_json(headers)?;
     }
     match intake {
-        Intake::Stream => Ok(body.map_err(BoxError::from).boxed_unsync()),
+        Intake::Stream => Ok(Streamed { body: Some(body) }.boxed_unsync()),
         Intake::Control | Intake::Json => read_whole(body).await,
     }
 }

@@ -223,6 +223,23 @@ async fn a_slow_client_holds_up_the_engine_and_not_our_memory() {
 }
 
 #[tokio::test]
+async fn a_refused_upload_is_read_on_so_that_the_client_hears_why() {
+    let server = run(Fake::acting(|_, _, exchange| async move {
+        drop(exchange);
+        Err(swarm_backend::ApiError::conflict("no room for it"))
+    }))
+    .await;
+    // More than the sockets' buffers hold; a closed connection would break this off.
+    let body = vec![0; 16 << 20];
+    let length = format!("Content-Length: {}", body.len());
+    let answer = server.ask("POST /build", &[&length], &body).await;
+    assert_eq!(
+        (answer.status, answer.message().as_str()),
+        (StatusCode::CONFLICT, "no room for it")
+    );
+}
+
+#[tokio::test]
 async fn a_slow_engine_holds_up_the_client() {
     let server = run(Fake::acting(|_, _, exchange| async move {
         // Takes nothing for as long as the test lasts.

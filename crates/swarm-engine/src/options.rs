@@ -17,7 +17,8 @@ pub struct ClientOptions {
     /// Until the headers of an event stream, the one call that has no deadline of its own. Default
     /// 10 s.
     pub request_deadline: Duration,
-    /// How long an unused connection is kept. Default 15 s.
+    /// How long an unused connection is kept: long enough for one user's next command, short enough
+    /// that a pool of thousands does not hold one for each engine. Default 5 s.
     pub idle_timeout: Duration,
     /// How many unused connections are kept. Default 2.
     pub max_idle: usize,
@@ -29,7 +30,7 @@ impl Default for ClientOptions {
             tls: None,
             connect_deadline: Duration::from_secs(5),
             request_deadline: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(5),
             max_idle: 2,
         }
     }

@@ -27,7 +27,7 @@ use crate::fanout;
 use crate::scope::PoolIds;
 
 /// Bytes of a list that are made before they are sent.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// One line of a list: the container, and whether its engine is down.
 struct Row {
