@@ -171,7 +171,7 @@ fn a_container_made_again_finds_its_anonymous_volumes() -> Result<()> {
     let v1 = |folder: &TempDir, arguments: &[&str]| Ok(pool.compose_v1(folder.path(), arguments));
     let v2 = |folder: &TempDir, arguments: &[&str]| pool.compose_v2(folder.path(), arguments);
     for (age, compose) in [("v1", &v1 as Compose<'_>), ("v2", &v2)] {
-        let file = LINKED.replace("\n", "\n  ");
+        let file = LINKED.replace('\n', "\n  ");
         let folder = project(age, &format!("version: '2.4'\nservices:\n  {}", file.trim()))?;
         let compose = |arguments: &[&str]| compose(&folder, arguments)?.ok();
         compose(&["up", "-d", "store"])?;

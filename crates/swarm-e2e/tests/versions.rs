@@ -10,6 +10,8 @@ const OLD_API: &str = "1.41";
 const NEW_API: &str = "1.51";
 const SOON: Duration = Duration::from_secs(20);
 
+type Docker<'a> = &'a dyn Fn(&[&str]) -> Result<String>;
+
 /// Debian's own client, which is as old as its engine.
 fn older(pool: &Pool, arguments: &[&str]) -> Ran {
     pool.client("/usr/bin/docker").run(arguments)
@@ -41,8 +43,7 @@ fn a_pool_of_old_and_new_engines_serves_old_and_new_clients() -> Result<()> {
 
     let old = |arguments: &[&str]| older(&pool, arguments).ok();
     let new = |arguments: &[&str]| pool.newer_docker(arguments)?.ok();
-    let clients: [(&str, &dyn Fn(&[&str]) -> Result<String>); 2] = [("old", &old), ("new", &new)];
-    for (age, docker) in clients {
+    for (age, docker) in [("old", &old as Docker<'_>), ("new", &new)] {
         let api =
             docker(&["version", "--format", "{{.Server.APIVersion}} {{.Client.APIVersion}}"])?;
         assert_eq!(api, format!("{OLD_API} {OLD_API}"), "{age}: the lowest of all");
