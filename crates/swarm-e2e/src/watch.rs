@@ -32,11 +32,11 @@ impl Watch {
         let error = BufReader::new(child.stderr.take().context("no stderr")?);
         let keep = Arc::clone(&lines);
         std::thread::spawn(move || {
-            out.lines().map_while(Result::ok).for_each(|l| keep.lock().push(l))
+            out.lines().map_while(Result::ok).for_each(|l| keep.lock().push(l));
         });
         let keep = Arc::clone(&lines);
         std::thread::spawn(move || {
-            error.lines().map_while(Result::ok).for_each(|l| keep.lock().push(l))
+            error.lines().map_while(Result::ok).for_each(|l| keep.lock().push(l));
         });
         Ok(Self { child, lines })
     }

@@ -42,7 +42,7 @@ struct Table {
 
 impl std::fmt::Debug for Members {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Members").field("engines", &self.list.load().len()).finish()
+        f.debug_struct("Members").field("engines", &self.list.load().len()).finish_non_exhaustive()
     }
 }
 

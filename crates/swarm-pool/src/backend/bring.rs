@@ -76,10 +76,9 @@ impl Pool {
         }
         let mut own: Vec<(String, String)> = Vec::new();
         for name in wanted {
-            match self.network_named_on(engine, &name).await? {
-                Some(local) => own.push((name, local)),
-                // Nobody in the pool knows it: the engine says so in its own words.
-                None => {}
+            // What nobody in the pool knows is left to the engine, which says so in its own words.
+            if let Some(local) = self.network_named_on(engine, &name).await? {
+                own.push((name, local));
             }
         }
         body.rename_networks(|name| {
@@ -249,10 +248,10 @@ fn network_config(pattern: &NetworkEntry) -> Result<Map<String, Value>> {
         }
     }
     // Addresses that an engine chose for itself are no wish for another engine.
-    if pattern.labels.get(scope::FIXED_ADDRESSES).is_none() {
-        if let Some(ipam) = body.get_mut("IPAM").and_then(Value::as_object_mut) {
-            ipam.remove("Config");
-        }
+    if pattern.labels.get(scope::FIXED_ADDRESSES).is_none()
+        && let Some(ipam) = body.get_mut("IPAM").and_then(Value::as_object_mut)
+    {
+        ipam.remove("Config");
     }
     Ok(body)
 }

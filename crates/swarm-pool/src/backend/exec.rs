@@ -30,10 +30,10 @@ impl Execs {
         if known.0.insert(id.clone(), engine).is_none() {
             known.1.push_back(id);
         }
-        if known.1.len() > REMEMBERED {
-            if let Some(oldest) = known.1.pop_front() {
-                known.0.remove(&oldest);
-            }
+        if known.1.len() > REMEMBERED
+            && let Some(oldest) = known.1.pop_front()
+        {
+            known.0.remove(&oldest);
         }
     }
 

@@ -82,14 +82,13 @@ impl Volumes for Pool {
         };
         let name = body.get("Name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let (asked, local_to_node) = (name.clone(), name.contains('/'));
-        let (engines, name) = match name.split_once('/') {
-            Some((node, local)) => (self.node(node)?, local.to_owned()),
-            None => {
-                label(&mut body, scope::SCOPE, scope::POOL);
-                // Nameless volumes get one name for all engines; an engine would draw its own.
-                let name = if name.is_empty() { random_id() } else { name };
-                (self.members.reachable(), name)
-            }
+        let (engines, name) = if let Some((node, local)) = name.split_once('/') {
+            (self.node(node)?, local.to_owned())
+        } else {
+            label(&mut body, scope::SCOPE, scope::POOL);
+            // Nameless volumes get one name for all engines; an engine would draw its own.
+            let name = if name.is_empty() { random_id() } else { name };
+            (self.members.reachable(), name)
         };
         body.insert("Name".to_owned(), name.into());
         let bytes = Value::Object(body).to_string();
@@ -104,12 +103,12 @@ impl Volumes for Pool {
         // An engine's own refusal is the user's to know; one that vanished is brought the volume
         // when it is back and a container there needs it.
         for answer in &answers {
-            if let Err(error) = &answer.result {
-                if matches!(error.class, ErrorClass::Engine(_)) {
-                    let node = answer.engine.label();
-                    let message = format!("node {node}: {}", error.message);
-                    return Err(ApiError { class: error.class, message });
-                }
+            if let Err(error) = &answer.result
+                && matches!(error.class, ErrorClass::Engine(_))
+            {
+                let node = answer.engine.label();
+                let message = format!("node {node}: {}", error.message);
+                return Err(ApiError { class: error.class, message });
             }
         }
         let mut made = fanout::any_of(answers)?.into_iter();

@@ -8,13 +8,13 @@ use std::fmt;
 use std::time::Duration;
 
 /// Time between two probes of a healthy, quiet engine.
-pub const PROBE_PERIOD: Duration = Duration::from_millis(2_000);
+pub const PROBE_PERIOD: Duration = Duration::from_secs(2);
 /// How long one probe may take. Three of them plus the period leave half a second of the promised
 /// five for a manager under load.
 pub const PROBE_DEADLINE: Duration = Duration::from_millis(800);
 /// Time from the start of one attempt to reach an engine that is down to the start of the next: an
 /// attempt into silence lasts most of it.
-pub const RETRY_PERIOD: Duration = Duration::from_millis(1_000);
+pub const RETRY_PERIOD: Duration = Duration::from_secs(1);
 
 /// What the pool thinks of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -124,10 +124,10 @@ impl Pool {
             }
         };
         // A node's name that no expression can carry ties nothing: the engine itself will refuse.
-        if let Ok(constraint) = constraint {
-            if !request.constraints.contains(&constraint) {
-                request.constraints.push(constraint);
-            }
+        if let Ok(constraint) = constraint
+            && !request.constraints.contains(&constraint)
+        {
+            request.constraints.push(constraint);
         }
     }
 }

@@ -84,10 +84,10 @@ impl Pool {
         else {
             return Ok(None);
         };
-        if let Some(id) = scope::pool_id(&matches[0].1) {
-            if matches.iter().all(|(_, entry)| scope::pool_id(entry) == Some(id)) {
-                return Ok(Some(copies_of(id)));
-            }
+        if let Some(id) = scope::pool_id(&matches[0].1)
+            && matches.iter().all(|(_, entry)| scope::pool_id(entry) == Some(id))
+        {
+            return Ok(Some(copies_of(id)));
         }
         match &matches[..] {
             [(engine, entry)] => Ok(Some(Found::Local(engine.clone(), entry.clone()))),
@@ -115,18 +115,6 @@ impl Pool {
         })
     }
 
-    /// Containers attached to one copy of a network, by name.
-    pub(super) fn users_of(&self, engine: &Engine, network: &NetworkEntry) -> Vec<String> {
-        let shown = scope::pool_id(network).unwrap_or(&network.id);
-        let view = engine.view();
-        view.containers
-            .iter()
-            .filter(|container| container.entry.state().state.is_up())
-            .filter(|container| container.entry.networks().iter().any(|(_, id)| id == shown))
-            .map(|container| container.entry.name().to_owned())
-            .collect()
-    }
-
     pub(super) fn pool_networks_in_use(&self) -> Vec<String> {
         let mut used: Vec<String> = Vec::new();
         for engine in self.members.all().iter() {
@@ -143,4 +131,16 @@ impl Pool {
         }
         used
     }
+}
+
+/// Containers attached to one copy of a network, by name.
+pub(super) fn users_of(engine: &Engine, network: &NetworkEntry) -> Vec<String> {
+    let shown = scope::pool_id(network).unwrap_or(&network.id);
+    let view = engine.view();
+    view.containers
+        .iter()
+        .filter(|container| container.entry.state().state.is_up())
+        .filter(|container| container.entry.networks().iter().any(|(_, id)| id == shown))
+        .map(|container| container.entry.name().to_owned())
+        .collect()
 }

@@ -18,6 +18,7 @@ mod find;
 mod make;
 
 pub(super) use find::Found;
+use find::users_of;
 use make::has_addresses;
 pub(super) use make::{create_request, label};
 
@@ -37,7 +38,7 @@ impl Networks for Pool {
         for engine in self.members.all().iter() {
             let view = engine.view();
             for entry in view.networks.iter().filter(|entry| filter.matches(entry, view.label())) {
-                let unused = self.users_of(engine, entry).is_empty();
+                let unused = users_of(engine, entry).is_empty();
                 if filter.dangling().is_some_and(|wanted| wanted != unused) {
                     continue;
                 }
@@ -145,7 +146,7 @@ impl Networks for Pool {
         };
         // All or nothing: one copy in use keeps them all.
         for (engine, entry) in &copies {
-            let users = self.users_of(engine, entry);
+            let users = users_of(engine, entry);
             if !users.is_empty() {
                 return Err(ApiError::forbidden(format!(
                     "error while removing network: network {name} has active endpoints on node \
