@@ -104,6 +104,9 @@ fn a_name_is_given_once_over_the_whole_pool() -> Result<()> {
 
     pool.docker(&["create", "--name", "other", IMAGE]).ok()?;
     assert!(pool.docker(&["rename", "other", "same"]).fails()?.contains("already in use"));
+    assert!(
+        pool.docker(&["rename", "other", "other"]).fails()?.contains("same name as its current")
+    );
     pool.docker(&["rename", "other", "third"]).ok()?;
     for name in ["other", "same"] {
         let _ = pool.docker(&["rm", "--force", name]);
