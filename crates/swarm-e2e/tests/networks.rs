@@ -175,8 +175,17 @@ fn an_engine_that_joins_later_gets_its_copy_with_the_first_container() -> Result
     lab.cut(2, None)?;
     pool.manager().wait_healthy(2, HEALTHY)?;
     pool.docker(&["network", "create", "meanwhile"]).ok()?;
+    pool.docker(&["network", "create", "passing"]).ok()?;
     lab.heal(2, None)?;
     pool.manager().wait_healthy(3, HEALTHY)?;
+    lab.cut(1, None)?;
+    pool.manager().wait_healthy(2, HEALTHY)?;
+    // Its copy there cannot be removed now; which engine it is is said once.
+    let away = pool.docker(&["network", "rm", "passing"]).fails()?;
+    assert_eq!(away.matches("host-1").count(), 1, "{away}");
+    lab.heal(1, None)?;
+    pool.manager().wait_healthy(3, HEALTHY)?;
+    pool.docker(&["network", "rm", "passing"]).ok()?;
     pool.sleeper("back", &["--env", &on(2)]).ok()?;
     pool.docker(&["network", "connect", "meanwhile", "back"]).ok()?;
     assert!(engine_has(&lab, 2, "meanwhile")?);

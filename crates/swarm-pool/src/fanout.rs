@@ -75,10 +75,14 @@ pub fn all_of<T>(answers: Vec<Answer<T>>) -> Result<Vec<(Arc<Engine>, T)>> {
         .into_iter()
         .map(|answer| match answer.result {
             Ok(value) => Ok((answer.engine, value)),
-            Err(error) => Err(ApiError {
-                class: error.class,
-                message: format!("engine {}: {}", answer.engine.label(), error.message),
-            }),
+            Err(error) => {
+                // An engine that cannot be asked is named by its error already.
+                let engine = format!("engine {}", answer.engine.label());
+                let named = error.message.starts_with(&engine);
+                let message =
+                    if named { error.message } else { format!("{engine}: {}", error.message) };
+                Err(ApiError { class: error.class, message })
+            }
         })
         .collect()
 }
