@@ -80,6 +80,9 @@ impl Event {
     /// Reads one line (the trailing newline may be there or not).
     pub fn parse(raw: Bytes) -> Result<Self, ParseError> {
         const WHAT: &str = "an event";
+        // The JSON reader does not look into strings it skips, and all of the line is passed on.
+        std::str::from_utf8(&raw)
+            .map_err(|error| ParseError { what: WHAT, source: serde::de::Error::custom(error) })?;
         let wire: Wire<'_> = read(WHAT, &raw)?;
         let actor: WireActor<'_> = match wire.actor {
             Some(actor) => read::<Option<_>>(WHAT, actor.get().as_bytes())?.unwrap_or_default(),
@@ -270,6 +273,12 @@ mod tests {
     fn spliced(raw: &str) -> Value {
         let event = Event::parse(Bytes::copy_from_slice(raw.as_bytes())).unwrap();
         serde_json::from_slice(&event.with_node(&node())).unwrap()
+    }
+
+    #[test]
+    fn a_line_that_is_not_text_is_refused_wherever_it_is_not() {
+        let line = b"{\"Type\":\"container\",\"unknown\":\"\xed\"}";
+        assert!(Event::parse(Bytes::from_static(line)).is_err());
     }
 
     #[test]
