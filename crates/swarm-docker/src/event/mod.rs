@@ -80,9 +80,13 @@ impl Event {
     /// Reads one line (the trailing newline may be there or not).
     pub fn parse(raw: Bytes) -> Result<Self, ParseError> {
         const WHAT: &str = "an event";
+        let refused = |why: &str| ParseError { what: WHAT, source: serde::de::Error::custom(why) };
         // The JSON reader does not look into strings it skips, and all of the line is passed on.
-        std::str::from_utf8(&raw)
-            .map_err(|error| ParseError { what: WHAT, source: serde::de::Error::custom(error) })?;
+        let text = std::str::from_utf8(&raw).map_err(|error| refused(&error.to_string()))?;
+        // It also takes an array for a struct.
+        if !text.trim_start().starts_with('{') {
+            return Err(refused("not an object"));
+        }
         let wire: Wire<'_> = read(WHAT, &raw)?;
         let actor: WireActor<'_> = match wire.actor {
             Some(actor) => read::<Option<_>>(WHAT, actor.get().as_bytes())?.unwrap_or_default(),
@@ -276,7 +280,8 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_text_is_refused_wherever_it_is_not() {
+    fn a_line_that_is_no_object_or_no_text_is_refused() {
+        assert!(Event::parse(Bytes::from_static(b"[]")).is_err());
         let line = b"{\"Type\":\"container\",\"unknown\":\"\xed\"}";
         assert!(Event::parse(Bytes::from_static(line)).is_err());
     }
