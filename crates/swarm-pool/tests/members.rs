@@ -23,7 +23,7 @@ fn fleet(engines: usize) -> FleetConfig {
 async fn an_engine_that_leaves_takes_its_containers_and_their_names_with_it() {
     let rig = Rig::with(fleet(3), config()).await;
     for number in 0..6 {
-        create(&rig.pool, &format!("c{number}"), json!({})).await.unwrap();
+        create(&rig.pool, &format!("web-{number}"), json!({})).await.unwrap();
     }
     let on_last = |names: Vec<String>| -> Vec<String> {
         names
@@ -72,7 +72,7 @@ async fn an_engine_that_joins_is_used() {
     rig.named.set(rig.fleet.engines().iter());
     rig.all_healthy(LONG).await;
     for number in 0..5 {
-        create(&rig.pool, &format!("c{number}"), json!({})).await.unwrap();
+        create(&rig.pool, &format!("web-{number}"), json!({})).await.unwrap();
     }
     assert!(rig.fleet.engines().iter().all(|engine| engine.containers().0 == 2));
 }
@@ -98,7 +98,7 @@ async fn two_engines_with_one_id_are_refused_by_both_addresses() {
     assert_eq!(rig.row(&first, "Status").await.as_deref(), Some("Healthy"));
     assert_eq!(list(&rig.pool, &[("all", "1")]).await.len(), 1, "one is counted");
     for number in 0..4 {
-        create(&rig.pool, &format!("c{number}"), json!({})).await.unwrap();
+        create(&rig.pool, &format!("web-{number}"), json!({})).await.unwrap();
     }
     assert_eq!(second.containers().0, 1, "nothing is placed on the second");
     // The id is free again when its owner leaves.
@@ -128,7 +128,7 @@ async fn another_engine_at_a_known_address_is_taken_for_what_it_is() {
 async fn a_new_manager_sees_what_the_old_one_made() {
     let rig = Rig::with(fleet(3), config()).await;
     for number in 0..9 {
-        let name = format!("c{number}");
+        let name = format!("web-{number}");
         create(&rig.pool, &name, json!({"HostConfig": {"Memory": 1 << 30}})).await.unwrap();
         if number % 2 == 0 {
             act(&rig.pool, &name, "start", &Value::Null).await.unwrap();
@@ -159,7 +159,7 @@ async fn a_new_manager_sees_what_the_old_one_made() {
         seen.push((listed, reserved));
     }
     assert_eq!(seen[0], seen[1]);
-    let error = create(&second, "c0", json!({})).await.unwrap_err();
+    let error = create(&second, "web-0", json!({})).await.unwrap_err();
     assert_eq!(error.status(), StatusCode::CONFLICT);
 }
 
@@ -191,7 +191,7 @@ async fn each_engine_is_spoken_to_in_a_version_it_knows() {
     // Both refuse a version outside their range, so an answer shows that it was brought inside.
     for (number, asked) in [(0, Some(51)), (0, Some(24)), (0, None), (1, Some(24)), (1, None)] {
         let name =
-            format!("c{}", asked.map_or("none".to_owned(), |minor| format!("{number}-{minor}")));
+            format!("web-{}", asked.map_or("none".to_owned(), |minor| format!("{number}-{minor}")));
         let node = format!("constraint:node==engine-{number:04}");
         let _ = create(&rig.pool, &name, json!({"Env": [node]})).await;
         let mut asking = exchange(Method::GET, ("/containers/", "/json"), &[], &Value::Null);

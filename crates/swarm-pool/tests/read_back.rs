@@ -35,7 +35,7 @@ async fn listed_state(rig: &Rig, name: &str) -> Option<String> {
 async fn every_write_is_seen_by_the_next_read() {
     let rig = Rig::of(3).await;
     for round in 0..15 {
-        let (name, other) = (format!("a{round}"), format!("b{round}"));
+        let (name, other) = (format!("old-{round}"), format!("new-{round}"));
         create(&rig.pool, &name, json!({})).await.unwrap();
         assert_eq!(listed_state(&rig, &name).await.as_deref(), Some("created"));
         act(&rig.pool, &name, "start", &Value::Null).await.unwrap();
