@@ -112,11 +112,13 @@ impl Members {
         let mut table = self.table.lock();
         let wanted: HashMap<String, &Entry> =
             entries.iter().map(|entry| (entry.to_string(), entry)).collect();
+        let mut left = Vec::new();
         table.members.retain(|address, member| {
             let stays = wanted.contains_key(address);
             if !stays {
                 info!(address, "engine leaves the pool");
                 member.stop.cancel();
+                left.push(member.engine.key());
             }
             stays
         });
@@ -142,6 +144,12 @@ impl Members {
             table.members.values().map(|member| Arc::clone(&member.engine)).collect();
         list.sort_by_cached_key(|engine| engine.address().to_string());
         self.list.store(Arc::new(list));
+        // Each worker clears up after itself when it ends; what the engines held is free by then at
+        // the latest, and now for whoever sees that they are gone.
+        for key in left {
+            self.shared.index.leave(key);
+            self.shared.scheduler.remove(key);
+        }
     }
 }
 
