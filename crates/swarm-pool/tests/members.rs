@@ -205,3 +205,26 @@ async fn each_engine_is_spoken_to_in_a_version_it_knows() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_engine_at_an_address_is_noticed_though_it_never_failed_a_request() {
+    let rig = Rig::with(fleet(2), config()).await;
+    let engine = rig.fleet.engine(0);
+    let address = engine.address().to_string();
+    let id = async || row(&rig::info(&rig.pool).await, &address, "ID").unwrap_or_default();
+    let first = id().await;
+    engine.assume_id("ANOTHER:ENGINE");
+    engine.cut_events();
+    eventually("the newcomer is known", LONG, async || id().await == "ANOTHER:ENGINE").await;
+    assert_ne!(first, "ANOTHER:ENGINE");
+    rig.all_healthy(LONG).await;
+
+    // One that takes over the id of an engine which is in the pool is refused.
+    engine.assume_id(rig.fleet.engine(1).id());
+    engine.cut_events();
+    eventually("the twin is refused", LONG, async || {
+        let error = row(&rig::info(&rig.pool).await, &address, "Error").unwrap_or_default();
+        error.contains("is used by two addresses")
+    })
+    .await;
+}

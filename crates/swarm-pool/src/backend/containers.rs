@@ -38,7 +38,8 @@ impl Containers for Pool {
         let new_name = exchange.query.get("name").unwrap_or_default().trim_start_matches('/');
         names::check(new_name)?;
         let (engine, located) = self.container(name).await?;
-        if located.container.as_ref().is_some_and(|known| known.names().any(|own| own == new_name)) {
+        if located.container.as_ref().is_some_and(|known| known.names().any(|own| own == new_name))
+        {
             // Its own name: the engine refuses that, in words that say so.
             return engine.forward(exchange, &located.id, deadline(Effect::Changes)).await;
         }

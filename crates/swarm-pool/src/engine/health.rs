@@ -117,6 +117,12 @@ impl Health {
         self.turn(Status::Pending)
     }
 
+    /// It is certain at once that the engine is not the one it was.
+    pub fn lose(&mut self, why: impl Into<String>) -> Option<Transition> {
+        self.error = Some(why.into());
+        self.turn(Status::Unhealthy)
+    }
+
     /// Discovery no longer names it.
     pub fn disconnect(&mut self) -> Option<Transition> {
         self.error = Some("no longer named by discovery".to_owned());

@@ -30,8 +30,6 @@ pub enum Mark {
     Volumes,
     /// The engine's own facts (labels, resources).
     Identity,
-    /// Everything it has: containers, images, networks, volumes.
-    Objects,
     /// Everything it has and is.
     All,
 }
@@ -98,10 +96,6 @@ impl Wanted {
             Mark::Networks => self.networks = true,
             Mark::Volumes => self.volumes = true,
             Mark::Identity => self.identity = true,
-            Mark::Objects => {
-                let identity = self.identity;
-                *self = Self { identity, ..std::mem::take(self).and_everything() };
-            }
             Mark::All => *self = std::mem::take(self).and_everything(),
         }
     }

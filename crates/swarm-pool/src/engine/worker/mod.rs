@@ -4,6 +4,11 @@
 //! Invariants: nothing it waits for blocks the reading of events; an engine is published as
 //! healthy only after everything on it has been read once; events are passed on in the order the
 //! engine sent them, each once.
+//!
+//! `setup` makes a connection, `state` keeps what is known and tells it; here is the loop.
+
+mod setup;
+mod state;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -14,20 +19,20 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use rand::Rng;
 use swarm_docker::event::Event;
-use swarm_engine::{EngineError, EventLines, EventTime};
+use swarm_engine::{EngineError, EventLines};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use super::Engine;
 use super::cache::Cache;
-use super::health::{Health, PROBE_DEADLINE, PROBE_PERIOD, RETRY_PERIOD, Transition};
+use super::health::{Health, PROBE_DEADLINE, PROBE_PERIOD, RETRY_PERIOD};
 use super::marks::{Mark, Wanted};
-use super::observe::{self, Known, Observed, ReadError};
+use super::observe::{self, Observed, ReadError};
 use super::replay::Replay;
-use super::{Engine, Identity};
-use crate::clock;
 use crate::events::PoolEvent;
 use crate::shared::Shared;
+use setup::Refusal;
 
 /// How long connecting, negotiating and each question of a reading may take.
 const SETUP_DEADLINE: Duration = Duration::from_secs(10);
@@ -95,94 +100,6 @@ impl Worker {
         }
     }
 
-    /// From nothing to a healthy engine with everything read, and its open event stream.
-    async fn connect(&mut self) -> Result<EventLines, Refusal> {
-        let engine = Arc::clone(&self.engine);
-        let client = &engine.client;
-        // The cheapest question first: an engine that is down is asked nothing else.
-        client.ping(PROBE_DEADLINE).await?;
-        let shared = Arc::clone(&self.shared);
-        let _turn = shared.setups.acquire().await;
-        client.negotiate(SETUP_DEADLINE).await?;
-        let identity = observe::identity(client, SETUP_DEADLINE).await?;
-        self.claim(&identity)?;
-        // Containers are kept as their engine's name, address and size show them.
-        let same = self.cache.identity.as_ref().is_none_or(|known| {
-            (&known.name, &known.ip, known.cpus) == (&identity.name, &identity.ip, identity.cpus)
-        });
-        if !same {
-            self.cache.clear();
-        }
-        self.cache.identity = Some(Arc::new(identity));
-        let opened_at = self.engines_now();
-        let events = client.events(self.since()).await?;
-        self.replay.opened(opened_at);
-        let Some(known) = self.known() else { return Err(Refusal::Twin(String::new())) };
-        let wanted = engine.marks.take_all();
-        match observe::observe(client, &wanted, &known, SETUP_DEADLINE).await {
-            Ok(observed) => self.absorb(observed),
-            Err(error) => {
-                engine.marks.again(wanted);
-                return Err(Refusal::Failed(error));
-            }
-        }
-        self.answered();
-        self.read_back(wanted.upto);
-        // What was needed to read everything at once is not needed for a quiet engine.
-        client.close_idle();
-        Ok(events)
-    }
-
-    /// What was written up to number `upto` is in the snapshot.
-    fn read_back(&self, upto: u64) {
-        // In this order: who waits for the number finds its reservation settled.
-        self.shared.scheduler.read_back(self.engine.key, upto);
-        self.engine.marks.done(upto);
-    }
-
-    /// The engine's clock, as far as it is known.
-    fn engines_now(&self) -> i64 {
-        let skew = self.cache.identity.as_ref().and_then(|known| known.skew_millis);
-        clock::now_nanos().saturating_add(skew.unwrap_or_default().saturating_mul(1_000_000))
-    }
-
-    fn since(&self) -> Option<EventTime> {
-        let since = self.replay.since(self.engines_now());
-        since.map(|nanos| EventTime(nanos.try_into().unwrap_or_default()))
-    }
-
-    fn known(&self) -> Option<Known> {
-        Some(Known {
-            identity: self.cache.identity.clone()?,
-            containers: self.cache.containers(),
-            networks: self.cache.networks(),
-            list: self.cache.list(),
-        })
-    }
-
-    /// An engine's id belongs to one address only.
-    fn claim(&mut self, identity: &Identity) -> Result<(), Refusal> {
-        let old = self.cache.identity.as_ref().map(|known| known.id.clone());
-        if let Some(old) = old.filter(|old| *old != identity.id) {
-            info!(engine = %identity.address, old, new = %identity.id,
-                  "another engine answers at this address");
-            self.cache.clear();
-            self.shared.index.leave(self.engine.key);
-            self.replay = Replay::default();
-            self.shared.identities.release(&old, self.engine.key);
-        }
-        self.shared.identities.claim(&identity.id, self.engine.key, &identity.address).map_err(
-            |other| {
-                Refusal::Twin(format!(
-                    "engine id {} is used by two addresses: {other} and {}; give each engine an \
-                     identity of its own (remove its /etc/docker/key.json or engine-id and \
-                     restart it)",
-                    identity.id, identity.address
-                ))
-            },
-        )
-    }
-
     /// A healthy engine, until it fails.
     async fn serve(&mut self, events: EventLines) {
         let mut events = Some(events);
@@ -211,8 +128,9 @@ impl Worker {
                     match opened {
                         Ok(stream) => {
                             self.replay.opened(self.engines_now());
-                            // Should more have happened than the engine remembers.
-                            engine.marks.note(Mark::Objects);
+                            // Should more have happened than the engine remembers, or should it be
+                            // another engine now.
+                            engine.marks.note(Mark::All);
                             events = Some(stream);
                         }
                         Err(error) => {
@@ -304,7 +222,7 @@ impl Worker {
     }
 
     fn start_reading(&self, pause: Duration) -> Option<Reading> {
-        let known = self.known()?;
+        let known = self.known(self.cache.identity.clone()?);
         let wanted = self.engine.marks.take()?;
         let engine = Arc::clone(&self.engine);
         Some(Box::pin(async move {
@@ -316,6 +234,12 @@ impl Worker {
 
     fn finish_reading(&mut self, wanted: Wanted, result: Result<Observed, ReadError>) {
         match result {
+            Ok(observed) if self.is_stranger(&observed) => {
+                // Claimed and read from the beginning, as at a first connection.
+                let change = self.health.lose("another engine answers at this address");
+                self.tell(change);
+                self.engine.marks.again(wanted);
+            }
             Ok(observed) => {
                 self.absorb(observed);
                 self.answered();
@@ -328,126 +252,17 @@ impl Worker {
         }
     }
 
-    fn absorb(&mut self, observed: Observed) {
-        let mut change = self.cache.absorb(observed);
-        if self.shared.orphans.concern(self.engine.key) {
-            // On their way out: what was made in their place must not share its name with them.
-            let orphans = self.remove_orphans();
-            change.present.retain(|container| !orphans.iter().any(|id| *id == container.id()));
-            change.other |= !orphans.is_empty();
+    /// Another engine took over the address without a moment in which nobody answered.
+    fn is_stranger(&self, observed: &Observed) -> bool {
+        match (&observed.identity, &self.cache.identity) {
+            (Some(theirs), Some(known)) => theirs.id != known.id,
+            _ => false,
         }
-        if change.is_empty() {
-            return;
-        }
-        self.shared.index.apply(self.engine.key, &change.gone, &change.present);
-        self.publish();
-    }
-
-    /// What a create of unknown outcome left behind; it may have been read before its create was
-    /// given up, so all are looked at.
-    fn remove_orphans(&self) -> Vec<String> {
-        let mut orphans = Vec::new();
-        for container in &*self.cache.containers() {
-            if !self.shared.orphans.claim(self.engine.key, container) {
-                continue;
-            }
-            let (engine, id) = (Arc::clone(&self.engine), container.id().to_owned());
-            info!(engine = %engine.label(), id, "removing what an unanswered create left");
-            self.shared.index.forget(engine.key, &id);
-            orphans.push(id.clone());
-            tokio::spawn(async move {
-                if let Err(error) = engine.remove_fresh(&id).await {
-                    warn!(engine = %engine.label(), id, %error, "cannot remove it");
-                    // Then it is there for all to see.
-                    engine.wrote(Mark::Container(id));
-                }
-            });
-        }
-        orphans
-    }
-
-    fn answered(&mut self) {
-        let maintenance = self.cache.identity.as_ref().is_some_and(|known| known.maintenance);
-        let doubted = self.health.error().is_some();
-        let change = self.health.succeed(maintenance);
-        if doubted && change.is_none() {
-            self.publish();
-        }
-        self.tell(change);
-    }
-
-    fn failed(&mut self, why: &str) {
-        let known = self.health.error() == Some(why);
-        let change = self.health.fail(why);
-        if change.is_none() && !known {
-            self.publish();
-        }
-        self.tell(change);
-    }
-
-    /// Another address has this engine's id.
-    fn refused(&mut self, why: &str) {
-        let known = self.health.error() == Some(why);
-        let change = self.health.refuse(why);
-        if change.is_none() && !known {
-            warn!(address = %self.engine.address(), error = why, "engine refused");
-            self.publish();
-        }
-        self.tell(change);
-    }
-
-    fn tell(&mut self, change: Option<Transition>) {
-        let Some(change) = change else { return };
-        self.publish();
-        self.shared.changes.send_modify(|count| *count += 1);
-        let name = self.engine.label();
-        if let Some(error) = self.health.error() {
-            warn!(engine = %name, address = %self.engine.address(),
-                  from = %change.from, to = %change.to, error, "engine status");
-        } else {
-            info!(engine = %name, address = %self.engine.address(),
-                  from = %change.from, to = %change.to, "engine status");
-        }
-    }
-
-    /// Makes the newest state known to readers and to the scheduler, in that order: whoever is
-    /// placed by the new summary finds the new snapshot.
-    fn publish(&mut self) {
-        self.engine.publish(self.cache.view(&self.health));
-        let containers = self.cache.containers();
-        let has = |name: &str| {
-            containers.iter().any(|container| container.names().any(|known| known == name))
-        };
-        let summary = Arc::new(self.cache.summary(&self.health));
-        self.shared.scheduler.publish(self.engine.key, summary, has);
-    }
-
-    fn leave(&mut self) {
-        let change = self.health.disconnect();
-        self.tell(change);
-        self.cache.clear();
-        self.shared.index.leave(self.engine.key);
-        self.shared.scheduler.remove(self.engine.key);
-        if let Some(known) = self.cache.identity.take() {
-            self.shared.identities.release(&known.id, self.engine.key);
-        }
-        self.engine.client.sever();
     }
 
     fn refresh_after(&self) -> Duration {
         let (least, most) = self.shared.config.refresh;
         least + random_below(most.saturating_sub(least))
-    }
-}
-
-enum Refusal {
-    Failed(ReadError),
-    Twin(String),
-}
-
-impl<E: Into<ReadError>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
     }
 }
 
