@@ -121,13 +121,24 @@ fn add(sum: &mut Value, more: Value) {
     }
 }
 
-/// One entry per image id, as in the pool's image list.
+/// One entry per image id, as in the pool's image list, but with the room it takes on all engines:
+/// clients subtract images' sizes from `LayersSize`, which counts every engine's copy.
 fn unite_images(list: &mut Value) -> Result<()> {
     let Some(images) = list.as_array().filter(|images| !images.is_empty()) else { return Ok(()) };
     let entries = images.iter().map(|image| ImageEntry::parse(image.to_string().as_bytes()));
     let entries = entries.collect::<std::result::Result<Vec<_>, _>>()?;
-    *list = serde_json::from_slice(&image::united(&entries))
+    let mut united: Value = serde_json::from_slice(&image::united(&entries))
         .map_err(|error| ApiError::system(format!("the united images: {error}")))?;
+    for image in united.as_array_mut().into_iter().flatten() {
+        let copies: Vec<&Value> = images.iter().filter(|copy| copy["Id"] == image["Id"]).collect();
+        for size in ["Size", "SharedSize", "VirtualSize"] {
+            let counted = copies.iter().filter_map(|copy| copy[size].as_i64()).filter(|n| *n >= 0);
+            if image.get(size).is_some() && counted.clone().next().is_some() {
+                image[size] = counted.sum::<i64>().into();
+            }
+        }
+    }
+    *list = united;
     Ok(())
 }
 
@@ -159,6 +170,7 @@ mod tests {
         assert_eq!(sum["Images"].as_array().unwrap().len(), 1);
         assert_eq!(sum["Images"][0]["RepoTags"], json!(["a:1", "a:2"]));
         assert_eq!(sum["Images"][0]["Containers"], 2);
+        assert_eq!(sum["Images"][0]["Size"], 20, "it takes its room on both");
         assert_eq!(sum["Containers"][1]["Names"], json!(["/n2/db"]));
         let volumes: Vec<_> =
             sum["Volumes"].as_array().unwrap().iter().map(|volume| &volume["Name"]).collect();
