@@ -134,6 +134,7 @@ async fn act(fleet: &Fleet, request: &Request<Incoming>) -> Result<Value> {
                 "silent" => Fault::Silent,
                 "error" => Fault::Error,
                 "garbage" => Fault::Garbage,
+                "inspect" => Fault::Inspect,
                 "nothttp" => Fault::NotHttp,
                 other => bail!("no fault is called {other}"),
             };

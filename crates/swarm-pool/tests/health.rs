@@ -189,3 +189,16 @@ async fn a_clock_that_is_off_is_told() {
     assert!(warnings.contains("engine-0000") && warnings.contains("engine-0001"), "{warnings}");
     assert!(!warnings.contains("engine-0002"), "{warnings}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_that_cannot_be_inspected_leave_their_engine_in_use() {
+    let fleet = Fleet::start(filled(2, 3)).await.unwrap();
+    fleet.engine(0).fault(Fault::Inspect);
+    let named = Named::of(fleet.engines());
+    let rig = Rig::over(fleet, named, config());
+    rig.all_healthy(LONG).await;
+    assert_eq!(list(&rig.pool, &[("all", "1")]).await.len(), 6, "they are listed as they were");
+    let pinned = json!({"Env": [format!("constraint:node=={}", rig.fleet.engine(0).name())]});
+    create(&rig.pool, "beside-them", pinned).await.unwrap();
+    assert_eq!(list(&rig.pool, &[("all", "1")]).await.len(), 7);
+}

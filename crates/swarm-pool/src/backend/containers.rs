@@ -26,6 +26,8 @@ impl Containers for Pool {
         let (engine, located) = self.container(name).await?;
         let reply = engine.forward(exchange, &located.id, deadline(Effect::Reads)).await?;
         let body = document(reply).await?;
+        // A network brought here for this very container must be known to be shown by its one id.
+        engine.settle().await;
         let view = engine.view();
         let Some(identity) = &view.identity else { return Err(engine.unusable()) };
         let body = PoolIds::of(view.networks.iter().map(|network| &**network)).shown_bytes(body);

@@ -28,13 +28,24 @@ pub struct Container {
 }
 
 impl Container {
-    /// Builds it from the engine's two answers.
+    /// Builds it from the engine's two answers. Without the second, nothing is known of what it has
+    /// reserved, and it is shown as the engine's list shows it.
     pub fn new(
         listed: &[u8],
-        facts: &InspectFacts,
+        facts: Option<&InspectFacts>,
         identity: &Identity,
     ) -> Result<Self, ParseError> {
-        let entry = ListEntry::parse(listed, &identity.name, &identity.ip, Some(facts))?;
+        let entry = ListEntry::parse(listed, &identity.name, &identity.ip, facts)?;
+        let Some(facts) = facts else {
+            return Ok(Self {
+                entry,
+                reserved: Resources::default(),
+                ports: Box::default(),
+                host_ports: Box::default(),
+                // Not the list's fingerprint: it is asked again when the list is read again.
+                listed: 0,
+            });
+        };
         let bindings = facts.port_bindings.iter().chain(&facts.bound_ports);
         let mut ports: Vec<PortUse> = bindings.filter_map(port_use).collect();
         ports.sort_unstable();

@@ -233,10 +233,17 @@ impl Reader<'_> {
         let path = format!("/containers/{id}/json");
         let body = match self.client.get_bytes(&path, LARGEST_INSPECT, self.deadline).await {
             Err(EngineError::Status { code: 404, .. }) => return Ok(None),
+            Err(EngineError::Status { code, message }) => {
+                // One broken container must not take its engine and all others with it.
+                tracing::warn!(engine = %self.known.identity.name, id, code, message,
+                               "a container cannot be inspected; its reservations are not known");
+                let container = Container::new(listed, None, &self.known.identity)?;
+                return Ok(Some(Arc::new(container)));
+            }
             answer => answer?,
         };
         let facts = InspectFacts::parse(&body)?;
-        Ok(Some(Arc::new(Container::new(listed, &facts, &self.known.identity)?)))
+        Ok(Some(Arc::new(Container::new(listed, Some(&facts), &self.known.identity)?)))
     }
 }
 

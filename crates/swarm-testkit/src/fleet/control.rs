@@ -20,6 +20,8 @@ pub enum Fault {
     Error,
     /// Every request gets 200 and a body that is not JSON.
     Garbage,
+    /// Inspecting a container gets 500, as dockerd answers for one whose files are damaged.
+    Inspect,
     /// New connections get bytes that are not HTTP.
     NotHttp,
 }

@@ -60,13 +60,17 @@ async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> Result<Reply
     let mut control = engine.control.subscribe();
     let head = request.method() == http::Method::HEAD;
     let found = route::find(request.method(), request.uri().path());
-    engine.count(found.as_ref().map_or("unknown", |target| target.route));
+    let route = found.as_ref().map_or("unknown", |target| target.route);
+    engine.count(route);
     unless_silent(&mut control).await;
     let now = *control.borrow();
     if !now.delay.is_zero() {
         tokio::time::sleep(now.delay).await;
     }
     let mut reply = match now.fault {
+        Fault::Inspect if route == "GET /containers/{id}/json" => {
+            reply::refused(&reply::Refusal::server("simulated damaged container"))
+        }
         Fault::Error => reply::refused(&reply::Refusal::server("simulated engine failure")),
         Fault::Garbage => reply::ok("{\"Id\": <<<garbage\u{0}"),
         _ => match route::call(&engine, found, request).await {
