@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use swarm_testkit::lab::{Newer, run};
@@ -16,8 +17,21 @@ use crate::setup::apt;
 const PACKAGES: [&str; 5] =
     ["docker.io", "containerd", "docker-cli", "docker-compose", "docker-buildx"];
 
-const SOURCE: &str = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-                      http://deb.debian.org/debian sid main\n";
+/// The archive that the machine's own packages come from: the one of its release's main suite.
+fn archive() -> Result<String> {
+    let release = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let codename = codename.context("/etc/os-release names no VERSION_CODENAME")?.trim_matches('"');
+    let mut targets = Command::new("apt-get");
+    targets.args(["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Identifier: Packages"]);
+    let output = targets.output().context("asking apt for its sources")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let own = text.lines().find_map(|line| {
+        let (release, archive) = line.split_once(' ')?;
+        (release == codename).then(|| archive.to_owned())
+    });
+    own.with_context(|| format!("apt has no source for Debian {codename}"))
+}
 
 /// Fetches the packages unless they are there.
 pub fn fetch() -> Result<()> {
@@ -34,7 +48,9 @@ pub fn fetch() -> Result<()> {
         fs::create_dir_all(work.join(folder))?;
     }
     let work = work.canonicalize()?;
-    fs::write(work.join("sources.list"), SOURCE)?;
+    let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    let source = format!("deb [signed-by={keys}] {} sid main\n", archive()?);
+    fs::write(work.join("sources.list"), source)?;
     step("look up the newer Docker Engine in Debian sid", || {
         run(apt(&[]).args(options(&work)).arg("update"))
     })?;
@@ -45,7 +61,7 @@ pub fn fetch() -> Result<()> {
     })?;
     step("unpack them below target/", || {
         for entry in fs::read_dir(work.join("debs"))? {
-            let mut unpack = std::process::Command::new("dpkg");
+            let mut unpack = Command::new("dpkg");
             run(unpack.arg("-x").arg(entry?.path()).arg(work.join("root")))?;
         }
         if root.exists() {

@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
         report.step("end-to-end set-up", || setup::everything().map(none));
         report.step("end-to-end tests on real engines", || {
             let swarm = workspace::swarm(false)?;
-            let mut command = cargo(&["test", "--package", "swarm-e2e"]);
+            let mut command = cargo(&["test", "--package", "swarm-e2e", "--no-fail-fast"]);
             command.args(args.filter.as_deref()).env("SWARM_BIN", swarm);
             // An error's own words say where it failed.
             command.env("RUST_LIB_BACKTRACE", "0");
