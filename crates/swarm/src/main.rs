@@ -35,10 +35,22 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("swarm: {error:#}");
+            eprintln!("swarm: {}", said_once(&error));
             ExitCode::from(if error.is::<UsageError>() { USAGE } else { FAILED })
         }
     }
+}
+
+/// An error with its causes. Many name their cause in their own words already; such a cause is not
+/// said again.
+fn said_once(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {

@@ -147,6 +147,7 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         let text = stderr(&output);
         assert_eq!(code(&output), 2, "{arguments:?}: {text}");
         assert!(text.contains(words), "{arguments:?} lacks {words:?}:\n{text}");
+        assert_says_nothing_twice(&text);
         assert!(output.stdout.is_empty(), "{arguments:?}: an error is not output");
     }
 }
@@ -175,9 +176,18 @@ fn what_fails_while_running_ends_with_1_and_says_why() {
         let text = stderr(&output);
         assert_eq!(code(&output), 1, "{arguments:?}: {text}");
         assert!(text.contains(words), "{arguments:?} lacks {words:?}:\n{text}");
+        assert_says_nothing_twice(&text);
         assert!(output.stdout.is_empty(), "{arguments:?}: an error is not output");
     }
     assert!(file.exists(), "a file that is no socket is left where it is");
+}
+
+/// The cause of an error stands in its own words or behind them, not in both places.
+fn assert_says_nothing_twice(text: &str) {
+    let text = text.trim_end();
+    for (at, _) in text.match_indices(": ") {
+        assert!(!text[..at].ends_with(&text[at + 2..]), "said twice: {text}");
+    }
 }
 
 #[test]

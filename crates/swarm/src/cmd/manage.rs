@@ -128,7 +128,9 @@ fn reload_on_hangup(tls: Tls) -> anyhow::Result<()> {
             }
             match tls.reload() {
                 Ok(()) => info!("SIGHUP: the TLS files are read again"),
-                Err(error) => warn!("SIGHUP: the old certificates stay in use: {error:#}"),
+                Err(error) => {
+                    warn!("SIGHUP: the old certificates stay in use: {}", crate::said_once(&error));
+                }
             }
         }
     });
