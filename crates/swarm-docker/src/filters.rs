@@ -22,7 +22,10 @@ pub struct Filters {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "the values of a filter must be a list of strings or an object of {\"value\": true}"
+)]
 enum Values {
     List(Vec<String>),
     Set(serde_json::Map<String, serde_json::Value>),
@@ -251,6 +254,8 @@ mod tests {
             assert_eq!(error.status(), 400, "{text}");
             assert!(error.message.starts_with("invalid filter"), "{}", error.message);
         }
+        let error = Filters::parse(r#"{"a":1}"#).unwrap_err();
+        assert!(error.message.contains("must be a list of strings"), "{}", error.message);
         let error = parse(r#"{"name":["a"],"nope":[]}"#).accept(&["name"]).unwrap_err();
         assert_eq!(
             (error.status().as_u16(), error.message.as_str()),
