@@ -16,13 +16,13 @@ use swarm_core::placement::cpu;
 use swarm_core::placement::expr::Expr;
 use swarm_core::placement::extract::BuildInputs;
 use swarm_core::placement::request::Request;
+use swarm_docker::Query;
 use swarm_docker::jsonmessage::Message;
-use swarm_docker::{Filters, Query};
 
 use super::build_sessions::{Pin, Pinned};
-use super::containers::united;
 use super::kept::keep;
-use super::{Copied, deadline, document, json};
+use super::prune::united;
+use super::{Copied, deadline, document};
 use crate::Pool;
 use crate::engine::{Engine, Mark};
 use crate::fanout;
@@ -109,15 +109,7 @@ impl Builds for Pool {
     }
 
     async fn prune_builds(&self, exchange: Exchange) -> Result<Reply> {
-        let mut request = Copied::read(exchange).await?;
-        let mut filters = Filters::from_query(&request.query)?;
-        let engines = self.engines_for(&filters.remove("node"))?;
-        filters.write_to(&mut request.query);
-        let answers = fanout::ask(&engines, async |engine| {
-            json(request.send(&engine, "", Effect::Changes).await?).await
-        })
-        .await;
-        Reply::ok(&united(fanout::any_of(answers)?.into_iter().map(|(_, value)| value)))
+        Reply::ok(&united(self.prune(exchange, [], None).await?))
     }
 
     async fn session(&self, exchange: Exchange) -> Result<Reply> {

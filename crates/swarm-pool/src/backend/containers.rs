@@ -2,14 +2,13 @@
 
 use async_trait::async_trait;
 use http::StatusCode;
-use serde_json::{Value, json};
 use swarm_backend::{ApiError, Containers, Effect, Exchange, Reply, Result};
-use swarm_docker::{Filters, names};
+use swarm_docker::names;
 
-use super::{Copied, deadline, document, json};
+use super::prune::united;
+use super::{deadline, document};
 use crate::Pool;
 use crate::engine::Mark;
-use crate::fanout;
 use crate::scope::PoolIds;
 
 #[async_trait]
@@ -88,18 +87,7 @@ impl Containers for Pool {
     }
 
     async fn prune_containers(&self, exchange: Exchange) -> Result<Reply> {
-        let mut request = Copied::read(exchange).await?;
-        let mut filters = Filters::from_query(&request.query)?;
-        let engines = self.engines_for(&filters.remove("node"))?;
-        filters.write_to(&mut request.query);
-        let answers = fanout::ask(&engines, async |engine| {
-            let reply = request.send(&engine, "", Effect::Changes).await?;
-            let answer = json(reply).await?;
-            engine.wrote(Mark::Containers);
-            Ok(answer)
-        })
-        .await;
-        Reply::ok(&united(fanout::any_of(answers)?.into_iter().map(|(_, value)| value)))
+        Reply::ok(&united(self.prune(exchange, [], Some(Mark::Containers)).await?))
     }
 
     async fn commit_container(&self, exchange: Exchange) -> Result<Reply> {
@@ -110,51 +98,5 @@ impl Containers for Pool {
         let reply = engine.forward(exchange, "", deadline(Effect::Changes)).await?;
         engine.wrote(Mark::Images);
         Ok(reply)
-    }
-}
-
-/// Adds up the answers of a prune: lists are joined, numbers added.
-pub(super) fn united(answers: impl Iterator<Item = Value>) -> Value {
-    let mut sum = serde_json::Map::new();
-    for answer in answers {
-        let Value::Object(answer) = answer else { continue };
-        for (key, value) in answer {
-            match (sum.get_mut(&key), value) {
-                (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
-                (Some(Value::Number(known)), Value::Number(more)) => {
-                    let total = known.as_i64().unwrap_or(0) + more.as_i64().unwrap_or(0);
-                    sum.insert(key, json!(total));
-                }
-                (Some(Value::Null) | None, value) => {
-                    sum.insert(key, value);
-                }
-                (Some(_), _) => {}
-            }
-        }
-    }
-    Value::Object(sum)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prunes_are_added_up() {
-        let answers = [
-            json!({"ContainersDeleted": ["a"], "SpaceReclaimed": 5}),
-            json!({"ContainersDeleted": null, "SpaceReclaimed": 0}),
-            json!({"ContainersDeleted": ["b", "c"], "SpaceReclaimed": 7}),
-        ];
-        assert_eq!(
-            united(answers.into_iter()),
-            json!({"ContainersDeleted": ["a", "b", "c"], "SpaceReclaimed": 12})
-        );
-    }
-
-    #[test]
-    fn a_null_list_does_not_hide_a_later_one() {
-        let answers = [json!({"ImagesDeleted": null}), json!({"ImagesDeleted": ["x"]})];
-        assert_eq!(united(answers.into_iter()), json!({"ImagesDeleted": ["x"]}));
     }
 }

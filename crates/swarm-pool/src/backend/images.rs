@@ -10,14 +10,14 @@ use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 use swarm_backend::{ApiError, Effect, Exchange, Images, Reply, Result, System, empty};
+use swarm_docker::Query;
 use swarm_docker::image::ImageEntry;
 use swarm_docker::json::elements;
-use swarm_docker::{Filters, Query};
 
-use super::containers::united;
 use super::image_holders::Holder;
 use super::image_list::ImageQuery;
 use super::progress::blamed;
+use super::prune::united;
 use super::{Copied, LARGEST_DOCUMENT, deadline, json};
 use crate::Pool;
 use crate::engine::{Engine, Mark};
@@ -79,18 +79,7 @@ impl Images for Pool {
     }
 
     async fn prune_images(&self, exchange: Exchange) -> Result<Reply> {
-        let mut request = Copied::read(exchange).await?;
-        let mut filters = Filters::from_query(&request.query)?;
-        let engines = self.engines_for(&filters.remove("node"))?;
-        filters.write_to(&mut request.query);
-        let answers = fanout::ask(&engines, async |engine| {
-            let reply = request.send(&engine, "", Effect::Changes).await?;
-            let answer = json(reply).await?;
-            engine.wrote(Mark::Images);
-            Ok(answer)
-        })
-        .await;
-        Reply::ok(&united(fanout::any_of(answers)?.into_iter().map(|(_, value)| value)))
+        Reply::ok(&united(self.prune(exchange, [], Some(Mark::Images)).await?))
     }
 
     async fn forward_image(&self, name: &str, exchange: Exchange, effect: Effect) -> Result<Reply> {

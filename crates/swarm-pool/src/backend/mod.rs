@@ -19,6 +19,7 @@ mod load;
 mod networks;
 mod plugins;
 mod progress;
+mod prune;
 mod pull;
 mod push;
 mod spread;

@@ -12,8 +12,8 @@ use swarm_backend::{ApiError, Effect, Exchange, Reply, Result, Volumes, full};
 use swarm_docker::volume::{VolumeEntry, VolumeFilter};
 use swarm_docker::{ErrorClass, Filters};
 
-use super::containers::united;
 use super::networks::label;
+use super::prune::united;
 use super::{Copied, deadline, document, json, random_id, read_whole};
 use crate::Pool;
 use crate::engine::{Engine, Mark, post_json};
@@ -163,23 +163,15 @@ impl Volumes for Pool {
     }
 
     async fn prune_volumes(&self, exchange: Exchange) -> Result<Reply> {
-        let mut request = Copied::read(exchange).await?;
-        let mut filters = Filters::from_query(&request.query)?;
-        let engines = self.engines_for(&filters.remove("node"))?;
-        filters.write_to(&mut request.query);
-        let answers = fanout::ask(&engines, async |engine| {
-            let reply = request.send(&engine, "", Effect::Changes).await?;
-            let mut answer = json(reply).await?;
-            engine.wrote(Mark::Volumes);
+        let mut answers = self.prune(exchange, [], Some(Mark::Volumes)).await?;
+        for (engine, answer) in &mut answers {
             for name in
                 answer.get_mut("VolumesDeleted").and_then(Value::as_array_mut).into_iter().flatten()
             {
                 *name = format!("{}/{}", engine.label(), name.as_str().unwrap_or_default()).into();
             }
-            Ok(answer)
-        })
-        .await;
-        Reply::ok(&united(fanout::any_of(answers)?.into_iter().map(|(_, value)| value)))
+        }
+        Reply::ok(&united(answers))
     }
 }
 

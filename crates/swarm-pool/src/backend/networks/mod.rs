@@ -22,8 +22,8 @@ use find::users_of;
 use make::has_addresses;
 pub(super) use make::{create_request, label};
 
-use super::containers::united;
-use super::{Copied, deadline, document, json, random_id, read_whole};
+use super::prune::united;
+use super::{Copied, deadline, document, random_id, read_whole};
 use crate::Pool;
 use crate::engine::Mark;
 use crate::fanout;
@@ -173,24 +173,11 @@ impl Networks for Pool {
     }
 
     async fn prune_networks(&self, exchange: Exchange) -> Result<Reply> {
-        let mut request = Copied::read(exchange).await?;
-        let mut filters = Filters::from_query(&request.query)?;
-        let engines = self.engines_for(&filters.remove("node"))?;
         self.settle_all().await;
         // A pool-wide network is unused only when no engine's copy is used.
-        let used: Vec<String> = self.pool_networks_in_use();
-        for id in &used {
-            filters.add("label!", format!("{}={id}", scope::NETWORK_ID));
-        }
-        filters.write_to(&mut request.query);
-        let answers = fanout::ask(&engines, async |engine| {
-            let reply = request.send(&engine, "", Effect::Changes).await?;
-            let answer = json(reply).await?;
-            engine.wrote(Mark::Networks);
-            Ok(answer)
-        })
-        .await;
-        let mut sum = united(fanout::any_of(answers)?.into_iter().map(|(_, value)| value));
+        let used = self.pool_networks_in_use().into_iter();
+        let kept = used.map(|id| ("label!", format!("{}={id}", scope::NETWORK_ID)));
+        let mut sum = united(self.prune(exchange, kept, Some(Mark::Networks)).await?);
         if let Some(Value::Array(names)) = sum.get_mut("NetworksDeleted") {
             names.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
             names.dedup();
