@@ -52,9 +52,15 @@ impl Pool {
             .collect())
     }
 
-    /// Does any engine have it, as far as is known?
+    /// Does any engine have it, as far as is known? Asked at every create, so the first one that has
+    /// it ends the search.
     pub(super) fn has_image(&self, name: &str) -> bool {
-        self.listed_holders(name).is_ok_and(|holders| !holders.is_empty())
+        let has = |engines: &[Arc<Engine>], name: &str| {
+            let Ok(wanted) = ImageName::parse(name) else { return false };
+            engines.iter().any(|engine| engine.view().images.iter().any(|i| fit(&wanted, i).is_some()))
+        };
+        let on_node = |(node, local): (&str, &str)| has(&self.members.named(node), local);
+        has(&self.members.all(), name) || name.split_once('/').is_some_and(on_node)
     }
 
     /// The same as [`Pool::image_holders`] from the lists alone, without waiting.

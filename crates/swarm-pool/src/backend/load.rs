@@ -10,24 +10,15 @@ use swarm_backend::{ApiError, Body, Effect, Exchange, Reply, Result};
 use swarm_docker::Query;
 use swarm_docker::jsonmessage::Message;
 
-use super::deadline;
 use super::progress::{Telling, merged};
 use super::spread::spread;
+use super::{apart, deadline};
 use crate::Pool;
 use crate::engine::{Engine, outgoing};
 
 impl Pool {
     pub(super) async fn load(&self, exchange: Exchange) -> Result<Reply> {
-        let Exchange { method, path, query, version, headers, body, .. } = exchange;
-        let like = move |body| Exchange {
-            method: method.clone(),
-            path: path.clone(),
-            query: query.clone(),
-            version,
-            headers: headers.clone(),
-            upgrade: None,
-            body,
-        };
+        let (body, like) = apart(exchange);
         let telling = Telling {
             doing: "Loading image...".to_owned(),
             done: "loaded",

@@ -114,6 +114,29 @@ async fn json(reply: Reply) -> Result<Value> {
         .map_err(|error| ApiError::system(format!("an engine's answer is no JSON: {error}")))
 }
 
+/// An engine's answer to a removal; what is not there any more is removed as well.
+async fn gone(reply: Reply) -> Result<()> {
+    match document(reply).await {
+        Err(error) if error.status() == StatusCode::NOT_FOUND => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+/// A request's body, and how to make the same request with another.
+fn apart(exchange: Exchange) -> (Body, impl Fn(Body) -> Exchange) {
+    let Exchange { method, path, query, version, headers, body, upgrade: _ } = exchange;
+    let like = move |body| Exchange {
+        method: method.clone(),
+        path: path.clone(),
+        query: query.clone(),
+        version,
+        headers: headers.clone(),
+        upgrade: None,
+        body,
+    };
+    (body, like)
+}
+
 /// A request read whole, so that it can be sent to several engines.
 struct Copied {
     method: Method,

@@ -15,7 +15,7 @@ use swarm_docker::Filters;
 
 use super::progress::{Telling, merged};
 use super::spread::spread;
-use super::{Copied, deadline, document, json};
+use super::{Copied, apart, deadline, document, json};
 use crate::Pool;
 use crate::engine::Engine;
 use crate::fanout::{self, Answer};
@@ -150,17 +150,9 @@ async fn create_on(engines: &[Arc<Engine>], exchange: Exchange) -> Result<Reply>
     if engines.is_empty() {
         return Err(fanout::nobody());
     }
-    let Exchange { method, path, query, version, headers, body, upgrade: _ } = exchange;
+    let (body, like) = apart(exchange);
     let each = engines.iter().zip(spread(body, engines.len())).map(|(engine, body)| {
-        let exchange = Exchange {
-            method: method.clone(),
-            path: path.clone(),
-            query: query.clone(),
-            version,
-            headers: headers.clone(),
-            upgrade: None,
-            body,
-        };
+        let exchange = like(body);
         // All at the same time: each reads the body only as fast as the slowest.
         async move {
             let result = match engine.forward(exchange, "", None).await {

@@ -14,7 +14,7 @@ use swarm_docker::{ErrorClass, Filters};
 
 use super::networks::label;
 use super::prune::united;
-use super::{Copied, deadline, document, json, random_id, read_whole};
+use super::{Copied, deadline, document, gone, json, random_id, read_whole};
 use crate::Pool;
 use crate::engine::{Engine, Mark, post_json};
 use crate::fanout;
@@ -152,10 +152,7 @@ impl Volumes for Pool {
         let answers = fanout::ask(&engines, async |engine| {
             let reply = request.send(&engine, &local, Effect::Changes).await?;
             engine.wrote(Mark::Volumes);
-            match document(reply).await {
-                Err(error) if error.status() == StatusCode::NOT_FOUND => Ok(()),
-                answer => answer.map(drop),
-            }
+            gone(reply).await
         })
         .await;
         fanout::all_of(answers)?;

@@ -23,7 +23,7 @@ use make::has_addresses;
 pub(super) use make::{create_request, label};
 
 use super::prune::united;
-use super::{Copied, deadline, document, random_id, read_whole};
+use super::{Copied, deadline, document, gone, random_id, read_whole};
 use crate::Pool;
 use crate::engine::Mark;
 use crate::fanout;
@@ -162,10 +162,7 @@ impl Networks for Pool {
             let (_, entry) = entry.ok_or_else(|| engine.unusable())?;
             let reply = request.send(&engine, &entry.id, Effect::Changes).await?;
             engine.wrote(Mark::Networks);
-            match document(reply).await {
-                Err(error) if error.status() == StatusCode::NOT_FOUND => Ok(()),
-                answer => answer.map(drop),
-            }
+            gone(reply).await
         })
         .await;
         fanout::all_of(answers)?;
