@@ -57,7 +57,11 @@ impl Pool {
     pub(super) fn has_image(&self, name: &str) -> bool {
         let has = |engines: &[Arc<Engine>], name: &str| {
             let Ok(wanted) = ImageName::parse(name) else { return false };
-            engines.iter().any(|engine| engine.view().images.iter().any(|i| fit(&wanted, i).is_some()))
+            engines.iter().any(|engine| {
+                let view = engine.view();
+                let mut images = view.images.iter();
+                images.any(|i| wanted.fit(&i.id, i.tags.iter(), i.digests.iter()).is_some())
+            })
         };
         let on_node = |(node, local): (&str, &str)| has(&self.members.named(node), local);
         has(&self.members.all(), name) || name.split_once('/').is_some_and(on_node)
