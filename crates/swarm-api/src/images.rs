@@ -7,8 +7,8 @@ use swarm_backend::Effect::{Reads, Streams};
 use crate::route::Route;
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::fanned_out("GET", "/images/json", |b, _, x| b.list_images(x))
-        .note("one entry per image id; filter `node=`"),
+    Route::served("GET", "/images/json", |b, _, x| b.list_images(x))
+        .note("one entry per image id; filter `node=`; every engine is asked for what its list leaves out (`all=1`, `shared-size`)"),
     Route::fanned_out("POST", "/images/create", |b, _, x| b.create_image(x))
         .note("pull or import on every matching engine, one progress stream"),
     Route::fanned_out("POST", "/images/load", |b, _, x| b.load_images(x))
