@@ -80,7 +80,8 @@ impl Drop for Demo {
     fn drop(&mut self) {
         println!();
         if let Err(error) = step("take the lab down", || self.lab.down()) {
-            eprintln!("{error:#}\n`cargo xtask lab down` tries again");
+            let name = &self.lab.config().name;
+            eprintln!("{error:#}\n`cargo xtask lab --name {name} down` tries again");
         }
     }
 }
