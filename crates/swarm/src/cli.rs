@@ -198,7 +198,7 @@ pub struct ManageFlags {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
     pub refresh_on_node_filter: bool,
-    /// Read an engine afresh when a list of containers asks for this name
+    /// Read all engines afresh when a list of containers asks for this name
     #[arg(long, value_name = "NAME", help_heading = "Engines")]
     pub container_name_refresh_filter: Option<String>,
 

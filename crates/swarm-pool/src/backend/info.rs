@@ -219,7 +219,7 @@ impl Rows {
         let skew =
             known.and_then(|known| known.skew_millis).filter(|_| view.status != Status::Pending);
         if let Some(skew) = skew.filter(|skew| skew.abs() > NOTABLE_SKEW_MILLIS) {
-            self.put("  └ Clock", skew_words(skew));
+            self.put("  └ Clock", format!("{} the manager's", skew_words(skew)));
         }
         let updated = jiff::Timestamp::from_second(view.updated).unwrap_or_default();
         self.put("  └ UpdatedAt", updated.to_string());
