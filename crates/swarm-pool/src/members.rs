@@ -104,7 +104,10 @@ impl Members {
                 }
             }
         }
-        self.assign(&[]);
+        // The end of the manager is no news of its engines: they are let go without a line for each.
+        for member in self.table.lock().members.values() {
+            member.stop.cancel();
+        }
     }
 
     /// Makes the pool's engines exactly `entries`.

@@ -112,8 +112,11 @@ impl Worker {
     }
 
     pub(super) fn leave(&mut self) {
-        let change = self.health.disconnect();
-        self.tell(change);
+        if self.health.disconnect().is_some() {
+            // That it leaves was told by who let it go.
+            self.publish();
+            self.shared.changes.send_modify(|count| *count += 1);
+        }
         self.cache.clear();
         self.shared.index.leave(self.engine.key);
         self.shared.scheduler.remove(self.engine.key);
