@@ -182,8 +182,8 @@ async fn a_clock_that_is_off_is_told() {
     let info = info(&rig.pool).await;
     let clock =
         |number: usize| row(&info, &rig.fleet.engine(number).address().to_string(), "Clock");
-    assert!(clock(0).unwrap().ends_with("s ahead of"), "{:?}", clock(0));
-    assert!(clock(1).unwrap().ends_with("s behind"), "{:?}", clock(1));
+    assert!(clock(0).unwrap().ends_with("s ahead of the manager's"), "{:?}", clock(0));
+    assert!(clock(1).unwrap().ends_with("s behind the manager's"), "{:?}", clock(1));
     assert_eq!(clock(2), None);
     let warnings = info["Warnings"].to_string();
     assert!(warnings.contains("engine-0000") && warnings.contains("engine-0001"), "{warnings}");
