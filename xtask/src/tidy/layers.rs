@@ -21,13 +21,17 @@ use Layer::{Adapter, Binary, Decision, Development, Port, Runtime, Surface, Voca
 
 const CRATES: &[(Layer, &[&str])] = &[
     (Vocabulary, &["swarm-model", "swarm-docker"]),
-    (Port, &["swarm-backend"]),
+    (Port, &["swarm-backend", "swarm-kv"]),
     (Decision, &["swarm-core", "swarm-store"]),
     (
         Adapter,
         &[
             "swarm-engine",
             "swarm-discovery",
+            "swarm-consul",
+            "swarm-etcd",
+            "swarm-zookeeper",
+            "swarm-memory",
             "swarm-rpc",
             "swarm-raft",
             "swarm-ca",

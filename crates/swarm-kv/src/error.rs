@@ -1,0 +1,78 @@
+//! What can go wrong with a store. Each message names the store and says what was expected of it.
+//!
+//! Errors are `Clone`: one failure is handed to every watcher and to the log.
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It gave no answer in time, or the connection failed; trying again may help.
+    #[error("store {store} does not answer: {reason}")]
+    Unreachable {
+        /// Which.
+        store: String,
+        /// How it failed.
+        reason: String,
+    },
+    /// It answered and refused: wrong credentials, read-only, out of space. Trying again helps only
+    /// after a person acted.
+    #[error("store {store} refused: {reason}")]
+    Refused {
+        /// Which.
+        store: String,
+        /// In its own words, and what to do.
+        reason: String,
+    },
+    /// It answered with what is no answer of such a store.
+    #[error("{store} does not answer as a {kind} store does: {reason}")]
+    Garbage {
+        /// Which.
+        store: String,
+        /// What was expected: Consul, etcd, …
+        kind: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The key has another value than the writer believed.
+    #[error("{key} was changed by somebody else")]
+    Conflict {
+        /// Which.
+        key: String,
+    },
+    /// The guard does not hold: another leader has taken over.
+    #[error("another manager has taken over ({key} was changed); nothing was written")]
+    Fenced {
+        /// The guard's key.
+        key: String,
+    },
+    /// The lease is over.
+    #[error("the lease {id} is over")]
+    LeaseLost {
+        /// Which.
+        id: String,
+    },
+    /// The value is larger than the store takes.
+    #[error("{key} would be {size} bytes; the store takes at most {limit}")]
+    TooLarge {
+        /// The key.
+        key: String,
+        /// The value's size.
+        size: usize,
+        /// The store's limit.
+        limit: usize,
+    },
+    /// An option or file that the store cannot be opened with.
+    #[error("{option}: {reason}")]
+    Option {
+        /// Which.
+        option: String,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Trying the same again may help without anybody doing anything.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}

@@ -1,0 +1,82 @@
+//! An engine of a pool, as the store keeps it beside its registration: who it is, what it offers,
+//! and whether it may be given containers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FORMAT, FormatError};
+
+/// Which engine: its id decides, its name is for people.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EngineRef {
+    /// The engine's own id (`ID` of `GET /info`).
+    pub id: String,
+    /// Its host's name.
+    pub name: String,
+}
+
+/// Whether an engine may be given containers; Docker's own words for a node's availability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Availability {
+    /// It may.
+    #[default]
+    Active,
+    /// It keeps what it has and gets nothing new (cordoned).
+    Pause,
+    /// What it has is moved away, as far as it can be.
+    Drain,
+}
+
+impl Availability {
+    /// Docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pause => "pause",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// What is kept of one engine, under its id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineRecord {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// Who.
+    #[serde(flatten)]
+    pub engine: EngineRef,
+    /// Where it was last reached, as discovery names it.
+    pub address: String,
+    /// Its processors.
+    pub cpus: i64,
+    /// Its memory in bytes.
+    pub memory: i64,
+    /// Its labels, `storagedriver` and the like included.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Whether it may be given containers.
+    #[serde(default)]
+    pub availability: Availability,
+    /// When the record was made, seconds since 1970; Docker's `CreatedAt`.
+    #[serde(default)]
+    pub created: i64,
+    /// When it was last changed, seconds since 1970.
+    #[serde(default)]
+    pub updated: i64,
+}
+
+impl EngineRecord {
+    /// Reads a stored record.
+    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        let record: Self = serde_json::from_slice(bytes)?;
+        if record.format > FORMAT { Err(FormatError::Newer(record.format)) } else { Ok(record) }
+    }
+
+    /// As it is stored.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}

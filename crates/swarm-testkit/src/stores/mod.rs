@@ -1,0 +1,3 @@
+//! Stores of a pool: what every adapter must pass, and real servers to pass it against.
+
+pub mod conformance;
