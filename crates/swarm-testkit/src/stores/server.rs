@@ -1,0 +1,188 @@
+//! One server process of a test: its folder, its log, and the ways it can fail.
+//!
+//! Invariants: it dies with the test process, however that ends; stopping it touches no process
+//! but its own.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long a server may take to end when asked to.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+/// A running or ended server.
+#[derive(Debug)]
+pub struct Server {
+    name: String,
+    folder: PathBuf,
+    child: Option<Child>,
+    leash: Option<Child>,
+}
+
+impl Server {
+    /// A server that keeps its files below `folder`, not yet running.
+    pub fn new(name: &str, folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        Ok(Self { name: name.to_owned(), folder: folder.to_owned(), child: None, leash: None })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs `command`; what it says goes to `server.log` in its folder.
+    pub fn start(&mut self, command: &mut Command) -> Result<()> {
+        if self.is_running() {
+            bail!("{} is running already", self.name);
+        }
+        let log = File::options().create(true).append(true).open(self.log_path())?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // A group of its own: a Ctrl-C at the terminal is the test's to handle.
+        command.process_group(0);
+        let child = command.spawn().with_context(|| format!("starting {}", self.name))?;
+        self.leash = Some(leash(child.id())?);
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until `ready`; fails early, with the end of its log, when it has ended.
+    pub fn wait(&mut self, limit: Duration, mut ready: impl FnMut() -> bool) -> Result<()> {
+        let until = Instant::now() + limit;
+        while !ready() {
+            if !self.is_running() {
+                bail!("{} ended: {}", self.name, self.log_end());
+            }
+            if Instant::now() > until {
+                bail!("{} is not ready after {limit:?}: {}", self.name, self.log_end());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Whether the process is there (frozen counts).
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// SIGKILL: as a crash.
+    pub fn crash(&mut self) -> Result<()> {
+        self.slip();
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Ends what waits for our end: the process number may be another's soon.
+    fn slip(&mut self) {
+        if let Some(mut leash) = self.leash.take() {
+            // Where it has ended already, there is nothing left to end.
+            let _ = leash.kill();
+            let _ = leash.wait();
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(&mut self) -> Result<()> {
+        self.signal(Signal::SIGTERM)?;
+        let until = Instant::now() + FAREWELL;
+        while self.is_running() {
+            if Instant::now() > until {
+                return self.crash();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.slip();
+        self.child = None;
+        Ok(())
+    }
+
+    /// SIGSTOP: it holds its connections and says nothing.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let Some(child) = &self.child else { bail!("{} is not running", self.name) };
+        Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("server.log")
+    }
+
+    /// The last lines it said, for messages.
+    pub fn log_end(&self) -> String {
+        let log = fs::read(self.log_path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&log);
+        let lines: Vec<_> = text.lines().rev().take(15).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The test is over either way; the leash ends what this could not.
+        let _ = self.crash();
+    }
+}
+
+/// A process that kills the group `id` when our end of its standard input is closed, by whatever
+/// cause.
+fn leash(id: u32) -> Result<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "read -r _; kill -KILL -- -\"$0\"", &id.to_string()]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    command.spawn().context("starting a server's leash")
+}
+
+/// A port of the loopback address that was free a moment ago.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_started_frozen_crashed_and_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Server::new("sleeper", folder.path()).unwrap();
+        let sleeper = || {
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo ready; exec sleep 60"]);
+            command
+        };
+        server.start(&mut sleeper()).unwrap();
+        let log = folder.path().join("server.log");
+        let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"));
+        server.wait(Duration::from_secs(10), ready).unwrap();
+        server.freeze().unwrap();
+        assert!(server.is_running());
+        server.thaw().unwrap();
+        server.crash().unwrap();
+        assert!(!server.is_running());
+        server.start(&mut sleeper()).unwrap();
+        server.stop().unwrap();
+        assert!(!server.is_running());
+        server.start(Command::new("sh").args(["-c", "echo broken >&2; exit 3"])).unwrap();
+        let error = server.wait(Duration::from_secs(10), || false).unwrap_err().to_string();
+        assert!(error.contains("sleeper ended") && error.contains("broken"), "{error}");
+    }
+}
