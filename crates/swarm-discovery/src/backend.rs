@@ -25,6 +25,19 @@ pub type Update = Result<Arc<[Entry]>, DiscoveryError>;
 /// An endless stream of updates; dropping it ends the watch and frees its resources.
 pub type EntryStream = Pin<Box<dyn Stream<Item = Update> + Send>>;
 
+/// What a source says of one engine's registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Nothing: a person wrote the set, engines do not register.
+    Fixed,
+    /// It is not there.
+    Absent,
+    /// It is there, and was last renewed so long ago.
+    Renewed(Duration),
+    /// It is there; the source cannot tell when it was renewed.
+    Present,
+}
+
 /// A source of a pool's engines.
 #[async_trait]
 pub trait DiscoveryBackend: fmt::Debug + Send + Sync {
@@ -44,4 +57,15 @@ pub trait DiscoveryBackend: fmt::Debug + Send + Sync {
 
     /// Takes an engine's entry back; taking back what is not there is no error.
     async fn deregister(&self, entry: &Entry) -> Result<(), DiscoveryError>;
+
+    /// Whether an engine that is named no longer was taken out on purpose, by its agent or by a
+    /// person, rather than that nobody renewed it. Where a person writes the set, always.
+    async fn has_left(&self, _entry: &Entry) -> Result<bool, DiscoveryError> {
+        Ok(true)
+    }
+
+    /// What the source says of an engine now, asked afresh.
+    async fn registration(&self, _entry: &Entry) -> Result<Registration, DiscoveryError> {
+        Ok(Registration::Fixed)
+    }
 }

@@ -53,7 +53,7 @@ pub async fn check(subject: &dyn Subject) {
 }
 
 async fn changes(subject: &dyn Subject, watch: &mut EntryStream) {
-    let more = entries(&["a.test:1", "b.test:2", "[2001:db8::1]:3"]);
+    let more = entries(&["[2001:db8::1]:3", "a.test:1", "b.test:2"]);
     if !subject.set(&more).await {
         return;
     }

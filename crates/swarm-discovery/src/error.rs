@@ -72,6 +72,18 @@ pub enum DiscoveryError {
         /// The system's reason.
         source: Arc<io::Error>,
     },
+    /// The store that holds the set failed.
+    #[error(transparent)]
+    Store(#[from] swarm_kv::StoreError),
+    /// A store's URL cannot be.
+    #[error("discovery {0}")]
+    StoreUrl(#[from] swarm_kv::UrlError),
+    /// An address that no other machine can use.
+    #[error("{entry} cannot be registered: other machines cannot reach it; expected HOST:PORT")]
+    NotRegistrable {
+        /// The address.
+        entry: String,
+    },
     /// The set is fixed from outside: nothing can be registered or taken back.
     #[error("{url} is a fixed set of engines without registration; {hint}")]
     NoRegistration {

@@ -10,13 +10,15 @@ pub mod conformance;
 mod entry;
 mod error;
 mod file;
+mod kv;
 mod list;
 mod range;
 mod url;
 
-pub use backend::{DiscoveryBackend, EntryStream, Update};
+pub use backend::{DiscoveryBackend, EntryStream, Registration, Update};
 pub use entry::{Entry, EntryError};
 pub use error::{DiscoveryError, ListError};
+pub use kv::Kv;
 pub use range::{MAX_ENTRIES, Pattern, RangeError};
 pub use url::{BUILT, Discovery};
 

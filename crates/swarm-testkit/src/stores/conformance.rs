@@ -151,6 +151,15 @@ async fn leases(store: &dyn KeyValue, other: &dyn KeyValue, dir: &str, ttl: Dura
     let lost = store.put(Write::new(format!("{dir}/held"), "x").leased(&lease)).await;
     assert!(matches!(lost, Err(StoreError::LeaseLost { .. })), "{lost:?}");
     ok(store.revoke(&lease).await);
+    // Who registers again after a crash takes the key over from the lease that nobody renews.
+    let (old, new) = (ok(store.grant(ttl).await), ok(other.grant(ttl).await));
+    ok(store.put(Write::new(format!("{dir}/held"), "old").leased(&old)).await);
+    ok(other.put(Write::new(format!("{dir}/held"), "new").leased(&new)).await);
+    ok(store.revoke(&old).await);
+    seen.until(&mut watch, &[("free", "y"), ("held", "new")]).await;
+    assert!(quiet(&mut watch).await, "the old lease's end takes nothing of the new one's");
+    ok(other.revoke(&new).await);
+    seen.until(&mut watch, &[("free", "y")]).await;
     // Not renewed, it goes in time and not too early.
     let begun = Instant::now();
     let lease = ok(store.grant(ttl).await);
