@@ -62,6 +62,11 @@ impl Layout {
         self.at("engines")
     }
 
+    /// The directory of containers removed while their engine was away.
+    pub fn removed(&self) -> String {
+        self.at("removed")
+    }
+
     /// A key or directory of this pool.
     pub fn at(&self, name: &str) -> String {
         format!("{}/{name}", self.root)

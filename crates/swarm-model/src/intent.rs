@@ -9,6 +9,8 @@
 //! - an intent is written before what it announces is done, so that whoever leads next can finish
 //!   it or clear it up.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -44,6 +46,25 @@ impl Policy {
             Self::OnNodeFailure => "on-node-failure",
             Self::OnNodeFailureWithVolumes => "on-node-failure-with-volumes",
         }
+    }
+}
+
+/// There is no policy of that name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "invalid reschedule policy: {0:?} (expected off, on-node-failure or \
+     on-node-failure-with-volumes)"
+)]
+pub struct UnknownPolicy(pub String);
+
+impl FromStr for Policy {
+    type Err = UnknownPolicy;
+
+    fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
+        [Self::Off, Self::OnNodeFailure, Self::OnNodeFailureWithVolumes]
+            .into_iter()
+            .find(|policy| policy.as_str() == text)
+            .ok_or_else(|| UnknownPolicy(text.to_owned()))
     }
 }
 

@@ -3,9 +3,11 @@
 
 pub mod engine;
 pub mod intent;
+pub mod removed;
 
 pub use engine::{Availability, EngineRecord, EngineRef};
 pub use intent::{Desired, Intent, Moved, Place, Policy, StalePolicy};
+pub use removed::Removed;
 
 /// The newest form of the objects that this version writes. It reads older ones, and refuses newer
 /// ones in words.

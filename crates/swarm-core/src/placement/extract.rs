@@ -11,6 +11,7 @@
 //! changed only when extracting succeeds.
 
 use serde_json::{Map, Value};
+use swarm_model::intent::UnknownPolicy;
 
 use super::cpu;
 use super::expr::{Expr, ExprError};
@@ -18,7 +19,7 @@ use super::node::{NANO, Resources};
 use super::ports::{PortUse, PortWish};
 use super::request::{
     Dependency, DependencyKind, LABEL_AFFINITIES, LABEL_CONSTRAINTS, LABEL_ID, LABEL_RESCHEDULE,
-    LABEL_WHITELISTS, Request, Reschedule,
+    LABEL_WHITELISTS, Request,
 };
 
 /// What in a request cannot be understood; a client's error (400).
@@ -43,9 +44,9 @@ pub enum RequestError {
         /// What is wrong, with line and column.
         problem: String,
     },
-    /// Not `off` or `on-node-failure`.
-    #[error("invalid reschedule policy: {0:?} (expected off or on-node-failure)")]
-    Reschedule(String),
+    /// A reschedule policy that is none.
+    #[error(transparent)]
+    Reschedule(#[from] UnknownPolicy),
     /// More than one.
     #[error("too many reschedule policies: {0} given, at most 1 allowed")]
     ManyReschedules(usize),
@@ -143,12 +144,8 @@ impl Request {
         self.affinities = parse_all("affinity", affinities)?;
         self.whitelists = parse_all("whitelist", whitelists)?;
         self.reschedule = match policies.as_slice() {
-            [] => Reschedule::Off,
-            [one] => match one.as_str() {
-                "off" => Reschedule::Off,
-                "on-node-failure" => Reschedule::OnNodeFailure,
-                other => return Err(RequestError::Reschedule(other.to_owned())),
-            },
+            [] => None,
+            [one] => Some(one.parse()?),
             many => return Err(RequestError::ManyReschedules(many.len())),
         };
         Ok(())

@@ -27,7 +27,7 @@ fn expressions_move_from_env_to_labels() {
     assert_eq!(texts(&request.constraints), ["region==eu", "storage==ssd"]);
     assert_eq!(texts(&request.affinities), ["container!=~db*"]);
     assert_eq!(texts(&request.whitelists), ["node==n1|n2"]);
-    assert_eq!(request.reschedule, Reschedule::OnNodeFailure);
+    assert_eq!(request.reschedule, Some(swarm_model::Policy::OnNodeFailure));
     assert_eq!(request.swarm_id.as_deref(), Some("abc"));
     assert!(request.labels.contains(&("app".to_owned(), "x".to_owned())));
     assert_eq!(
@@ -129,7 +129,7 @@ fn what_cannot_be_understood_is_named_and_changes_nothing() {
         ),
         (
             json!({"Env": ["reschedule:always"]}),
-            r#"invalid reschedule policy: "always" (expected off or on-node-failure)"#,
+            r#"invalid reschedule policy: "always" (expected off, on-node-failure or on-node-failure-with-volumes)"#,
         ),
         (
             json!({"Env": ["reschedule:off", "reschedule:on-node-failure"]}),

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use swarm_model::Availability;
+
 use super::images::ImageIndex;
 use super::ports::PortSet;
 
@@ -143,6 +145,8 @@ pub struct NodeSummary {
     pub labels: Arc<BTreeMap<String, String>>,
     /// Whether it takes new containers.
     pub health: Health,
+    /// Whether a person lets it be given containers.
+    pub availability: Availability,
     /// CPUs the engine really has; [`super::cpu`] needs it to turn CPUs into shares.
     pub cpus: i64,
     /// What may be reserved, overcommit included: [`Resources::with_overcommit`].
@@ -170,6 +174,7 @@ impl NodeSummary {
             ip: "".into(),
             labels: Arc::default(),
             health: Health::GOOD,
+            availability: Availability::Active,
             cpus: 0,
             total: Resources::default(),
             reserved: Resources::default(),

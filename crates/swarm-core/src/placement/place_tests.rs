@@ -356,3 +356,18 @@ fn refusals_say_what_removed_every_node() {
     }
     insta::assert_snapshot!("all_unhealthy", refuse(&large, &request(&[])));
 }
+
+#[test]
+fn cordoned_and_draining_engines_get_nothing_new() {
+    let mut nodes = pool(3);
+    nodes[0].availability = swarm_model::Availability::Pause;
+    nodes[1].availability = swarm_model::Availability::Drain;
+    assert_eq!(suitable(&nodes, &request(&[]), &NoContainers), "3");
+    nodes[2].availability = swarm_model::Availability::Pause;
+    let refusal = decide_with(&nodes, &request(&[]), Strategy::Spread, &NoContainers).unwrap_err();
+    let text = refusal.to_string();
+    assert!(
+        text.contains("availability removed 3 (node-1 is cordoned, node-2 is being drained"),
+        "{text}"
+    );
+}

@@ -3,6 +3,8 @@
 //! [`Request`] is plain data; [`super::extract`] reads it from the body of a create or the inputs
 //! of a build.
 
+use swarm_model::Policy;
+
 use super::expr::Expr;
 use super::node::{NodeId, Resources};
 use super::ports::{PortUse, PortWish};
@@ -45,8 +47,8 @@ pub struct Request {
     pub affinities: Vec<Expr>,
     /// Whitelists of nodes.
     pub whitelists: Vec<Expr>,
-    /// What to do when the engine fails.
-    pub reschedule: Reschedule,
+    /// What to do when the engine fails; `None` when the pool's default applies.
+    pub reschedule: Option<Policy>,
     /// `com.docker.swarm.id`, when the body already has one.
     pub swarm_id: Option<String>,
     /// Whether engines that have the image count more, or alone.
@@ -115,16 +117,6 @@ impl DependencyKind {
             Self::Pid => "pid",
         }
     }
-}
-
-/// Reschedule policy of a container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Reschedule {
-    /// `off`, the default.
-    #[default]
-    Off,
-    /// `on-node-failure`.
-    OnNodeFailure,
 }
 
 /// Whether having the image matters.

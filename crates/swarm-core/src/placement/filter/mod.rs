@@ -9,6 +9,7 @@
 //! node would remain, as classic Swarm does.
 
 mod affinity;
+mod availability;
 mod constraint;
 mod dependency;
 mod health;
@@ -172,7 +173,8 @@ pub(super) fn rules<'a>(
     filters: &FilterSet,
     lookup: &dyn ContainerLookup,
 ) -> Vec<Rule<'a>> {
-    let mut rules = Vec::new();
+    let open: Box<dyn Check> = Box::new(availability::Open);
+    let mut rules = vec![Rule { filter: "availability", tier: Tier::Hard, check: open }];
     for filter in filters.as_slice() {
         let mut push = |tier, check| rules.push(Rule { filter: filter.name(), tier, check });
         match filter {

@@ -1,0 +1,258 @@
+//! What the primary keeps in the pool's store: objects of one kind, one key each, held in memory
+//! and written behind, so that no reader waits for the store and a burst of changes to one object
+//! is one write.
+//!
+//! Only the primary has a ledger loaded; it reads everything afresh when it takes over, and is the
+//! only writer from then on. Whoever must know that a change is kept waits for it
+//! ([`Ledger::stored`]).
+//!
+//! Invariants: an object's writes reach the store one after the other; each depends on the revision
+//! written before and on the guard of the present primary; a change that the store refused stays in
+//! memory and is tried again for as long as this manager is primary.
+
+mod writer;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use swarm_kv::{Guard, KeyValue, Revision, StoreError};
+use swarm_model::{EngineRecord, FormatError, Intent};
+use tokio::sync::{mpsc, watch};
+use tracing::warn;
+
+/// What a ledger can hold.
+pub trait Stored: Send + Sync + Sized + 'static {
+    /// What it is called in messages.
+    const KIND: &'static str;
+
+    /// Reads it.
+    fn parse(bytes: &[u8]) -> Result<Self, FormatError>;
+
+    /// As it is stored.
+    fn to_json(&self) -> Vec<u8>;
+}
+
+impl Stored for Intent {
+    const KIND: &'static str = "intent";
+
+    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        Self::parse(bytes)
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        self.to_json()
+    }
+}
+
+impl Stored for EngineRecord {
+    const KIND: &'static str = "engine record";
+
+    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        Self::parse(bytes)
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        self.to_json()
+    }
+}
+
+/// Tells the guard that writes carry now.
+pub type GuardSource = Arc<dyn Fn() -> Option<Guard> + Send + Sync>;
+
+/// One object.
+struct Row<T> {
+    /// `None` when it is to be deleted.
+    value: Option<Arc<T>>,
+    /// What the store has, as far as it is known.
+    revision: Option<Revision>,
+    /// Counts the changes made here.
+    version: u64,
+    /// The change that the store has.
+    stored: u64,
+    /// The change that failed last, and how.
+    failed: Option<(u64, StoreError)>,
+    /// It waits for a writer, or one is at it.
+    queued: bool,
+}
+
+type Table<T> = HashMap<Arc<str>, Row<T>>;
+
+/// Objects of one kind.
+pub struct Ledger<T> {
+    store: Arc<dyn KeyValue>,
+    directory: String,
+    guard: GuardSource,
+    table: Mutex<Table<T>>,
+    queue: mpsc::UnboundedSender<Arc<str>>,
+    /// Counts writes that ended, well or not.
+    ended: watch::Sender<u64>,
+}
+
+impl<T> fmt::Debug for Ledger<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("directory", &self.directory)
+            .field("objects", &self.table.lock().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Stored> Ledger<T> {
+    /// An empty ledger over `directory`; its writer runs until the ledger is dropped.
+    pub fn new(store: Arc<dyn KeyValue>, directory: String, guard: GuardSource) -> Arc<Self> {
+        // Unbounded, and yet bounded: an object stands in it at most once.
+        let (queue, waiting) = mpsc::unbounded_channel();
+        let ledger = Arc::new(Self {
+            store,
+            directory,
+            guard,
+            table: Mutex::default(),
+            queue,
+            ended: watch::Sender::new(0),
+        });
+        tokio::spawn(writer::run(Arc::downgrade(&ledger), waiting));
+        ledger
+    }
+
+    /// Takes over what the store has. What cannot be read is named in the log and left alone.
+    pub async fn load(&self) -> Result<(), StoreError> {
+        let items = self.store.list(&self.directory).await?;
+        let mut table = Table::with_capacity(items.len());
+        for item in items {
+            let name = item.key.rsplit('/').next().unwrap_or_default();
+            match T::parse(&item.value) {
+                Ok(value) => {
+                    let row = Row {
+                        value: Some(Arc::new(value)),
+                        revision: Some(item.revision),
+                        version: 0,
+                        stored: 0,
+                        failed: None,
+                        queued: false,
+                    };
+                    table.insert(name.into(), row);
+                }
+                // An empty value is a directory's own (ZooKeeper).
+                Err(_) if item.value.is_empty() => {}
+                Err(error) => {
+                    warn!(key = %item.key, %error, "a stored {} cannot be read", T::KIND);
+                }
+            }
+        }
+        *self.table.lock() = table;
+        Ok(())
+    }
+
+    /// Forgets everything: another manager is primary now.
+    pub fn clear(&self) {
+        self.table.lock().clear();
+        self.ended.send_modify(|count| *count += 1);
+    }
+
+    /// One object.
+    pub fn get(&self, id: &str) -> Option<Arc<T>> {
+        self.table.lock().get(id)?.value.clone()
+    }
+
+    /// All objects, in no order.
+    pub fn all(&self) -> Vec<Arc<T>> {
+        self.table.lock().values().filter_map(|row| row.value.clone()).collect()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.table.lock().len()
+    }
+
+    /// The first object that `wanted` accepts.
+    pub fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Arc<T>> {
+        let table = self.table.lock();
+        table.values().filter_map(|row| row.value.as_ref()).find(|value| wanted(value)).cloned()
+    }
+
+    /// Keeps a new or whole changed object; the number is for [`Self::stored`].
+    pub fn set(&self, id: &str, value: T) -> u64 {
+        self.enter(id, Some(Arc::new(value)))
+    }
+
+    /// Deletes an object.
+    pub fn delete(&self, id: &str) -> u64 {
+        self.enter(id, None)
+    }
+
+    /// Changes an object; `None` when it is not there or `change` left it as it was.
+    pub fn change(&self, id: &str, change: impl FnOnce(&mut T)) -> Option<u64>
+    where
+        T: Clone + PartialEq,
+    {
+        let mut table = self.table.lock();
+        let row = table.get_mut(id)?;
+        let old = row.value.as_ref()?;
+        let mut new = T::clone(old);
+        change(&mut new);
+        if new == **old {
+            return None;
+        }
+        row.value = Some(Arc::new(new));
+        Some(self.changed(id, row))
+    }
+
+    fn enter(&self, id: &str, value: Option<Arc<T>>) -> u64 {
+        let mut table = self.table.lock();
+        if value.is_none() && !table.contains_key(id) {
+            return 0;
+        }
+        let row = table.entry(id.into()).or_insert_with(|| Row {
+            value: None,
+            revision: None,
+            version: 0,
+            stored: 0,
+            failed: None,
+            queued: false,
+        });
+        row.value = value;
+        self.changed(id, row)
+    }
+
+    fn changed(&self, id: &str, row: &mut Row<T>) -> u64 {
+        row.version += 1;
+        if !row.queued {
+            row.queued = true;
+            // The writer lives as long as this does.
+            let _ = self.queue.send(id.into());
+        }
+        row.version
+    }
+
+    /// Waits until the store has the change of this number, or has refused it.
+    pub async fn stored(&self, id: &str, version: u64) -> Result<(), StoreError> {
+        let mut ended = self.ended.subscribe();
+        loop {
+            ended.mark_unchanged();
+            {
+                let table = self.table.lock();
+                match table.get(id) {
+                    // Deleted in the store too, or no longer ours to keep.
+                    None => return Ok(()),
+                    Some(row) if row.stored >= version => return Ok(()),
+                    Some(Row { failed: Some((at, error)), .. }) if *at >= version => {
+                        return Err(error.clone());
+                    }
+                    Some(_) => {}
+                }
+            }
+            if ended.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn key(&self, id: &str) -> String {
+        format!("{}/{id}", self.directory)
+    }
+}
+
+#[cfg(test)]
+mod tests;
