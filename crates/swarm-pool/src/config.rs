@@ -5,6 +5,7 @@ use std::time::Duration;
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_engine::ClientOptions;
+use swarm_model::{Policy, StalePolicy};
 
 /// Settings of a pool; the flags of `swarm manage` in typed form.
 #[derive(Debug, Clone)]
@@ -28,10 +29,29 @@ pub struct PoolConfig {
     /// Read a container's engine again when a list asks for this name
     /// (`--container-name-refresh-filter`).
     pub refresh_on_name: Option<String>,
+    /// What becomes of containers whose engine fails.
+    pub reschedule: RescheduleConfig,
     /// How engines are reached.
     pub engine: ClientOptions,
     /// Shown by `version` and `info`.
     pub build: Build,
+}
+
+/// What becomes of containers whose engine fails.
+#[derive(Debug, Clone, Copy)]
+pub struct RescheduleConfig {
+    /// The policy of containers that name none (`swarm.reschedule`).
+    pub policy: Policy,
+    /// What becomes of the copies that a failed engine brings back (`swarm.reschedule.stale`).
+    pub stale: StalePolicy,
+    /// How long an engine must be silent before anything is moved (`swarm.reschedule.grace`).
+    pub grace: Duration,
+}
+
+impl Default for RescheduleConfig {
+    fn default() -> Self {
+        Self { policy: Policy::Off, stale: StalePolicy::Remove, grace: Duration::from_secs(10) }
+    }
 }
 
 /// What is running.

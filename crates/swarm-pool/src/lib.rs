@@ -8,16 +8,20 @@
 mod backend;
 mod clock;
 mod config;
+mod credentials;
 mod engine;
 mod events;
 mod fanout;
 mod held;
 mod index;
+mod ledger;
 mod members;
 mod orphans;
 mod scheduler;
 mod scope;
+mod seal;
 mod shared;
+mod state;
 
 use std::sync::{Arc, Weak};
 
@@ -27,9 +31,12 @@ use swarm_discovery::DiscoveryBackend;
 use swarm_docker::ApiVersion;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{Build, PoolConfig};
+pub use config::{Build, PoolConfig, RescheduleConfig};
+pub use seal::{PoolKey, ShortKey};
+pub use state::StoreConfig;
 
 use backend::{Execs, Sessions};
+use ledger::GuardSource;
 use members::Members;
 use shared::Shared;
 
@@ -49,9 +56,11 @@ impl Pool {
     pub fn start(
         config: PoolConfig,
         discovery: Arc<dyn DiscoveryBackend>,
+        store: StoreConfig,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let shared = Arc::new(Shared::new(config));
+        let guard: GuardSource = Arc::new(|| None);
+        let shared = Arc::new(Shared::new(config, store, &guard));
         let members = Arc::new(Members::new(Arc::clone(&shared)));
         tokio::spawn(Arc::clone(&members).follow(discovery, stop.clone()));
         let pool = Arc::new(Self {

@@ -2,7 +2,7 @@
 //!
 //! Readers take a snapshot of the whole list; one task changes it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ use crate::shared::Shared;
 const START_SPREAD: Duration = Duration::from_millis(500);
 /// See [`START_SPREAD`].
 const MANY: usize = 64;
+
+/// How many engines that are named no longer are asked after at once.
+const ASKED_AT_ONCE: usize = 32;
 
 struct Member {
     engine: Arc<Engine>,
@@ -89,13 +92,26 @@ impl Members {
         stop: CancellationToken,
     ) {
         let mut updates = discovery.watch();
+        let mut statuses = self.shared.changes.subscribe();
+        let mut named: Arc<[Entry]> = Arc::default();
         loop {
             let update = tokio::select! {
                 update = updates.next() => update,
+                // An engine that stayed because it answered may answer no longer.
+                Ok(()) = statuses.changed() => {
+                    if self.has_unnamed(&named) {
+                        self.assign(&named, &self.unnamed_reachable(&named));
+                    }
+                    continue;
+                }
                 () = stop.cancelled() => break,
             };
             match update {
-                Some(Ok(entries)) => self.assign(&entries),
+                Some(Ok(entries)) => {
+                    named = entries;
+                    let stay = self.not_left(&*discovery, &named).await;
+                    self.assign(&named, &stay);
+                }
                 Some(Err(error)) => warn!(%error, "discovery; the engines known so far stay"),
                 None => {
                     // A watch is endless by contract; one that ends is opened again.
@@ -110,14 +126,49 @@ impl Members {
         }
     }
 
-    /// Makes the pool's engines exactly `entries`.
-    pub(crate) fn assign(&self, entries: &[Entry]) {
+    /// Engines that discovery names no longer and that nobody took out: their registration ran out,
+    /// or the store lost it. They stay as long as they answer.
+    async fn not_left(&self, discovery: &dyn DiscoveryBackend, named: &[Entry]) -> HashSet<String> {
+        let unnamed = self.unnamed_reachable(named);
+        let asked = futures_util::stream::iter(unnamed)
+            .map(async |address| {
+                let entry = address.parse().ok()?;
+                match discovery.has_left(&entry).await {
+                    Ok(true) => None,
+                    Ok(false) => {
+                        warn!(address, "no longer registered, and still answers: it stays");
+                        Some(address)
+                    }
+                    Err(error) => {
+                        warn!(address, %error, "cannot ask why it is gone: it stays");
+                        Some(address)
+                    }
+                }
+            })
+            .buffer_unordered(ASKED_AT_ONCE);
+        asked.filter_map(async |stays| stays).collect().await
+    }
+
+    fn has_unnamed(&self, named: &[Entry]) -> bool {
+        self.list.load().len() > named.len()
+    }
+
+    fn unnamed_reachable(&self, named: &[Entry]) -> HashSet<String> {
+        let named: HashSet<String> = named.iter().map(Entry::to_string).collect();
+        let list = self.list.load();
+        let answering = list.iter().filter(|engine| engine.is_reachable());
+        let addresses = answering.map(|engine| engine.view().address.to_string());
+        addresses.filter(|address| !named.contains(address)).collect()
+    }
+
+    /// Makes the pool's engines exactly `entries`, and those of the others that are in `stay`.
+    pub(crate) fn assign(&self, entries: &[Entry], stay: &HashSet<String>) {
         let mut table = self.table.lock();
         let wanted: HashMap<String, &Entry> =
             entries.iter().map(|entry| (entry.to_string(), entry)).collect();
         let mut left = Vec::new();
         table.members.retain(|address, member| {
-            let stays = wanted.contains_key(address);
+            let stays = wanted.contains_key(address) || stay.contains(address);
             if !stays {
                 info!(address, "engine leaves the pool");
                 member.stop.cancel();

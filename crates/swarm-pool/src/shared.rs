@@ -5,15 +5,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::config::PoolConfig;
+use crate::credentials::Credentials;
 use crate::engine::EngineKey;
 use crate::events::EventHub;
 use crate::held::HeldNames;
 use crate::index::Index;
+use crate::ledger::GuardSource;
 use crate::orphans::Orphans;
 use crate::scheduler::Scheduler;
+use crate::state::{State, StoreConfig};
 
 /// How many engines are set up at the same time: enough to keep both ends busy, few enough that
 /// the first answers are read before the last are asked.
@@ -39,12 +42,21 @@ pub struct Shared {
     pub orphans: Orphans,
     /// Names of pool-wide networks being made.
     pub networks: HeldNames,
+    /// What is kept in the pool's store.
+    pub state: State,
+    /// Wakes the keeper: something is not as it is wanted.
+    pub keeper: Notify,
+    /// What clients lent for pulls.
+    pub credentials: Credentials,
 }
 
 impl Shared {
     /// State of a new pool.
-    pub fn new(config: PoolConfig) -> Self {
+    pub fn new(config: PoolConfig, store: StoreConfig, guard: &GuardSource) -> Self {
         Self {
+            state: State::new(store, guard),
+            keeper: Notify::new(),
+            credentials: Credentials::default(),
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),
             orphans: Orphans::default(),

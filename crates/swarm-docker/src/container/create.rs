@@ -59,6 +59,11 @@ impl CreateBody {
         outcome
     }
 
+    /// The body itself.
+    pub fn map(&self) -> &Map<String, Value> {
+        &self.map
+    }
+
     /// As JSON for an engine.
     pub fn to_json(&self) -> Vec<u8> {
         crate::json::bytes(&self.map)

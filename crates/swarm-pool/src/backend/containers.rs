@@ -1,12 +1,14 @@
 //! Requests about one container, on the engine that has it; and prune, on all.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::StatusCode;
 use swarm_backend::{ApiError, Containers, Effect, Exchange, Reply, Result};
 use swarm_docker::names;
+use swarm_model::{Desired, Intent};
 
 use super::prune::united;
-use super::{deadline, document};
+use super::{deadline, document, read_whole};
 use crate::Pool;
 use crate::engine::Mark;
 use crate::scope::PoolIds;
@@ -44,7 +46,7 @@ impl Containers for Pool {
             // Its own name: the engine refuses that, in words that say so.
             return engine.forward(exchange, &located.id, deadline(Effect::Changes)).await;
         }
-        let guard = self.shared.index.reserve(new_name)?;
+        let guard = self.reserve_name(new_name)?;
         let new_name = new_name.to_owned();
         let reply = engine.forward(exchange, &located.id, deadline(Effect::Changes)).await?;
         if !reply.status.is_success() {
@@ -53,6 +55,8 @@ impl Containers for Pool {
         // The new name stays held until it has been read back, so that nobody gets it between.
         let number = engine.wrote(Mark::Container(located.id.to_string()));
         self.shared.index.alias(&located.id, &new_name);
+        let named = new_name.clone();
+        self.asked(&located, |intent| intent.name = named).await;
         tokio::spawn(async move {
             engine.settle_upto(number).await;
             drop(guard);
@@ -70,14 +74,34 @@ impl Containers for Pool {
         exchange: Exchange,
         effect: Effect,
     ) -> Result<Reply> {
-        let (engine, located) = self.container(name).await?;
-        let removes = exchange.method == http::Method::DELETE;
+        let removes = exchange.method == http::Method::DELETE && exchange.path.after.is_empty();
+        let (engine, located) = match self.container(name).await {
+            Ok(found) => found,
+            Err(error) => match self.lost_container(name).filter(|_| removes) {
+                Some(intent) if forced(&exchange) => {
+                    self.remove_lost(&intent).await?;
+                    return Ok(Reply::no_content());
+                }
+                Some(intent) => {
+                    let mut error = self.lost_words(&intent);
+                    error.message.push_str("; docker rm -f gives it up");
+                    return Err(error);
+                }
+                None => return Err(error),
+            },
+        };
+        let (exchange, wish) = Wanted::read(exchange).await?;
         let reply = engine.forward(exchange, &located.id, deadline(effect)).await?;
         if effect == Effect::Changes {
+            let done = reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED;
             if removes && reply.status.is_success() {
                 self.shared.index.forget(engine.key(), &located.id);
+                self.unwanted(&located);
             }
             engine.wrote(Mark::Container(located.id.to_string()));
+            if let Some(wish) = wish.filter(|_| done) {
+                self.asked(&located, |intent| wish.note(intent)).await;
+            }
         }
         Ok(reply)
     }
@@ -98,5 +122,47 @@ impl Containers for Pool {
         let reply = engine.forward(exchange, "", deadline(Effect::Changes)).await?;
         engine.wrote(Mark::Images);
         Ok(reply)
+    }
+}
+
+/// `docker rm -f`.
+fn forced(exchange: &Exchange) -> bool {
+    matches!(exchange.query.get("force"), Some("1" | "true" | "True"))
+}
+
+/// What a request wants of its container beyond the moment.
+enum Wanted {
+    Is(Desired),
+    /// The body of an update.
+    Updated(Bytes),
+}
+
+impl Wanted {
+    /// Reads it from a request on its way to the engine. Killing with a signal may end a container
+    /// or not: what comes of it is seen, not guessed.
+    async fn read(exchange: Exchange) -> Result<(Exchange, Option<Self>)> {
+        if exchange.method != http::Method::POST {
+            return Ok((exchange, None));
+        }
+        let wanted = match exchange.path.after.as_str() {
+            "/start" | "/restart" => Some(Self::Is(Desired::Running)),
+            "/stop" => Some(Self::Is(Desired::Stopped)),
+            "/update" => {
+                let mut exchange = exchange;
+                let body = std::mem::replace(&mut exchange.body, swarm_backend::empty());
+                let body = read_whole(body).await?;
+                exchange.body = swarm_backend::full(body.clone());
+                return Ok((exchange, Some(Self::Updated(body))));
+            }
+            _ => None,
+        };
+        Ok((exchange, wanted))
+    }
+
+    fn note(self, intent: &mut Intent) {
+        match self {
+            Self::Is(desired) => intent.desired = desired,
+            Self::Updated(body) => Pool::updated(intent, &body),
+        }
     }
 }

@@ -18,6 +18,7 @@ use swarm_core::placement::node::NodeId;
 use swarm_core::placement::request::{ImageAffinity, Request};
 use swarm_docker::container::CreateBody;
 use swarm_docker::{ApiVersion, ErrorClass, Query, names};
+use swarm_model::intent::LABEL_GENERATION;
 use tracing::{info, warn};
 
 use super::{document, random_id, read_whole};
@@ -29,14 +30,16 @@ use crate::scheduler::Placed;
 /// How often a place is looked for while what was removed is being read back.
 const PLACEMENTS: usize = 5;
 
-/// A create as the client asked for it.
-struct Wish {
-    name: String,
-    swarm_id: String,
-    query: Query,
-    version: Option<ApiVersion>,
-    headers: HeaderMap,
-    body: CreateBody,
+/// A create as the client asked for it, or as the pool makes it anew.
+pub(crate) struct Wish {
+    pub name: String,
+    pub swarm_id: String,
+    /// Counts the attempts to make it, see `swarm_model::intent`.
+    pub generation: u64,
+    pub query: Query,
+    pub version: Option<ApiVersion>,
+    pub headers: HeaderMap,
+    pub body: CreateBody,
 }
 
 /// One attempt's failure, and on which engine.
@@ -65,7 +68,7 @@ impl Pool {
             Ok::<_, ApiError>(())
         })?;
         self.tie(&body, &mut request).await;
-        let wish = Wish { name, swarm_id, query, version, headers, body };
+        let mut wish = Wish { name, swarm_id, generation: 1, query, version, headers, body };
         if !self.has_image(&request.image) {
             // It may have been committed, built or loaded through here an instant ago.
             self.settle_all().await;
@@ -76,6 +79,8 @@ impl Pool {
                 Ok(answer) => return Ok(Reply::json(StatusCode::CREATED, answer)),
                 Err(failure) => {
                     self.prepare_retry(&mut request, failure, &mut tries_left)?;
+                    // Should the first attempt have made one after all, it is the stale one.
+                    wish.generation += 1;
                 }
             }
         }
@@ -87,20 +92,33 @@ impl Pool {
         let wished = wished.trim_start_matches('/');
         if !wished.is_empty() {
             names::check(wished)?;
-            if let Ok(guard) = self.shared.index.reserve(wished) {
+            if let Ok(guard) = self.reserve_name(wished) {
                 return Ok((wished.to_owned(), guard));
             }
             // Its owner may have been removed an instant ago.
             self.settle_all().await;
-            return Ok((wished.to_owned(), self.shared.index.reserve(wished)?));
+            return Ok((wished.to_owned(), self.reserve_name(wished)?));
         }
         for attempt in 0.. {
             let name = names::generate(|below| rand::random_range(0..below.max(1)), attempt);
-            if let Ok(guard) = self.shared.index.reserve(&name) {
+            if let Ok(guard) = self.reserve_name(&name) {
                 return Ok((name, guard));
             }
         }
         Err(ApiError::system("no free name was found"))
+    }
+
+    /// Holds a name that no container has, those included whose engine is away.
+    pub(super) fn reserve_name(&self, name: &str) -> Result<NameGuard> {
+        let guard = self.shared.index.reserve(name)?;
+        match self.lost_container(name) {
+            None => Ok(guard),
+            Some(intent) => Err(ApiError::conflict(format!(
+                "the container name \"/{name}\" is in use by a container that cannot be asked \
+                 ({}); remove it with docker rm -f {name} to use the name again",
+                self.lost_words(&intent).message
+            ))),
+        }
     }
 
     /// Decides whether a failed create is tried again, and with what request.
@@ -144,7 +162,7 @@ impl Pool {
     /// A place, and its reservation. A refusal counts only when everything that was written
     /// through here had been read back before: what is in the way may have been removed an
     /// instant ago.
-    async fn place(&self, request: &Request) -> Result<Placed> {
+    pub(crate) async fn place(&self, request: &Request) -> Result<Placed> {
         let mut settled = false;
         for _ in 1..PLACEMENTS {
             match self.shared.scheduler.place(&self.shared.index, request) {
@@ -167,6 +185,9 @@ impl Pool {
         let node = placed.node;
         let gone = || ApiError::unavailable(format!("node {node} left the pool"));
         let engine = self.members.get(placed.engine).ok_or_else(gone)?;
+        let policy = request.reschedule.unwrap_or(self.shared.config.reschedule.policy);
+        let at = engine.reference().ok_or_else(|| engine.unusable())?;
+        self.intend(wish, policy, at.clone()).await?;
         match self.create_on(&engine, wish, request).await {
             Ok((id, answer)) => {
                 info!(container = %wish.name, id, engine = %engine.label(),
@@ -174,6 +195,7 @@ impl Pool {
                 self.shared.index.announce(engine.key(), &id, &wish.name);
                 let number = engine.wrote(Mark::Container(id.clone()));
                 placed.hold.until_read(number);
+                self.intended(wish, policy, at, &id).await;
                 let index = Arc::clone(&self.shared.index);
                 tokio::spawn(async move {
                     engine.read_back(number).await;
@@ -182,8 +204,11 @@ impl Pool {
                 Ok(answer)
             }
             Err(error) => {
-                if !matches!(error.class, ErrorClass::Engine(_)) {
-                    // It is not known whether the engine made it.
+                if matches!(error.class, ErrorClass::Engine(_)) {
+                    self.unintend(wish);
+                } else {
+                    // It is not known whether the engine made it: a noted intent stays until its
+                    // engine can be asked.
                     self.shared.orphans.add(&wish.swarm_id, engine.key());
                     engine.wrote(Mark::Containers);
                 }
@@ -192,7 +217,7 @@ impl Pool {
         }
     }
 
-    async fn create_on(
+    pub(crate) async fn create_on(
         &self,
         engine: &Arc<Engine>,
         wish: &Wish,
@@ -205,6 +230,7 @@ impl Pool {
             cpu::rewrite_for_engine(body, identity.cpus);
             Ok::<_, ApiError>(())
         })?;
+        body.put(&["Labels", LABEL_GENERATION], wish.generation.to_string());
         self.name_for_engine(&mut body, engine);
         self.bring_networks(engine, &mut body).await?;
         self.bring_volumes(engine, &mut body).await?;

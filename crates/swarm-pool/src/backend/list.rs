@@ -32,8 +32,31 @@ const CHUNK: usize = 64 << 10;
 /// One line of a list: the container, and whether its engine is down.
 struct Row {
     created: i64,
-    container: Arc<Container>,
+    source: Source,
     host_down: bool,
+}
+
+/// Whence a line is known.
+enum Source {
+    /// From its engine.
+    Engine(Arc<Container>),
+    /// From the pool's store: its engine has not been heard of.
+    Store(Box<ListEntry>),
+}
+
+impl Row {
+    fn new(source: Source, host_down: bool) -> Self {
+        let mut row = Self { created: 0, source, host_down };
+        row.created = row.entry().created().as_nanos();
+        row
+    }
+
+    fn entry(&self) -> &ListEntry {
+        match &self.source {
+            Source::Engine(container) => &container.entry,
+            Source::Store(entry) => entry,
+        }
+    }
 }
 
 impl Pool {
@@ -54,7 +77,7 @@ impl Pool {
             if query.from_cache() { None } else { Some(self.ids_from_engines(&query).await?) };
         let mut rows = self.rows(&query, admitted.as_ref());
         rows.sort_unstable_by(|a, b| {
-            b.created.cmp(&a.created).then_with(|| a.container.id().cmp(b.container.id()))
+            b.created.cmp(&a.created).then_with(|| a.entry().id().cmp(b.entry().id()))
         });
         rows.truncate(query.limit.unwrap_or(usize::MAX));
         Ok(Reply::streaming_json(StatusCode::OK, written(rows)))
@@ -93,14 +116,17 @@ impl Pool {
             let host_down = !view.status.is_reachable();
             for container in &*view.containers {
                 let asked = admitted.is_none_or(|ids| ids.contains(container.id()));
-                if asked && query.includes(&container.entry, view.label(), host_down) {
-                    rows.push(Row {
-                        created: container.entry.created().as_nanos(),
-                        container: Arc::clone(container),
-                        host_down,
-                    });
+                let shown = !self.shared.state.is_superseded(container.id());
+                if asked && shown && query.includes(&container.entry, view.label(), host_down) {
+                    rows.push(Row::new(Source::Engine(Arc::clone(container)), host_down));
                 }
             }
+        }
+        if admitted.is_none() {
+            rows.extend(self.lost_entries().into_iter().filter_map(|(entry, node)| {
+                let included = query.includes(&entry, &node, true);
+                included.then(|| Row::new(Source::Store(Box::new(entry)), true))
+            }));
         }
         rows
     }
@@ -194,7 +220,7 @@ fn written(rows: Vec<Row>) -> Body {
                     chunk.push(b',');
                 }
                 first = false;
-                row.container.entry.write_json(&mut chunk, now, row.host_down);
+                row.entry().write_json(&mut chunk, now, row.host_down);
                 if chunk.len() >= CHUNK {
                     ended = false;
                     break;

@@ -5,7 +5,7 @@ mod bring;
 mod build;
 mod build_sessions;
 mod containers;
-mod create;
+pub(crate) mod create;
 mod events;
 mod exec;
 mod image_holders;
@@ -13,9 +13,11 @@ mod image_list;
 mod image_pattern;
 mod images;
 mod info;
+pub(crate) mod intents;
 mod kept;
 mod list;
 mod load;
+mod lost;
 mod networks;
 mod plugins;
 mod progress;
@@ -180,7 +182,10 @@ impl Pool {
             self.settle_all().await;
             found = self.find_container(name);
         }
-        let located = found.map_err(|error| error.into_api(name, |id| self.full_name(id)))?;
+        let located = found.map_err(|error| match (&error, self.lost_container(name)) {
+            (LookupError::Missing, Some(intent)) => self.lost_words(&intent),
+            _ => error.into_api(name, |id| self.full_name(id)),
+        })?;
         let engine = self
             .members
             .get(located.engine)

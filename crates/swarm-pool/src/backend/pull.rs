@@ -3,7 +3,7 @@
 //! A pull may be narrowed by `constraints=` (`node==a`, `storage==ssd`), the parameter that classic
 //! Swarm's later releases take. An import gets its id from the moment it is made, so it is made on
 //! one engine and copied to the others: it is one image everywhere. Registry credentials pass in
-//! their header and are never looked at.
+//! their header and are kept for the containers made from the image (`credentials`).
 
 use std::sync::Arc;
 
@@ -38,6 +38,9 @@ impl Pool {
             last: None,
             quiet: false,
         };
+        if let Some(lent) = request.headers.get(REGISTRY_AUTH).and_then(|lent| lent.to_str().ok()) {
+            self.shared.credentials.note(&reference.to_string(), lent);
+        }
         let request = Arc::new(request);
         merged(&engines, telling, |engine| {
             let request = Arc::clone(&request);

@@ -9,6 +9,7 @@ use swarm_core::placement::ports::PortUse;
 use swarm_core::placement::request::LABEL_ID;
 use swarm_docker::container::{InspectFacts, ListEntry, PortBinding, State};
 use swarm_docker::json::ParseError;
+use swarm_model::intent::LABEL_GENERATION;
 
 use super::Identity;
 
@@ -82,6 +83,11 @@ impl Container {
     /// The pool's id for it, where it was made through a pool.
     pub fn swarm_id(&self) -> Option<&str> {
         self.entry.labels().get(LABEL_ID)
+    }
+
+    /// For which of its intent's generations it was made.
+    pub fn generation(&self) -> u64 {
+        self.entry.labels().get(LABEL_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(1)
     }
 
     /// Made and never started.

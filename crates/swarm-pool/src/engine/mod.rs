@@ -19,6 +19,7 @@ use arc_swap::ArcSwap;
 use swarm_backend::{Body, Exchange, Reply};
 use swarm_docker::{ApiError, ApiVersion};
 use swarm_engine::{EngineAddress, EngineClient, EngineError, EngineVersion, Outgoing};
+use swarm_model::EngineRef;
 use tokio::sync::watch;
 
 pub use cache::{EngineView, Objects};
@@ -87,6 +88,13 @@ impl Engine {
     /// Its name once known, its address before.
     pub fn label(&self) -> String {
         self.view.load().label().to_owned()
+    }
+
+    /// Who it is, once it was reached.
+    pub fn reference(&self) -> Option<EngineRef> {
+        let view = self.view.load();
+        let identity = view.identity.as_ref()?;
+        Some(EngineRef { id: identity.id.clone(), name: identity.name.clone() })
     }
 
     /// May requests be sent to it?

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use swarm_kv::{Guard, KeyValue, Revision, StoreError};
-use swarm_model::{EngineRecord, FormatError, Intent};
+use swarm_model::{EngineRecord, FormatError, Intent, Removed};
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
@@ -26,6 +26,9 @@ use tracing::warn;
 pub trait Stored: Send + Sync + Sized + 'static {
     /// What it is called in messages.
     const KIND: &'static str;
+
+    /// The name by which people look for it.
+    fn name(&self) -> &str;
 
     /// Reads it.
     fn parse(bytes: &[u8]) -> Result<Self, FormatError>;
@@ -36,6 +39,10 @@ pub trait Stored: Send + Sync + Sized + 'static {
 
 impl Stored for Intent {
     const KIND: &'static str = "intent";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
 
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         Self::parse(bytes)
@@ -48,6 +55,26 @@ impl Stored for Intent {
 
 impl Stored for EngineRecord {
     const KIND: &'static str = "engine record";
+
+    fn name(&self) -> &str {
+        &self.engine.name
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
+        Self::parse(bytes)
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        self.to_json()
+    }
+}
+
+impl Stored for Removed {
+    const KIND: &'static str = "removed container";
+
+    fn name(&self) -> &str {
+        &self.name
+    }
 
     fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
         Self::parse(bytes)
@@ -77,7 +104,41 @@ struct Row<T> {
     queued: bool,
 }
 
-type Table<T> = HashMap<Arc<str>, Row<T>>;
+struct Table<T> {
+    rows: HashMap<Arc<str>, Row<T>>,
+    /// The last object of each name.
+    names: HashMap<Box<str>, Arc<str>>,
+}
+
+impl<T> Default for Row<T> {
+    fn default() -> Self {
+        Self { value: None, revision: None, version: 0, stored: 0, failed: None, queued: false }
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { rows: HashMap::new(), names: HashMap::new() }
+    }
+}
+
+impl<T: Stored> Table<T> {
+    /// Puts a row's new value in, and keeps the names in step.
+    fn put(&mut self, id: &Arc<str>, value: Option<Arc<T>>) {
+        let Some(row) = self.rows.get_mut(id) else { return };
+        let old = std::mem::replace(&mut row.value, value.clone());
+        let same = |a: &Arc<T>, b: &Arc<T>| a.name() == b.name();
+        if let Some(old) = &old
+            && !value.as_ref().is_some_and(|new| same(old, new))
+            && self.names.get(old.name()) == Some(id)
+        {
+            self.names.remove(old.name());
+        }
+        if let Some(new) = value.filter(|new| !old.is_some_and(|old| same(&old, new))) {
+            self.names.insert(new.name().into(), Arc::clone(id));
+        }
+    }
+}
 
 /// Objects of one kind.
 pub struct Ledger<T> {
@@ -94,7 +155,7 @@ impl<T> fmt::Debug for Ledger<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger")
             .field("directory", &self.directory)
-            .field("objects", &self.table.lock().len())
+            .field("objects", &self.table.lock().rows.len())
             .finish_non_exhaustive()
     }
 }
@@ -119,20 +180,14 @@ impl<T: Stored> Ledger<T> {
     /// Takes over what the store has. What cannot be read is named in the log and left alone.
     pub async fn load(&self) -> Result<(), StoreError> {
         let items = self.store.list(&self.directory).await?;
-        let mut table = Table::with_capacity(items.len());
+        let mut table = Table::default();
         for item in items {
-            let name = item.key.rsplit('/').next().unwrap_or_default();
+            let id: Arc<str> = item.key.rsplit('/').next().unwrap_or_default().into();
             match T::parse(&item.value) {
                 Ok(value) => {
-                    let row = Row {
-                        value: Some(Arc::new(value)),
-                        revision: Some(item.revision),
-                        version: 0,
-                        stored: 0,
-                        failed: None,
-                        queued: false,
-                    };
-                    table.insert(name.into(), row);
+                    let row = Row { revision: Some(item.revision), ..Row::default() };
+                    table.rows.insert(Arc::clone(&id), row);
+                    table.put(&id, Some(Arc::new(value)));
                 }
                 // An empty value is a directory's own (ZooKeeper).
                 Err(_) if item.value.is_empty() => {}
@@ -147,39 +202,58 @@ impl<T: Stored> Ledger<T> {
 
     /// Forgets everything: another manager is primary now.
     pub fn clear(&self) {
-        self.table.lock().clear();
+        *self.table.lock() = Table::default();
         self.ended.send_modify(|count| *count += 1);
     }
 
     /// One object.
     pub fn get(&self, id: &str) -> Option<Arc<T>> {
-        self.table.lock().get(id)?.value.clone()
+        self.table.lock().rows.get(id)?.value.clone()
+    }
+
+    /// The object of this name.
+    pub fn named(&self, name: &str) -> Option<Arc<T>> {
+        let table = self.table.lock();
+        table.rows.get(table.names.get(name)?)?.value.clone()
     }
 
     /// All objects, in no order.
     pub fn all(&self) -> Vec<Arc<T>> {
-        self.table.lock().values().filter_map(|row| row.value.clone()).collect()
+        self.table.lock().rows.values().filter_map(|row| row.value.clone()).collect()
     }
 
-    /// How many there are.
+    /// How many there are, those on their way out included.
     pub fn len(&self) -> usize {
-        self.table.lock().len()
+        self.table.lock().rows.len()
     }
 
     /// The first object that `wanted` accepts.
     pub fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Arc<T>> {
         let table = self.table.lock();
-        table.values().filter_map(|row| row.value.as_ref()).find(|value| wanted(value)).cloned()
+        table
+            .rows
+            .values()
+            .filter_map(|row| row.value.as_ref())
+            .find(|value| wanted(value))
+            .cloned()
     }
 
     /// Keeps a new or whole changed object; the number is for [`Self::stored`].
     pub fn set(&self, id: &str, value: T) -> u64 {
-        self.enter(id, Some(Arc::new(value)))
+        let mut table = self.table.lock();
+        let id: Arc<str> = id.into();
+        table.rows.entry(Arc::clone(&id)).or_default();
+        table.put(&id, Some(Arc::new(value)));
+        self.changed(&mut table, &id)
     }
 
-    /// Deletes an object.
+    /// Deletes an object; one that is not there is deleted already.
     pub fn delete(&self, id: &str) -> u64 {
-        self.enter(id, None)
+        let mut table = self.table.lock();
+        let Some((id, _)) = table.rows.get_key_value(id) else { return 0 };
+        let id = Arc::clone(id);
+        table.put(&id, None);
+        self.changed(&mut table, &id)
     }
 
     /// Changes an object; `None` when it is not there or `change` left it as it was.
@@ -188,40 +262,25 @@ impl<T: Stored> Ledger<T> {
         T: Clone + PartialEq,
     {
         let mut table = self.table.lock();
-        let row = table.get_mut(id)?;
+        let (id, row) = table.rows.get_key_value(id)?;
         let old = row.value.as_ref()?;
         let mut new = T::clone(old);
         change(&mut new);
         if new == **old {
             return None;
         }
-        row.value = Some(Arc::new(new));
-        Some(self.changed(id, row))
+        let id = Arc::clone(id);
+        table.put(&id, Some(Arc::new(new)));
+        Some(self.changed(&mut table, &id))
     }
 
-    fn enter(&self, id: &str, value: Option<Arc<T>>) -> u64 {
-        let mut table = self.table.lock();
-        if value.is_none() && !table.contains_key(id) {
-            return 0;
-        }
-        let row = table.entry(id.into()).or_insert_with(|| Row {
-            value: None,
-            revision: None,
-            version: 0,
-            stored: 0,
-            failed: None,
-            queued: false,
-        });
-        row.value = value;
-        self.changed(id, row)
-    }
-
-    fn changed(&self, id: &str, row: &mut Row<T>) -> u64 {
+    fn changed(&self, table: &mut Table<T>, id: &Arc<str>) -> u64 {
+        let Some(row) = table.rows.get_mut(id) else { return 0 };
         row.version += 1;
         if !row.queued {
             row.queued = true;
             // The writer lives as long as this does.
-            let _ = self.queue.send(id.into());
+            let _ = self.queue.send(Arc::clone(id));
         }
         row.version
     }
@@ -233,7 +292,7 @@ impl<T: Stored> Ledger<T> {
             ended.mark_unchanged();
             {
                 let table = self.table.lock();
-                match table.get(id) {
+                match table.rows.get(id) {
                     // Deleted in the store too, or no longer ours to keep.
                     None => return Ok(()),
                     Some(row) if row.stored >= version => return Ok(()),

@@ -45,6 +45,8 @@ async fn changes_are_kept_and_found_again() {
     second.load().await.unwrap();
     assert_eq!(second.len(), 1);
     let found = second.get("a").unwrap();
+    assert_eq!(second.named("a"), Some(Arc::clone(&found)));
+    assert_eq!(second.named("b"), None);
     assert_eq!((found.cpus, found.availability), (49, Availability::Drain));
 }
 
@@ -88,10 +90,7 @@ async fn a_value_of_another_is_written_over_and_garbage_is_left_alone() {
     // As of a write of ours whose answer was lost.
     store.put(Write::new("pool/engines/a", record("a").to_json())).await.unwrap();
     ledger.stored("a", ledger.set("a", record("new"))).await.unwrap();
-    store
-        .put(Write::new("pool/engines/x", "no record").expecting(Expect::Absent))
-        .await
-        .unwrap();
+    store.put(Write::new("pool/engines/x", "no record").expecting(Expect::Absent)).await.unwrap();
     ledger.load().await.unwrap();
     assert_eq!(ledger.len(), 1);
     assert_eq!(ledger.get("a").unwrap().address, "new:2375");

@@ -60,7 +60,8 @@ pub(super) async fn run<T: Stored>(
             }
             Outcome::Later(error) => {
                 debug!(key = %ledger.key(&id), %error, "not stored; trying again");
-                let (queue, wait) = (ledger.queue.clone(), pause.mul_f64(1.0 + rand::random::<f64>() / 2.0));
+                let (queue, wait) =
+                    (ledger.queue.clone(), pause.mul_f64(1.0 + rand::random::<f64>() / 2.0));
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
                     let _ = queue.send(id);
@@ -76,7 +77,7 @@ impl<T: Stored> Ledger<T> {
     async fn write(&self, id: &str) -> Outcome {
         let Some((value, revision, version)) = ({
             let table = self.table.lock();
-            table.get(id).map(|row| (row.value.clone(), row.revision, row.version))
+            table.rows.get(id).map(|row| (row.value.clone(), row.revision, row.version))
         }) else {
             return Outcome::Done;
         };
@@ -108,7 +109,7 @@ impl<T: Stored> Ledger<T> {
 
     fn believe(&self, id: &str, revision: Option<Revision>) -> Outcome {
         let mut table = self.table.lock();
-        let Some(row) = table.get_mut(id) else { return Outcome::Done };
+        let Some(row) = table.rows.get_mut(id) else { return Outcome::Done };
         row.revision = revision;
         Outcome::Again
     }
@@ -121,7 +122,7 @@ impl<T: Stored> Ledger<T> {
     ) -> Outcome {
         let mut table = self.table.lock();
         // A table that was cleared and loaded again meanwhile knows better than this write.
-        let Some(row) = table.get_mut(id).filter(|row| row.version >= version) else {
+        let Some(row) = table.rows.get_mut(id).filter(|row| row.version >= version) else {
             return Outcome::Done;
         };
         match result {
@@ -134,7 +135,7 @@ impl<T: Stored> Ledger<T> {
                 }
                 row.queued = false;
                 if row.value.is_none() {
-                    table.remove(id);
+                    table.rows.remove(id);
                 }
                 Outcome::Done
             }

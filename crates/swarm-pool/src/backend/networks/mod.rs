@@ -196,9 +196,16 @@ impl Pool {
         let (engine, located) = self.container(&container).await?;
         let id = self.network_on(&engine, name).await?;
         body.insert("Container".to_owned(), (&*located.id).into());
+        let wanted = body.get("EndpointConfig").cloned();
         exchange.body = full(Value::Object(body).to_string());
+        let connects = exchange.path.after == "/connect";
         let reply = engine.forward(exchange, &id, deadline(Effect::Changes)).await?;
         engine.wrote(Mark::Container(located.id.to_string()));
+        if reply.status.is_success() {
+            let endpoint = if connects { wanted.unwrap_or_else(|| json!({})) } else { Value::Null };
+            let name = name.to_owned();
+            self.asked(&located, |intent| drop(intent.networks.insert(name, endpoint))).await;
+        }
         Ok(reply)
     }
 }

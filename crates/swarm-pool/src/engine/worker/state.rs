@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::Worker;
+use crate::engine::cache::Change;
 use crate::engine::health::Transition;
 use crate::engine::marks::Mark;
 use crate::engine::observe::Observed;
@@ -18,11 +19,35 @@ impl Worker {
             change.present.retain(|container| !orphans.iter().any(|id| *id == container.id()));
             change.other |= !orphans.is_empty();
         }
+        self.hide_stale(&mut change);
         if change.is_empty() {
             return;
         }
         self.shared.index.apply(self.engine.key, &change.gone, &change.present);
         self.publish();
+    }
+
+    /// Copies that were replaced while the engine was away: nobody is to find them by their name,
+    /// and the keeper is told to remove them.
+    fn hide_stale(&self, change: &mut Change) {
+        let state = &self.shared.state;
+        state.forget_superseded(change.gone.iter().map(|id| &**id));
+        let Some(identity) = &self.cache.identity else { return };
+        let mut stale = false;
+        change.present.retain(|container| {
+            let is_stale =
+                state.is_superseded(container.id()) || state.is_stale(&identity.id, container);
+            if is_stale {
+                state.supersede(self.engine.key, container.id());
+                self.shared.index.forget(self.engine.key, container.id());
+                stale = true;
+            }
+            !is_stale
+        });
+        if stale {
+            change.other = true;
+            self.shared.keeper.notify_one();
+        }
     }
 
     /// What a create of unknown outcome left behind; it may have been read before its create was

@@ -1,0 +1,238 @@
+//! What clients want of their containers, noted where it is asked for: create, start, stop, rename,
+//! update, networks, remove.
+//!
+//! An intent with a policy is in the store before its container is made, because a promise to move
+//! it must not depend on this manager's life; the others are written behind. Nothing is noted by a
+//! manager that is not primary: the primary notes what it is asked.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+use swarm_backend::{ApiError, Result};
+use swarm_docker::container::CreateBody;
+use swarm_kv::StoreError;
+use swarm_model::intent::LABEL_STALE;
+use swarm_model::{Desired, EngineRef, FORMAT, Intent, Place, Policy, Removed, StalePolicy};
+use tracing::warn;
+
+use super::create::Wish;
+use crate::Pool;
+use crate::clock;
+use crate::credentials;
+use crate::index::Located;
+
+/// The header with which a client lends its credentials for one registry.
+const REGISTRY_AUTH: &str = "x-registry-auth";
+
+impl Pool {
+    /// Notes that a container is about to be made on `engine`. One with a policy is kept in the
+    /// store before this returns.
+    pub(super) async fn intend(
+        &self,
+        wish: &Wish,
+        policy: Policy,
+        engine: EngineRef,
+    ) -> Result<()> {
+        let state = &self.shared.state;
+        if !state.is_loaded() || policy == Policy::Off {
+            return Ok(());
+        }
+        let place = Place::Going { to: engine };
+        let version = state.intents.set(&wish.swarm_id, self.intent(wish, policy, place));
+        state.intents.stored(&wish.swarm_id, version).await.map_err(|error| {
+            state.intents.delete(&wish.swarm_id);
+            ApiError::unavailable(format!(
+                "{} is to be rescheduled when its engine fails, and that cannot be kept: {error}; \
+                 try again, or create it with -e reschedule:off",
+                wish.name
+            ))
+        })
+    }
+
+    /// Notes that the container was made. It exists whatever the store says, so a failure of the
+    /// store is told in the log, and the note is tried again from there.
+    pub(super) async fn intended(
+        &self,
+        wish: &Wish,
+        policy: Policy,
+        engine: EngineRef,
+        container: &str,
+    ) {
+        let state = &self.shared.state;
+        if !state.is_loaded() {
+            return;
+        }
+        let place = Place::At { engine, container: container.to_owned() };
+        if policy == Policy::Off {
+            state.intents.set(&wish.swarm_id, self.intent(wish, policy, place));
+        } else if let Some(version) =
+            state.intents.change(&wish.swarm_id, |intent| intent.place = place)
+        {
+            self.kept(&wish.swarm_id, Some(version)).await;
+        }
+    }
+
+    fn intent(&self, wish: &Wish, policy: Policy, place: Place) -> Intent {
+        let now = clock::now_millis() / 1_000;
+        let known = self.shared.state.intents.get(&wish.swarm_id);
+        Intent {
+            format: FORMAT,
+            id: wish.swarm_id.clone(),
+            name: wish.name.clone(),
+            config: wish.body.map().clone(),
+            platform: wish.query.get("platform").map(str::to_owned),
+            version: wish.version.map(|version| version.to_string()),
+            networks: Map::new(),
+            credentials: self.sealed(&wish.swarm_id, wish.body.image(), &wish.headers),
+            policy,
+            stale: match wish.body.label(LABEL_STALE) {
+                Some("keep") => StalePolicy::Keep,
+                Some("remove") => StalePolicy::Remove,
+                _ => self.shared.config.reschedule.stale,
+            },
+            desired: Desired::Created,
+            generation: wish.generation,
+            place,
+            moves: Vec::new(),
+            created: known.map_or(now, |known| known.created),
+        }
+    }
+
+    /// The credentials lent with this create, or for the last pull of its image.
+    fn sealed(&self, id: &str, image: &str, headers: &HeaderMap) -> Option<String> {
+        let key = self.shared.state.key.as_ref()?;
+        let header = headers.get(REGISTRY_AUTH).and_then(|value| value.to_str().ok());
+        let header = header.filter(|text| !credentials::is_empty(text));
+        let lent = match header {
+            Some(header) => zeroize::Zeroizing::new(header.to_owned()),
+            None => self.shared.credentials.of(image)?,
+        };
+        key.seal(id, &lent).ok()
+    }
+
+    /// The container is not made after all.
+    pub(super) fn unintend(&self, wish: &Wish) {
+        self.shared.state.intents.delete(&wish.swarm_id);
+    }
+
+    /// Notes what a client asked of a container that its engine just did.
+    pub(super) async fn asked(&self, located: &Located, change: impl FnOnce(&mut Intent)) {
+        let Some(id) = self.intent_of(located) else { return };
+        let version = self.shared.state.intents.change(&id, change);
+        self.kept(&id, version).await;
+    }
+
+    /// Waits until the store has a change of an intent with a policy; others need no waiting.
+    async fn kept(&self, id: &str, version: Option<u64>) {
+        let state = &self.shared.state;
+        let Some(version) = version else { return };
+        if state.intents.get(id).is_none_or(|intent| intent.policy == Policy::Off) {
+            return;
+        }
+        if let Err(error) = state.intents.stored(id, version).await {
+            warn!(intent = id, %error, "what is wanted of a container is not kept yet");
+        }
+    }
+
+    /// The id of a container's intent.
+    fn intent_of(&self, located: &Located) -> Option<String> {
+        let state = &self.shared.state;
+        if !state.is_loaded() {
+            return None;
+        }
+        match &located.container {
+            Some(container) => container.swarm_id().map(str::to_owned),
+            None => state.intent_at(&located.id).map(|intent| intent.id.clone()),
+        }
+    }
+
+    /// A client had a container removed.
+    pub(super) fn unwanted(&self, located: &Located) {
+        if let Some(id) = self.intent_of(located) {
+            self.shared.state.intents.delete(&id);
+        }
+    }
+
+    /// The wanted container that a client means, where no engine that can be asked has it.
+    pub(super) fn lost_container(&self, name: &str) -> Option<Arc<Intent>> {
+        let intents = &self.shared.state.intents;
+        let name = name.trim_start_matches('/');
+        let by_name = intents.named(name);
+        let found = by_name.or_else(|| {
+            let is_prefix = name.len() >= 4 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_prefix.then(|| {
+                intents.find(|intent| match &intent.place {
+                    Place::At { container, .. } => container.starts_with(name),
+                    Place::Going { .. } | Place::Nowhere { .. } => false,
+                })
+            })?
+        })?;
+        self.is_lost(&found).then_some(found)
+    }
+
+    /// Whether no engine of the pool has been heard of that has this container.
+    pub(super) fn is_lost(&self, intent: &Intent) -> bool {
+        let Some(at) = intent.place.engine() else { return true };
+        !self.members.all().iter().any(|engine| {
+            engine.view().identity.as_ref().is_some_and(|identity| identity.id == at.id)
+        })
+    }
+
+    /// What a client is told who asks something of a container that cannot be asked.
+    pub(super) fn lost_words(&self, intent: &Intent) -> ApiError {
+        let what = match &intent.place {
+            Place::At { engine, .. } | Place::Going { to: engine } => {
+                format!("its engine {} cannot be reached", engine.name)
+            }
+            Place::Nowhere { reason } => format!("it has no engine now: {reason}"),
+        };
+        ApiError::unavailable(format!("container {}: {what}", intent.name))
+    }
+
+    /// Removes a container that cannot be asked: nobody wants it any more, and should its engine
+    /// come back with it, it goes.
+    pub(super) async fn remove_lost(&self, intent: &Intent) -> Result<()> {
+        let state = &self.shared.state;
+        let refused = |error: StoreError| {
+            ApiError::unavailable(format!("{} is not removed: {error}", intent.name))
+        };
+        let engine = match &intent.place {
+            Place::At { engine, .. } | Place::Going { to: engine } => Some(engine.clone()),
+            Place::Nowhere { .. } => intent.moves.last().map(|moved| moved.from.clone()),
+        };
+        if let Some(engine) = engine {
+            let removed = Removed {
+                format: FORMAT,
+                id: intent.id.clone(),
+                name: intent.name.clone(),
+                engine,
+                at: clock::now_millis() / 1_000,
+            };
+            let version = state.removed.set(&intent.id, removed);
+            state.removed.stored(&intent.id, version).await.map_err(refused)?;
+        }
+        let version = state.intents.delete(&intent.id);
+        state.intents.stored(&intent.id, version).await.map_err(refused)
+    }
+
+    /// Notes what `POST /containers/{name}/update` changed: its body names fields of `HostConfig`.
+    pub(super) fn updated(intent: &mut Intent, update: &[u8]) {
+        let Ok(Value::Object(update)) = serde_json::from_slice(update) else { return };
+        let host = intent.config.entry("HostConfig").or_insert_with(|| Value::Object(Map::new()));
+        if let Value::Object(host) = host {
+            // Zero and null mean "as it was" (Docker's `UpdateConfig`).
+            let given = update.into_iter().filter(|(_, value)| {
+                !(value.is_null() || value.as_i64() == Some(0) || value.as_str() == Some(""))
+            });
+            host.extend(given);
+        }
+    }
+}
+
+/// The configuration of an intent, as a create's body.
+pub(crate) fn body_of(intent: &Intent) -> Result<CreateBody> {
+    let json = serde_json::to_vec(&intent.config)
+        .map_err(|error| ApiError::system(format!("intent {}: {error}", intent.id)))?;
+    CreateBody::parse(&json)
+}

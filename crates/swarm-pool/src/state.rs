@@ -1,0 +1,130 @@
+//! What a pool keeps in its store, and who may change it: wanted containers, engines, and what was
+//! removed while its engine was away.
+//!
+//! Only the primary has it loaded. Everybody else's changes are the primary's to make.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+use swarm_kv::{KeyValue, Layout, StoreError};
+use swarm_model::{EngineRecord, Intent, Place, Removed};
+
+use crate::engine::{Container, EngineKey};
+use crate::ledger::{GuardSource, Ledger};
+use crate::seal::PoolKey;
+
+/// The store of a pool, and what is needed to keep things in it.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The store.
+    pub store: Arc<dyn KeyValue>,
+    /// Where in it.
+    pub layout: Layout,
+    /// Seals registry credentials; without one they are not kept.
+    pub key: Option<Arc<PoolKey>>,
+}
+
+/// The pool's shared state.
+#[derive(Debug)]
+pub struct State {
+    /// The store.
+    pub store: Arc<dyn KeyValue>,
+    /// Where in it.
+    pub layout: Layout,
+    /// Seals registry credentials.
+    pub key: Option<Arc<PoolKey>>,
+    /// Wanted containers, by `com.docker.swarm.id`.
+    pub intents: Arc<Ledger<Intent>>,
+    /// Engines, by their id.
+    pub engines: Arc<Ledger<EngineRecord>>,
+    /// Containers removed while their engine was away, by their intent's id.
+    pub removed: Arc<Ledger<Removed>>,
+    loaded: AtomicBool,
+    /// Copies that were replaced and not removed yet, by the engine's id of them: nobody is shown
+    /// them.
+    superseded: RwLock<HashMap<Arc<str>, EngineKey>>,
+}
+
+impl State {
+    /// Nothing loaded.
+    pub fn new(config: StoreConfig, guard: &GuardSource) -> Self {
+        let StoreConfig { store, layout, key } = config;
+        Self {
+            intents: Ledger::new(Arc::clone(&store), layout.intents(), Arc::clone(guard)),
+            engines: Ledger::new(Arc::clone(&store), layout.engines(), Arc::clone(guard)),
+            removed: Ledger::new(Arc::clone(&store), layout.removed(), Arc::clone(guard)),
+            store,
+            layout,
+            key,
+            loaded: AtomicBool::new(false),
+            superseded: RwLock::default(),
+        }
+    }
+
+    /// Takes over as primary.
+    pub async fn load(&self) -> Result<(), StoreError> {
+        self.intents.load().await?;
+        self.engines.load().await?;
+        self.removed.load().await?;
+        self.loaded.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Another manager is primary.
+    pub fn unload(&self) {
+        self.loaded.store(false, Ordering::Release);
+        self.intents.clear();
+        self.engines.clear();
+        self.removed.clear();
+        self.superseded.write().clear();
+    }
+
+    /// Whether this manager is the one that keeps.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
+    /// Whether a container on an engine is a copy that was replaced, or that was removed while the
+    /// engine was away.
+    pub fn is_stale(&self, engine_id: &str, container: &Container) -> bool {
+        let Some(id) = container.swarm_id().filter(|_| self.is_loaded()) else { return false };
+        let Some(intent) = self.intents.get(id) else {
+            return self.removed.get(id).is_some_and(|removed| removed.engine.id == engine_id);
+        };
+        let generation = container.generation();
+        generation < intent.generation
+            || (generation == intent.generation
+                && intent.place.engine().is_some_and(|at| at.id != engine_id))
+    }
+
+    /// Nobody is shown this copy any more.
+    pub fn supersede(&self, engine: EngineKey, container: &str) {
+        self.superseded.write().insert(container.into(), engine);
+    }
+
+    /// Whether a copy is kept from sight. Cheap where there is none.
+    pub fn is_superseded(&self, container: &str) -> bool {
+        let superseded = self.superseded.read();
+        !superseded.is_empty() && superseded.contains_key(container)
+    }
+
+    /// Copies are gone from their engine.
+    pub fn forget_superseded<'a>(&self, gone: impl Iterator<Item = &'a str>) {
+        if self.superseded.read().is_empty() {
+            return;
+        }
+        let mut superseded = self.superseded.write();
+        for id in gone {
+            superseded.remove(id);
+        }
+    }
+
+    /// The intent of a container, by the engine's id of it where nothing else is known.
+    pub fn intent_at(&self, container: &str) -> Option<Arc<Intent>> {
+        self.intents.find(
+            |intent| matches!(&intent.place, Place::At { container: at, .. } if at == container),
+        )
+    }
+}
