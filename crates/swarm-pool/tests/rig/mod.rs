@@ -22,7 +22,9 @@ use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_docker::Query;
 use swarm_engine::{ClientOptions, EngineClient, Outgoing};
-use swarm_pool::{Build, Pool, PoolConfig};
+use swarm_kv::Layout;
+use swarm_memory::Memory;
+use swarm_pool::{Build, Pool, PoolConfig, RescheduleConfig, StoreConfig};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -41,6 +43,7 @@ pub struct Rig {
     pub fleet: Fleet,
     pub pool: Arc<Pool>,
     pub named: Named,
+    pub store: Arc<Memory>,
     stop: DropGuard,
 }
 
@@ -55,9 +58,15 @@ pub fn config() -> PoolConfig {
         failure_retries: 3,
         refresh_on_node_filter: false,
         refresh_on_name: None,
+        reschedule: RescheduleConfig::default(),
         engine: ClientOptions::default(),
         build: Build { version: "0.0.0", commit: "test" },
     }
+}
+
+/// A pool's state in `store`.
+pub fn kept_in(store: &Arc<Memory>) -> StoreConfig {
+    StoreConfig { store: Arc::clone(store) as _, layout: Layout::new("", None), key: None }
 }
 
 impl Rig {
@@ -78,14 +87,17 @@ impl Rig {
     /// A pool over what `named` names, whatever its state.
     pub fn over(fleet: Fleet, named: Named, config: PoolConfig) -> Self {
         let stop = CancellationToken::new();
-        let pool = Pool::start(config, Arc::new(named.clone()), stop.clone());
-        Self { fleet, pool, named, stop: stop.drop_guard() }
+        let store = Memory::new();
+        let kept = kept_in(&store);
+        let pool = Pool::start(config, Arc::new(named.clone()), kept, stop.clone());
+        Self { fleet, pool, named, store, stop: stop.drop_guard() }
     }
 
     /// A second manager over the same engines.
     pub fn second(&self, config: PoolConfig) -> (Arc<Pool>, DropGuard) {
         let stop = CancellationToken::new();
-        let pool = Pool::start(config, Arc::new(self.named.clone()), stop.clone());
+        let kept = kept_in(&Memory::new());
+        let pool = Pool::start(config, Arc::new(self.named.clone()), kept, stop.clone());
         (pool, stop.drop_guard())
     }
 
