@@ -6,6 +6,8 @@ use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_engine::ClientOptions;
 
+use crate::Election;
+
 /// Settings of a pool; the flags of `swarm manage` in typed form.
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
@@ -28,6 +30,8 @@ pub struct PoolConfig {
     /// Read a container's engine again when a list asks for this name
     /// (`--container-name-refresh-filter`).
     pub refresh_on_name: Option<String>,
+    /// This manager's part among several of one pool.
+    pub election: Election,
     /// How engines are reached.
     pub engine: ClientOptions,
     /// Shown by `version` and `info`.

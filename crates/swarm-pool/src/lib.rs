@@ -1,16 +1,18 @@
 //! Pool mode's runtime: many stock engines behind the ports of one.
 //!
 //! Each engine has one worker that owns its state (`engine/`); readers use published snapshots.
-//! `members` follows discovery, `index` finds containers, `scheduler` holds reservations between
+//! `election` says whether this manager is the primary of several. `members` follows discovery, `index` finds containers, `scheduler` holds reservations between
 //! a placement and its outcome, `backend/` implements the Docker API's ports. Decisions are
 //! `swarm-core`'s, HTTP requests `swarm-api`'s.
 
 mod backend;
 mod clock;
 mod config;
+mod election;
 mod engine;
 mod events;
 mod fanout;
+mod forward;
 mod held;
 mod index;
 mod members;
@@ -28,6 +30,8 @@ use swarm_docker::ApiVersion;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Build, PoolConfig};
+pub use election::{Election, ElectionConfig, Epoch, Fence, Mandate, Role};
+pub use forward::Forwarder;
 
 use backend::{Execs, Sessions};
 use members::Members;

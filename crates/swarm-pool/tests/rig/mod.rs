@@ -22,7 +22,7 @@ use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_docker::Query;
 use swarm_engine::{ClientOptions, EngineClient, Outgoing};
-use swarm_pool::{Build, Pool, PoolConfig};
+use swarm_pool::{Build, Election, Pool, PoolConfig};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -55,6 +55,7 @@ pub fn config() -> PoolConfig {
         failure_retries: 3,
         refresh_on_node_filter: false,
         refresh_on_name: None,
+        election: Election::alone(),
         engine: ClientOptions::default(),
         build: Build { version: "0.0.0", commit: "test" },
     }

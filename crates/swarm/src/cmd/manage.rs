@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
 use swarm_engine::ClientOptions;
-use swarm_pool::{Build, Pool, PoolConfig};
+use swarm_pool::{Build, Election, Pool, PoolConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -63,6 +63,7 @@ fn pool_config(config: ManageConfig, tls: &Tls) -> PoolConfig {
         failure_retries: config.failure_retries,
         refresh_on_node_filter: config.refresh_on_node_filter,
         refresh_on_name: config.refresh_on_name,
+        election: Election::alone(),
         engine: ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() },
         build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT.unwrap_or("unknown") },
     }
