@@ -148,6 +148,26 @@ async fn a_primary_that_is_stopped_does_not_hold_up_reads_longer_than_its_lock()
 }
 
 #[tokio::test]
+async fn a_change_that_hangs_with_its_primary_ends_some_time_after_the_next_one_is_there() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (store, replica) =
+        replica_of(&silent.local_addr().unwrap().to_string(), says("replica")).await;
+    let asked = replica.running.ask("POST /containers/a/start", &[], b"");
+    let replaced = async {
+        // It is there before the lock goes.
+        let held = silent.accept().await.unwrap();
+        let leader = crate::rig::layout().leader();
+        let gone = swarm_kv::Expect::Anything;
+        swarm_kv::KeyValue::delete(&*store, &leader, gone, None).await.unwrap();
+        replica.leads().await;
+        held
+    };
+    let (answer, _held) = tokio::join!(asked, replaced);
+    assert_eq!(answer.status, 503);
+    assert!(answer.message().contains("whether the change was made is not known"));
+}
+
+#[tokio::test]
 async fn a_manager_without_replication_forwards_nothing() {
     let election = swarm_pool::Election::alone();
     assert!(election.forwarder(swarm_engine::ClientOptions::default()).is_none());
