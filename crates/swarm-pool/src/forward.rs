@@ -75,6 +75,8 @@ impl Election {
             options: ClientOptions {
                 connect_deadline: CONNECT_DEADLINE,
                 max_idle: MOST_IDLE,
+                // The primary has its own; what goes there is no change of ours.
+                gate: None,
                 ..options
             },
             link: Mutex::default(),
