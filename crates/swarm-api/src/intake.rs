@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body as _, Frame, SizeHint};
@@ -79,18 +80,26 @@ async fn read_on(mut body: Incoming) {
     }
 }
 
+/// The body as it arrives.
+pub(crate) fn arriving(intake: Intake, body: Incoming) -> Body {
+    match intake {
+        Intake::Stream => Streamed { body: Some(body) }.boxed_unsync(),
+        Intake::Control | Intake::Json => body.map_err(BoxError::from).boxed_unsync(),
+    }
+}
+
 /// The body as the backend gets it.
-pub(crate) async fn take_in(intake: Intake, headers: &HeaderMap, body: Incoming) -> Result<Body> {
+pub(crate) async fn take_in(intake: Intake, headers: &HeaderMap, body: Body) -> Result<Body> {
     if intake == Intake::Json && !body.is_end_stream() {
         check_json(headers)?;
     }
     match intake {
-        Intake::Stream => Ok(Streamed { body: Some(body) }.boxed_unsync()),
+        Intake::Stream => Ok(body),
         Intake::Control | Intake::Json => read_whole(body).await,
     }
 }
 
-async fn read_whole(body: Incoming) -> Result<Body> {
+async fn read_whole(body: Body) -> Result<Body> {
     let too_large = || {
         ApiError::too_large(format!(
             "the request body is larger than {LARGEST_CONTROL_BODY} bytes, the limit for this \
@@ -101,7 +110,8 @@ async fn read_whole(body: Incoming) -> Result<Body> {
     if body.size_hint().lower() > LARGEST_CONTROL_BODY as u64 {
         return Err(too_large());
     }
-    let whole = Limited::new(body, LARGEST_CONTROL_BODY).collect();
+    // Boxed: the compiler cannot see through this one that it may change threads.
+    let whole = Limited::new(body, LARGEST_CONTROL_BODY).collect().boxed();
     match tokio::time::timeout(CONTROL_BODY_DEADLINE, whole).await {
         Ok(Ok(whole)) => Ok(full(whole.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),

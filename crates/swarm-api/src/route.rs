@@ -56,6 +56,8 @@ pub struct Route {
     pub note: &'static str,
     /// Whether the connection may leave HTTP (`Upgrade:`); elsewhere that header is ignored.
     pub hijacked: bool,
+    /// Of several managers each answers it for itself; it is never sent on.
+    pub(crate) own: bool,
     pub(crate) intake: Intake,
     pub(crate) handler: Handler,
 }
@@ -74,6 +76,7 @@ impl Route {
             since: None,
             note: "",
             hijacked: false,
+            own: false,
             intake: Intake::Stream,
             handler,
         }
@@ -128,6 +131,22 @@ impl Route {
     pub(crate) const fn hijacked(mut self) -> Self {
         self.hijacked = true;
         self
+    }
+
+    /// Each manager answers for itself.
+    pub(crate) const fn own(mut self) -> Self {
+        self.own = true;
+        self
+    }
+
+    /// It changes nothing and takes nothing in: any manager may answer it.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD") && !self.hijacked
+    }
+
+    /// Of several managers only the primary serves it.
+    pub(crate) fn is_primarys(&self) -> bool {
+        !self.own && !matches!(self.disposition, Disposition::Refused(..))
     }
 
     pub(crate) const fn control(mut self) -> Self {

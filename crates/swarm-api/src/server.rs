@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_backend::Backend;
+use swarm_backend::{Backend, Forward};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// How long requests under way may go on after shutdown.
     pub drain: Duration,
+    /// Asked first for every request, where the pool has several managers.
+    pub forward: Option<Arc<dyn Forward>>,
 }
 
 impl Default for ServerOptions {
@@ -45,6 +47,7 @@ impl Default for ServerOptions {
             // Some 10 KiB each while idle: 80 MiB at the very most.
             max_connections: 8192,
             drain: Duration::from_secs(10),
+            forward: None,
         }
     }
 }
@@ -61,7 +64,7 @@ pub async fn serve(
     // Each listener holds one place while it waits.
     let places = options.max_connections.max(listeners.len() + 1);
     let server = Arc::new(Server {
-        surface: Arc::new(Surface::new(backend, signature)),
+        surface: Arc::new(Surface::new(backend, options.forward.clone(), signature)),
         places: Arc::new(Semaphore::new(places)),
         tracker: TaskTracker::new(),
         stopping: shutdown,

@@ -1,7 +1,8 @@
 //! From one HTTP request to one call of the backend, and back.
 //!
 //! The order of the checks is Docker's: the route first (404 for what it does not know, whatever
-//! the method), then the version, then name and body.
+//! the method), then the version, then name and body. Where the pool has several managers, a
+//! request that is another one's goes there right after its route was found, unread.
 //!
 //! Invariants: every request is answered, also when the backend panics; every error is
 //! `{"message": …}`; the log names method, path and status, and no header, query or body.
@@ -21,7 +22,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use swarm_backend::{
-    ApiError, Backend, Body, BoxError, Exchange, Reply, Result, Upgraded, empty, full,
+    ApiError, Backend, Body, BoxError, Exchange, Forward, Forwarded, Onward, Reply, Result,
+    Upgraded, empty, full,
 };
 use swarm_docker::Query;
 use tracing::{Instrument, debug, debug_span, error};
@@ -29,7 +31,7 @@ use tracing::{Instrument, debug, debug_span, error};
 use crate::connection::Link;
 use crate::eof::{Phase, Phases};
 use crate::headers::{Signature, strip_hop_by_hop, strip_request, wanted_upgrade};
-use crate::intake::take_in;
+use crate::intake::{arriving, take_in};
 use crate::path::{check_version, read_name, split_version};
 use crate::route::{self, Disposition};
 use crate::upgrade;
@@ -37,6 +39,7 @@ use crate::upgrade;
 /// Answers every request of every connection.
 pub(crate) struct Surface {
     backend: Arc<dyn Backend>,
+    forward: Option<Arc<dyn Forward>>,
     signature: Signature,
     /// Numbers requests in the log.
     requests: AtomicU64,
@@ -49,8 +52,12 @@ struct Switch {
 }
 
 impl Surface {
-    pub(crate) fn new(backend: Arc<dyn Backend>, signature: Signature) -> Self {
-        Self { backend, signature, requests: AtomicU64::new(1) }
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        forward: Option<Arc<dyn Forward>>,
+        signature: Signature,
+    ) -> Self {
+        Self { backend, forward, signature, requests: AtomicU64::new(1) }
     }
 
     /// The answer to `request`; never fails.
@@ -101,12 +108,6 @@ impl Surface {
         let (version, path) = split_version(uri.path());
         let (route, cut) = route::find(request.method(), path)
             .ok_or_else(|| ApiError::not_found("page not found"))?;
-        let version = check_version(version, self.backend.served())?;
-        if let Disposition::Refused(status, words) = route.disposition {
-            return Err(ApiError::engine(status.as_u16(), words));
-        }
-        let (name, path) = read_name(&cut)?;
-        let query = Query::parse(uri.query().unwrap_or_default());
         let switch = wanted_upgrade(request.headers())
             .filter(|_| route.hijacked)
             .map(|protocol| Switch { protocol, client: hyper::upgrade::on(&mut request) });
@@ -114,26 +115,51 @@ impl Surface {
             link.phases.set(Phase::Upgrade);
         }
         let (parts, body) = request.into_parts();
-        let body = take_in(route.intake, &parts.headers, body).await?;
-        let mut headers = parts.headers;
+        let (method, mut headers) = (parts.method, parts.headers);
+        let mut body = arriving(route.intake, body);
         strip_request(&mut headers);
         let upgrade = switch.as_ref().map(|switch| switch.protocol.clone());
-        let method = parts.method;
+        if let Some(forward) = &self.forward
+            && route.is_primarys()
+        {
+            let target = match uri.path_and_query() {
+                Some(target) => target.as_str().to_owned(),
+                None => path.to_owned(),
+            };
+            let (method, upgrade) = (method.clone(), upgrade.clone());
+            let onward = Onward { method, target, headers, upgrade, body, reads: route.reads() };
+            match forward.forward(onward).await? {
+                Forwarded::Answered(reply) => return answered(reply, switch, link),
+                Forwarded::Here(onward) => (headers, body) = (onward.headers, onward.body),
+            }
+        }
+        let version = check_version(version, self.backend.served())?;
+        if let Disposition::Refused(status, words) = route.disposition {
+            return Err(ApiError::engine(status.as_u16(), words));
+        }
+        let (name, path) = read_name(&cut)?;
+        let query = Query::parse(uri.query().unwrap_or_default());
+        let body = take_in(route.intake, &headers, body).await?;
         let exchange = Exchange { method, path, query, version, headers, upgrade, body };
         let reply = (route.handler)(self.backend.as_ref(), &name, exchange).await?;
-        match (reply.status, switch) {
-            (StatusCode::SWITCHING_PROTOCOLS, Some(switch)) => take_over(reply, switch, link),
-            (StatusCode::SWITCHING_PROTOCOLS, None) => Err(ApiError::system(
-                "the engine switched protocols for a client that did not ask for it",
-            )),
-            _ => {
-                // Not upgraded after all: from here on an end of input is the client's end.
-                link.phases.set(Phase::Request);
-                let mut answer = Response::new(reply.body);
-                *answer.status_mut() = reply.status;
-                *answer.headers_mut() = reply.headers;
-                Ok(answer)
-            }
+        answered(reply, switch, link)
+    }
+}
+
+/// A reply as HTTP; a 101 begins to carry the raw connection.
+fn answered(reply: Reply, switch: Option<Switch>, link: &Link) -> Result<Response<Body>> {
+    match (reply.status, switch) {
+        (StatusCode::SWITCHING_PROTOCOLS, Some(switch)) => take_over(reply, switch, link),
+        (StatusCode::SWITCHING_PROTOCOLS, None) => Err(ApiError::system(
+            "the engine switched protocols for a client that did not ask for it",
+        )),
+        _ => {
+            // Not upgraded after all: from here on an end of input is the client's end.
+            link.phases.set(Phase::Request);
+            let mut answer = Response::new(reply.body);
+            *answer.status_mut() = reply.status;
+            *answer.headers_mut() = reply.headers;
+            Ok(answer)
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Routes of the system as a whole, and the answer to `/_ping`.
+//!
+//! `/_ping` and `/info` speak of the manager asked, so each of several answers them itself, as in
+//! classic Swarm.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -7,10 +10,10 @@ use swarm_backend::{Backend, Reply, full};
 use crate::route::Route;
 
 pub(crate) const ROUTES: &[Route] = &[
-    Route::served("GET", "/_ping", |b, _, _| Box::pin(async move { Ok(ping(b)) })),
-    Route::served("HEAD", "/_ping", |b, _, _| Box::pin(async move { Ok(ping(b)) })).since(40),
+    Route::served("GET", "/_ping", |b, _, _| Box::pin(async move { Ok(ping(b)) })).own(),
+    Route::served("HEAD", "/_ping", |b, _, _| Box::pin(async move { Ok(ping(b)) })).since(40).own(),
     Route::served("GET", "/version", |b, _, x| b.version(x)),
-    Route::served("GET", "/info", |b, _, x| b.info(x)).note("the cluster's"),
+    Route::served("GET", "/info", |b, _, x| b.info(x)).note("the cluster's").own(),
     Route::fanned_out("GET", "/events", |b, _, x| b.events(x))
         .note("every engine's, merged, with node attributes"),
     Route::fanned_out("GET", "/system/df", |b, _, x| b.disk_usage(x)).since(25),

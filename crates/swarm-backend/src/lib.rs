@@ -9,6 +9,7 @@
 mod build;
 mod containers;
 mod exchange;
+mod forward;
 mod images;
 mod networks;
 mod plugins;
@@ -18,6 +19,7 @@ mod volumes;
 pub use build::Builds;
 pub use containers::{Containers, Effect};
 pub use exchange::{Body, BoxError, Duplex, Exchange, ObjectPath, Reply, Upgraded, empty, full};
+pub use forward::{Forward, Forwarded, Onward};
 pub use images::Images;
 pub use networks::Networks;
 pub use plugins::Plugins;

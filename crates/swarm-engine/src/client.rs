@@ -211,6 +211,7 @@ impl EngineClient {
         let head = Head::new(&mut request, prefix, &self.inner.host, upload.exact_size())?;
         if request.upgrade.is_some() {
             let link = self.dial(Purpose::Exchange).await?;
+            self.pass(&head, true)?;
             return hijack(link, head, upload, &self.inner.idle).await;
         }
         if let Some(lease) = self.inner.idle.take().await {
@@ -219,7 +220,8 @@ impl EngineClient {
                 // Closed under us: the engine, or a box between, gave up the idle connection. It
                 // answered nothing and holds nothing of the body, so asking anew is safe.
                 Err(Failed { heard: false, error })
-                    if upload.is_untouched() && !matches!(error, EngineError::Severed) =>
+                    if upload.is_untouched()
+                        && !matches!(error, EngineError::Severed | EngineError::Barred(_)) =>
                 {
                     tracing::trace!(%error, address = %self.inner.address, "stale connection");
                 }
@@ -230,12 +232,21 @@ impl EngineClient {
         self.attempt(lease, head, &upload).await.map_err(|failed| failed.error)
     }
 
+    /// Asks the caller's gate, with the connection there and nothing of the request on it.
+    fn pass(&self, head: &Head, upgrades: bool) -> Result<(), EngineError> {
+        match &self.inner.options.gate {
+            Some(gate) => gate.pass(&head.method, upgrades),
+            None => Ok(()),
+        }
+    }
+
     async fn attempt(
         &self,
         mut lease: Lease,
         head: Head,
         upload: &Upload,
     ) -> Result<Reply, Failed> {
+        self.pass(&head, false).map_err(|error| Failed { heard: false, error })?;
         lease.heard.store(false, Ordering::Relaxed);
         match lease.sender.try_send_request(head.with(upload.clone())).await {
             Ok(response) => {

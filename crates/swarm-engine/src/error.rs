@@ -75,6 +75,10 @@ pub enum EngineError {
     /// The request could not be written down; nothing was sent.
     #[error("cannot send the request: {0}")]
     Request(String),
+    /// The caller's [`crate::Gate`] was closed when the request was about to be written; nothing
+    /// was sent.
+    #[error("{0}")]
+    Barred(ApiError),
     /// [`crate::EngineClient::sever`] ended the connection.
     #[error("the connection was given up because the engine stopped answering")]
     Severed,
@@ -92,9 +96,11 @@ impl EngineError {
             | Self::Body(_)
             | Self::Version { .. }
             | Self::Severed => true,
-            Self::Status { .. } | Self::TooLarge { .. } | Self::Json { .. } | Self::Request(_) => {
-                false
-            }
+            Self::Status { .. }
+            | Self::TooLarge { .. }
+            | Self::Json { .. }
+            | Self::Request(_)
+            | Self::Barred(_) => false,
         }
     }
 
@@ -103,6 +109,7 @@ impl EngineError {
     pub fn to_api(&self, engine: &str) -> ApiError {
         let text = format!("engine {engine}: {self}");
         match self {
+            Self::Barred(error) => error.clone(),
             Self::Status { code, message } => ApiError::engine(*code, message.clone()),
             Self::Deadline { .. } => ApiError::deadline(text),
             Self::Connect(_)

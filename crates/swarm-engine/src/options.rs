@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::Gate;
 use crate::tls::TlsClient;
 
 /// How to reach an engine, and how long to wait for it.
@@ -22,6 +23,8 @@ pub struct ClientOptions {
     pub idle_timeout: Duration,
     /// How many unused connections are kept. Default 2.
     pub max_idle: usize,
+    /// Asked right before a request that may change something is written. Default none.
+    pub gate: Option<Gate>,
 }
 
 impl Default for ClientOptions {
@@ -32,6 +35,7 @@ impl Default for ClientOptions {
             request_deadline: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(5),
             max_idle: 2,
+            gate: None,
         }
     }
 }

@@ -44,6 +44,12 @@ pub enum StoreError {
         /// The guard's key.
         key: String,
     },
+    /// This manager does not lead, and so writes nothing.
+    #[error("not written: {reason}")]
+    NotPrimary {
+        /// Who does, in words.
+        reason: String,
+    },
     /// The lease is over.
     #[error("the lease {id} is over")]
     LeaseLost {

@@ -7,6 +7,8 @@ use swarm_core::placement::strategy::Strategy;
 use swarm_engine::ClientOptions;
 use swarm_model::{Policy, StalePolicy};
 
+use crate::Election;
+
 /// Settings of a pool; the flags of `swarm manage` in typed form.
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
@@ -31,6 +33,8 @@ pub struct PoolConfig {
     pub refresh_on_name: Option<String>,
     /// What becomes of containers whose engine fails.
     pub reschedule: RescheduleConfig,
+    /// This manager's part among several of one pool.
+    pub election: Election,
     /// How engines are reached.
     pub engine: ClientOptions,
     /// Shown by `version` and `info`.

@@ -1,7 +1,7 @@
 //! Pool mode's runtime: many stock engines behind the ports of one.
 //!
 //! Each engine has one worker that owns its state (`engine/`); readers use published snapshots.
-//! `members` follows discovery, `index` finds containers, `scheduler` holds reservations between
+//! `election` says whether this manager is the primary of several. `members` follows discovery, `index` finds containers, `scheduler` holds reservations between
 //! a placement and its outcome, `backend/` implements the Docker API's ports. Decisions are
 //! `swarm-core`'s, HTTP requests `swarm-api`'s.
 
@@ -9,9 +9,11 @@ mod backend;
 mod clock;
 mod config;
 mod credentials;
+mod election;
 mod engine;
 mod events;
 mod fanout;
+mod forward;
 mod held;
 mod index;
 mod ledger;
@@ -32,6 +34,8 @@ use swarm_docker::ApiVersion;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Build, PoolConfig, RescheduleConfig};
+pub use election::{Election, ElectionConfig, Epoch, Fence, Mandate, Role};
+pub use forward::Forwarder;
 pub use seal::{PoolKey, ShortKey};
 pub use state::StoreConfig;
 
@@ -39,6 +43,7 @@ use backend::{Execs, Sessions};
 use ledger::GuardSource;
 use members::Members;
 use shared::Shared;
+use swarm_kv::StoreError;
 
 /// A running pool: implements every port of `swarm-backend`.
 #[derive(Debug)]
@@ -59,7 +64,10 @@ impl Pool {
         store: StoreConfig,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let guard: GuardSource = Arc::new(|| None);
+        let fence = config.election.fence().clone();
+        let guard: GuardSource = Arc::new(move || {
+            fence.guard().map_err(|refusal| StoreError::NotPrimary { reason: refusal.message })
+        });
         let shared = Arc::new(Shared::new(config, store, &guard));
         let members = Arc::new(Members::new(Arc::clone(&shared)));
         tokio::spawn(Arc::clone(&members).follow(discovery, stop.clone()));

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use swarm_discovery::{DiscoveryBackend, Entry};
-use swarm_engine::{EngineAddress, EngineClient};
+use swarm_engine::{ClientOptions, EngineAddress, EngineClient, Gate};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -182,8 +182,10 @@ impl Members {
                 continue;
             }
             table.last_key += 1;
-            let client =
-                EngineClient::new(engine_address(entry), self.shared.config.engine.clone());
+            let fence = self.shared.config.election.fence().clone();
+            let gate = Gate::new(move || fence.check().map(drop));
+            let options = ClientOptions { gate: Some(gate), ..self.shared.config.engine.clone() };
+            let client = EngineClient::new(engine_address(entry), options);
             let engine = Arc::new(Engine::new(EngineKey(table.last_key), client));
             let stop = CancellationToken::new();
             tokio::spawn(engine::run(

@@ -202,12 +202,13 @@ pub struct ManageFlags {
     #[arg(long, value_name = "NAME", help_heading = "Engines")]
     pub container_name_refresh_filter: Option<String>,
 
-    /// Several managers, one of them leading (not available yet)
+    /// Several managers of one pool: one is the primary, the others forward to it; needs
+    /// --advertise and a discovery that is a store
     #[arg(long, help_heading = "High availability", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
     pub replication: bool,
-    /// How long a lost leader keeps its lock (not available yet)
+    /// How long after a primary was killed another one takes over [default: 20s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     #[arg(help_heading = "High availability")]
     pub replication_ttl: Option<String>,

@@ -28,6 +28,13 @@ const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
 /// The least `--heartbeat`, as in classic.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// Classic's default of `--replication-ttl`.
+const DEFAULT_REPLICATION_TTL: &str = "20s";
+/// Below this a busy machine would lose its lock by itself.
+const SHORTEST_REPLICATION_TTL: Duration = Duration::from_secs(1);
+/// The discoveries that are a store.
+const STORES: [&str; 3] = ["consul", "etcd", "zk"];
+
 /// What `swarm manage` runs with.
 #[derive(Debug)]
 pub struct ManageConfig {
@@ -55,8 +62,19 @@ pub struct ManageConfig {
     pub refresh_on_node_filter: bool,
     /// Read engines afresh when a list asks for this name.
     pub refresh_on_name: Option<String>,
+    /// `--replication`, with what it needs.
+    pub replication: Option<Replication>,
     /// Flags that are right and have no effect here, for the log.
     pub notes: Vec<String>,
+}
+
+/// This manager is one of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replication {
+    /// How long the lock outlives a killed primary.
+    pub ttl: Duration,
+    /// `HOST:PORT` where the others reach this manager.
+    pub advertise: String,
 }
 
 impl ManageConfig {
@@ -66,7 +84,8 @@ impl ManageConfig {
         let tls = tls_paths(&flags)?;
         let refresh = refresh(&flags)?;
         let failure_retries = failure_retries(&flags)?;
-        replication(&flags, env, &mut notes)?;
+        let url = discovery_url(&flags.discovery, env)?;
+        let replication = replication(&flags, url.as_deref(), env, &mut notes)?;
         if let Some(driver) = flags.cluster_driver.as_deref().filter(|name| *name != "swarm") {
             let problem = "unsupported cluster driver; expected swarm, the only one there is";
             return Err(UsageError::value("--cluster-driver", driver, problem));
@@ -82,7 +101,7 @@ impl ManageConfig {
         let listen = hosts(&flags.hosts, env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
-        let (discovery, engine_tls) = match discovery_url(&flags.discovery, env)? {
+        let (discovery, engine_tls) = match url {
             Some(url) => (Discovery::parse(&url, &options)?, None),
             None => local_engine(&options, &listen, env, &mut notes)?,
         };
@@ -97,6 +116,7 @@ impl ManageConfig {
             cluster,
             refresh,
             failure_retries,
+            replication,
             refresh_on_node_filter: flags.refresh_on_node_filter,
             refresh_on_name: flags.container_name_refresh_filter.filter(|name| !name.is_empty()),
             notes,
@@ -337,32 +357,62 @@ fn failure_retries(flags: &ManageFlags) -> Result<u32, UsageError> {
     })
 }
 
+/// `--replication` and what goes with it. Classic's rules: it needs an address where the others
+/// reach this manager, and a store to elect in.
 fn replication(
     flags: &ManageFlags,
+    discovery: Option<&str>,
     env: Env<'_>,
     notes: &mut Vec<String>,
-) -> Result<(), UsageError> {
-    let missing = |flag: &str| {
-        UsageError::flags(format!(
-            "{flag} is not available yet in this version: a pool has one manager for now"
-        ))
-    };
-    if flags.replication {
-        return Err(missing("--replication"));
-    }
-    if let Some(text) = &flags.replication_ttl {
-        duration("--replication-ttl", text)?;
-        return Err(missing("--replication-ttl"));
-    }
+) -> Result<Option<Replication>, UsageError> {
     let given = match &flags.advertise {
         Some(text) => Some(("--advertise", text.clone())),
         None => set(env, "SWARM_ADVERTISE").map(|text| ("SWARM_ADVERTISE", text)),
     };
-    if let Some((flag, text)) = given {
-        advertise(flag, &text)?;
-        notes.push(format!("{flag} has no effect without --replication"));
+    let ttl_text = flags.replication_ttl.as_deref().unwrap_or(DEFAULT_REPLICATION_TTL);
+    // A negative one is read by Go, and refused in these words.
+    let positive = "--replication-ttl should be a positive number";
+    if ttl_text.starts_with('-') {
+        return Err(UsageError::value("--replication-ttl", ttl_text, positive));
     }
-    Ok(())
+    let ttl = duration("--replication-ttl", ttl_text)?;
+    if ttl.is_zero() {
+        return Err(UsageError::value("--replication-ttl", ttl_text, positive));
+    }
+    if ttl < SHORTEST_REPLICATION_TTL {
+        let problem = "expected one second or more: the lock is renewed three times in it";
+        return Err(UsageError::value("--replication-ttl", ttl_text, problem));
+    }
+    let address = given.as_ref().map(|(flag, text)| advertise(flag, text)).transpose()?;
+    if !flags.replication {
+        if let Some((flag, _)) = given {
+            notes.push(format!("{flag} has no effect without --replication"));
+        }
+        if flags.replication_ttl.is_some() {
+            notes.push("--replication-ttl has no effect without --replication".to_owned());
+        }
+        return Ok(None);
+    }
+    let Some(address) = address else {
+        return Err(UsageError::flags(
+            "--advertise address must be provided when using --replication: HOST:PORT where the \
+             other managers reach this one",
+        ));
+    };
+    let discovery = discovery.unwrap_or_default();
+    let scheme = discovery.split_once("://").map_or("", |(scheme, _)| scheme);
+    if !STORES.iter().any(|store| scheme.eq_ignore_ascii_case(store)) {
+        let what = match scheme {
+            "" if discovery.is_empty() => "without a DISCOVERY there is".to_owned(),
+            "" | "nodes" | "unix" => "a list of engines has".to_owned(),
+            scheme => format!("{scheme}:// has"),
+        };
+        return Err(UsageError::flags(format!(
+            "--replication is only supported with consul, etcd and zookeeper discovery, where the \
+             managers elect one of them; {what} no store"
+        )));
+    }
+    Ok(Some(Replication { ttl, advertise: address.to_string() }))
 }
 
 fn strategy(given: Option<&str>, env: Env<'_>) -> Result<Strategy, UsageError> {

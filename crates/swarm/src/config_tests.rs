@@ -198,8 +198,14 @@ fn every_refusal_names_the_flag_the_value_and_what_was_expected() {
         (&["--cluster-opt", "kv.path=x"], &["kv.path", "not built yet"]),
         (&["--discovery-opt", "x"], &["--discovery-opt \"x\"", "expected KEY=VALUE"]),
         (&["--discovery", "b:2"], &["given twice: \"a:1\" and --discovery \"b:2\""]),
-        (&["--replication"], &["--replication is not available yet"]),
-        (&["--replication-ttl", "20s"], &["--replication-ttl is not available yet"]),
+        (&["--replication"], &["--advertise address must be provided when using --replication"]),
+        (
+            &["--replication", "--advertise", "m:1"],
+            &["only supported with consul, etcd and zookeeper", "a list of engines has no store"],
+        ),
+        (&["--replication-ttl", "0s"], &["--replication-ttl \"0s\"", "a positive number"]),
+        (&["--replication-ttl", "-5s"], &["--replication-ttl \"-5s\"", "a positive number"]),
+        (&["--replication-ttl", "10ms"], &["--replication-ttl \"10ms\"", "one second or more"]),
         (&["--replication-ttl", "20"], &["--replication-ttl \"20\"", "expected a duration"]),
         (&["--advertise", "x"], &["--advertise \"x\"", "ip:port or hostname:port"]),
         (&["-H", "http://x"], &["--host \"http://x\"", "expected tcp://HOST:PORT"]),
@@ -212,4 +218,41 @@ fn every_refusal_names_the_flag_the_value_and_what_was_expected() {
     }
     let error = resolve(&["consul://h/x"]).unwrap_err().to_string();
     assert!(error.contains("consul:// is not built yet in this version"), "{error}");
+}
+
+#[test]
+fn replication_needs_an_address_and_a_store() {
+    let read = |url: &str, line: &[&str], variables: &[(&str, &str)]| {
+        let words = ["swarm", "manage", "--replication"].iter().chain(line);
+        let Some(Command::Manage(flags)) = Cli::try_parse_from(words).unwrap().command else {
+            unreachable!("the command is manage")
+        };
+        let variables: HashMap<_, _> = variables.iter().copied().collect();
+        let env = |name: &str| variables.get(name).map(ToString::to_string);
+        let url = (!url.is_empty()).then_some(url);
+        replication(&flags, url, &env, &mut Vec::new())
+    };
+    let advertised = |ttl, advertise: &str| {
+        Some(Replication { ttl: Duration::from_secs(ttl), advertise: advertise.to_owned() })
+    };
+    let to = ["--advertise", "10.0.0.1:2375"];
+    for url in ["consul://c/p", "etcd://a:1,b:2/p", "ZK://z"] {
+        assert_eq!(read(url, &to, &[]).unwrap(), advertised(20, "10.0.0.1:2375"), "{url}");
+    }
+    let line = ["--replication-ttl", "1m", "--addr", "m2:2375"];
+    assert_eq!(read("zk://z", &line, &[]).unwrap(), advertised(60, "m2:2375"));
+    let variable = [("SWARM_ADVERTISE", "m3:2375")];
+    assert_eq!(read("etcd://e", &[], &variable).unwrap(), advertised(20, "m3:2375"));
+    for (url, words) in [
+        ("", "without a DISCOVERY there is no store"),
+        ("nodes://a:1", "a list of engines has no store"),
+        ("a:1,b:2", "a list of engines has no store"),
+        ("file:///pool", "file:// has no store"),
+        ("token://0123", "token:// has no store"),
+    ] {
+        let error = read(url, &to, &[]).unwrap_err().to_string();
+        assert!(error.contains(words), "{url}: {error}");
+    }
+    let notes = resolve(&["--replication-ttl", "30s", "--advertise", "m:1", "a:1"]).unwrap().notes;
+    assert_eq!(notes.len(), 2, "{notes:?}");
 }

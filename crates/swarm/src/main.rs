@@ -8,6 +8,7 @@ mod args;
 mod cli;
 mod cmd;
 mod config;
+mod election;
 mod limits;
 mod logging;
 mod tls;

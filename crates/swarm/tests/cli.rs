@@ -126,7 +126,7 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["manage", "--tls=perhaps", "a:1"], "expected true or false"),
         (&["-l", "loud", "list", "a:1"], "--log-level \"loud\": expected debug, info"),
         (&["m", "-engine-failure-retry", "x", "a:1"], "--engine-failure-retry \"x\""),
-        (&["m", "--replication", "a:1"], "--replication is not available yet"),
+        (&["m", "--replication", "a:1"], "--advertise address must be provided"),
         (&["m", "etcd://h/x"], "etcd:// is not built yet"),
         (&["m", "gopher://h/x"], "unknown scheme \"gopher\"; known are nodes://"),
         (&["m", "10.0.0.[9:1]:2375"], "the range [9:1], which runs backwards"),

@@ -6,6 +6,7 @@
 mod events;
 mod exchange;
 mod failures;
+mod gate;
 mod hijack;
 mod ping;
 mod script;

@@ -20,11 +20,15 @@ impl Pool {
         let mut views: Vec<_> = engines.iter().map(|engine| engine.view()).collect();
         views.sort_by(|a, b| (a.label(), &a.address).cmp(&(b.label(), &b.address)));
         let mut totals = Totals::default();
+        let election = &self.shared.config.election;
+        totals.warnings.extend(election.warning().map(|warning| format!("WARNING: {warning}")));
         for view in &views {
             totals.add(view);
         }
         let mut rows = Rows::default();
-        rows.put("Role", "primary");
+        for (name, value) in election.rows() {
+            rows.put(name, value);
+        }
         rows.put("Strategy", self.shared.scheduler.strategy());
         rows.put("Filters", self.shared.scheduler.filters());
         rows.put("Nodes", views.len().to_string());

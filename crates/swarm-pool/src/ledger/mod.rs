@@ -85,8 +85,8 @@ impl Stored for Removed {
     }
 }
 
-/// Tells the guard that writes carry now.
-pub type GuardSource = Arc<dyn Fn() -> Option<Guard> + Send + Sync>;
+/// Tells the guard that writes carry now; the error says why nothing may be written.
+pub type GuardSource = Arc<dyn Fn() -> Result<Option<Guard>, StoreError> + Send + Sync>;
 
 /// One object.
 struct Row<T> {

@@ -23,7 +23,7 @@ fn record(name: &str) -> EngineRecord {
 }
 
 fn ledger(store: &Arc<Memory>, guard: Option<Guard>) -> Arc<Ledger<EngineRecord>> {
-    Ledger::new(Arc::clone(store) as _, "pool/engines".into(), Arc::new(move || guard.clone()))
+    Ledger::new(Arc::clone(store) as _, "pool/engines".into(), Arc::new(move || Ok(guard.clone())))
 }
 
 #[tokio::test(start_paused = true)]

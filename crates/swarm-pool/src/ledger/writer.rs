@@ -82,7 +82,10 @@ impl<T: Stored> Ledger<T> {
             return Outcome::Done;
         };
         let key = self.key(id);
-        let guard = (self.guard)();
+        let guard = match (self.guard)() {
+            Ok(guard) => guard,
+            Err(error) => return self.ended_with(id, version, Err(error)),
+        };
         let expect = revision.map_or(Expect::Absent, Expect::Revision);
         let result = match value {
             Some(value) => {
@@ -102,6 +105,15 @@ impl<T: Stored> Ledger<T> {
             },
             result => result,
         };
+        self.ended_with(id, version, result)
+    }
+
+    fn ended_with(
+        &self,
+        id: &str,
+        version: u64,
+        result: Result<Option<Revision>, StoreError>,
+    ) -> Outcome {
         let outcome = self.note(id, version, result);
         self.ended.send_modify(|count| *count += 1);
         outcome

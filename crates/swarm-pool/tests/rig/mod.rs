@@ -24,7 +24,7 @@ use swarm_docker::Query;
 use swarm_engine::{ClientOptions, EngineClient, Outgoing};
 use swarm_kv::Layout;
 use swarm_memory::Memory;
-use swarm_pool::{Build, Pool, PoolConfig, RescheduleConfig, StoreConfig};
+use swarm_pool::{Build, Election, Pool, PoolConfig, RescheduleConfig, StoreConfig};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -59,6 +59,7 @@ pub fn config() -> PoolConfig {
         refresh_on_node_filter: false,
         refresh_on_name: None,
         reschedule: RescheduleConfig::default(),
+        election: Election::alone(),
         engine: ClientOptions::default(),
         build: Build { version: "0.0.0", commit: "test" },
     }

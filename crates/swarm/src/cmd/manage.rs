@@ -1,19 +1,22 @@
 //! `swarm manage`: listeners, TLS, pool and API put together, and taken apart in order.
 //!
-//! Invariants: nothing is served before every address is bound; at the end the API drains
-//! first and the pool stops after it; a second signal ends the process at once.
+//! Invariants: nothing is served before every address is bound; at the end this manager gives up
+//! being the primary at once, the API drains, and the pool stops after it; a second signal ends the process at once.
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
+use swarm_backend::Forward;
 use swarm_engine::ClientOptions;
-use swarm_pool::{Build, Pool, PoolConfig};
+use swarm_kv::{KeyValue, Layout};
+use swarm_pool::{Build, Election, Pool, PoolConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::ManageConfig;
+use crate::election;
 use crate::tls::Tls;
 use crate::values::Listen;
 
@@ -35,7 +38,10 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
 
+    let election =
+        election::start(config.store.shared(), config.replication.as_ref(), &config.listen);
     let options = ServerOptions {
+        forward: forward(&election, &tls),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cors: config.cors,
         ..ServerOptions::default()
@@ -44,16 +50,27 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         filters = %config.filters, "starting the pool");
     let pool_stop = CancellationToken::new();
     let discovery = Arc::clone(&config.discovery);
-    let pool = Pool::start(pool_config(config, &tls), discovery, pool_stop.clone());
+    let pool_config = pool_config(config, &tls, election.clone());
+    let pool = Pool::start(pool_config, discovery, pool_stop.clone());
     notify(sd_notify::NotifyState::Ready);
-    swarm_api::serve(listeners, pool, options, serving).await;
+    let serve = swarm_api::serve(listeners, pool, options, serving.clone());
+    tokio::join!(serve, async {
+        serving.cancelled().await;
+        election.resign().await;
+    });
     notify(sd_notify::NotifyState::Stopping);
     pool_stop.cancel();
     info!("stopped");
     Ok(())
 }
 
-fn pool_config(config: ManageConfig, tls: &Tls) -> PoolConfig {
+/// Where requests go while another manager is the primary: to it, with our own certificate.
+fn forward(election: &Election, tls: &Tls) -> Option<Arc<dyn Forward>> {
+    let options = ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() };
+    Some(election.forwarder(options)?)
+}
+
+fn pool_config(config: ManageConfig, tls: &Tls, election: Election) -> PoolConfig {
     PoolConfig {
         strategy: config.strategy,
         filters: config.filters,
@@ -63,6 +80,7 @@ fn pool_config(config: ManageConfig, tls: &Tls) -> PoolConfig {
         failure_retries: config.failure_retries,
         refresh_on_node_filter: config.refresh_on_node_filter,
         refresh_on_name: config.refresh_on_name,
+        election,
         engine: ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() },
         build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT.unwrap_or("unknown") },
     }

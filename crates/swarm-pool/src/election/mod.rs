@@ -1,0 +1,166 @@
+//! Several managers of one pool: one of them is the primary, by a lock in the pool's store, and
+//! alone makes changes.
+//!
+//! `lock` takes it, `campaign` keeps taking it, `fence` says whether it may be relied on this
+//! instant, `role` tells everybody. What a replica does with a request is `forward`'s.
+//!
+//! Also a manager without `--replication` takes the lock, where there is a store: so that of two
+//! that were started on one prefix by mistake only one moves containers, and both say what is
+//! wrong.
+
+mod boottime;
+mod campaign;
+mod fence;
+mod lock;
+mod pauses;
+mod role;
+mod sight;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_backend::ApiError;
+use swarm_kv::{KeyValue, Layout};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use fence::{Epoch, Fence, Mandate};
+pub use role::Role;
+
+use boottime::{BootTime, Clock};
+use campaign::Campaign;
+use lock::Lock;
+use pauses::Jitter;
+use role::{Standing, lock_value};
+
+/// How long [`Election::resign`] waits at most.
+const RESIGNING: Duration = Duration::from_secs(3);
+
+/// How this manager takes part.
+#[derive(Debug, Clone)]
+pub struct ElectionConfig {
+    /// `--replication`: requests that reach a replica are forwarded.
+    pub replication: bool,
+    /// `--advertise`, where others reach this manager; without `--replication` any name for
+    /// messages.
+    pub name: String,
+    /// `--replication-ttl`: how long the lock outlives a killed primary.
+    pub ttl: Duration,
+}
+
+/// This manager's part in the election. Cheap to clone; clones are one.
+#[derive(Debug, Clone)]
+pub struct Election {
+    standing: Arc<Standing>,
+    fence: Fence,
+    resign: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Default for Election {
+    fn default() -> Self {
+        Self::alone()
+    }
+}
+
+impl Election {
+    /// No election: the pool's state is in this process alone.
+    pub fn alone() -> Self {
+        let standing = Arc::new(Standing::new("", false, Role::Alone));
+        let ended = CancellationToken::new();
+        ended.cancel();
+        Self {
+            fence: Fence::new(Arc::clone(&standing), Arc::new(BootTime)),
+            standing,
+            resign: CancellationToken::new(),
+            ended,
+        }
+    }
+
+    /// Campaigns in `store` until [`Election::resign`].
+    pub fn start(store: Arc<dyn KeyValue>, layout: &Layout, config: &ElectionConfig) -> Self {
+        let (election, campaign) =
+            Self::prepare(store, layout, config, Arc::new(BootTime), rand::random());
+        tokio::spawn(campaign);
+        election
+    }
+
+    fn prepare(
+        store: Arc<dyn KeyValue>,
+        layout: &Layout,
+        config: &ElectionConfig,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let role = Role::Replica { primary: None };
+        let standing = Arc::new(Standing::new(&config.name, config.replication, role));
+        let fence = Fence::new(Arc::clone(&standing), Arc::clone(&clock));
+        let (resign, ended) = (CancellationToken::new(), CancellationToken::new());
+        let lock = Lock {
+            store,
+            leader: layout.leader(),
+            epoch: layout.epoch(),
+            value: lock_value(&config.name, config.replication),
+            ttl: config.ttl,
+            clock,
+        };
+        let campaign = Campaign {
+            lock,
+            fence: fence.clone(),
+            standing: Arc::clone(&standing),
+            resign: resign.clone(),
+            jitter: Jitter::new(seed),
+        };
+        let end = ended.clone().drop_guard();
+        let campaign = async move {
+            campaign.run().await;
+            drop(end);
+        };
+        (Self { standing, fence, resign, ended }, campaign)
+    }
+
+    /// What this manager is, from now on.
+    pub fn role(&self) -> watch::Receiver<Role> {
+        self.standing.subscribe()
+    }
+
+    /// What every change is checked against.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Steps down and gives the lock back, so that the next primary is there at once; returns
+    /// within three seconds. From its first moment on this manager changes nothing more.
+    pub async fn resign(&self) {
+        self.resign.cancel();
+        self.fence.close();
+        let _ = tokio::time::timeout(RESIGNING, self.ended.cancelled()).await;
+    }
+
+    /// Requests that reach a replica are forwarded.
+    pub(crate) fn replicates(&self) -> bool {
+        self.standing.replication()
+    }
+
+    /// Where others reach this manager.
+    pub(crate) fn name(&self) -> &str {
+        self.standing.name()
+    }
+
+    /// Why a change cannot be made here now.
+    pub(crate) fn refusal(&self) -> ApiError {
+        self.standing.refusal()
+    }
+
+    /// The first rows of `docker info`.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
+        self.standing.rows()
+    }
+
+    /// A warning for `docker info` where two managers are in each other's way.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.standing.warning()
+    }
+}
