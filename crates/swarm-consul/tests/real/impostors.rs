@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::opening::{next, open};
 
-const DEADLINE: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Says the same to everybody; without words, it is mute.
 async fn impostor(says: Option<&'static str>) -> String {
