@@ -2,6 +2,7 @@
 //! (running it), `progress` (saying what is being done) and `signals` (Ctrl-C).
 
 mod bench;
+mod bullseye;
 mod cargo;
 mod coverage;
 mod demo;
@@ -11,6 +12,7 @@ mod progress;
 mod setup;
 mod sid;
 mod signals;
+mod suite;
 mod test;
 mod tidy;
 

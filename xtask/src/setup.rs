@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: installs by name what is missing on a Debian machine.
 //!
 //! The base is what a lab needs; the rest is for the tests. Nothing that is there already is
-//! touched, and the newer engine (`sid`) is unpacked below `target/`, never installed.
+//! touched; the newer engine (`sid`) and Consul (`bullseye`) are unpacked below `target/`, never
+//! installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use swarm_testkit::lab::run;
 
 use crate::progress::step;
-use crate::sid;
+use crate::{bullseye, sid};
 
 /// A program and the packages that may bring it, the first one known to apt is taken.
 type Need = (&'static str, &'static [&'static str]);
@@ -39,7 +40,8 @@ const TESTS: [Need; 5] = [
 pub fn everything() -> Result<()> {
     base()?;
     install(&TESTS)?;
-    sid::fetch()
+    sid::fetch()?;
+    bullseye::fetch()
 }
 
 /// What a lab needs.
