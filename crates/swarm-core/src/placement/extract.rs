@@ -241,7 +241,7 @@ fn parse_all(kind: &'static str, texts: &[String]) -> Result<Vec<Expr>, RequestE
     texts.iter().map(parse).collect()
 }
 
-fn dependencies(host: &Map<String, Value>) -> Vec<Dependency> {
+pub(crate) fn dependencies(host: &Map<String, Value>) -> Vec<Dependency> {
     let listed = [("Links", DependencyKind::Link), ("VolumesFrom", DependencyKind::VolumesFrom)];
     let modes = [
         ("NetworkMode", DependencyKind::Network),

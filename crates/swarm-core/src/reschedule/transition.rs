@@ -1,0 +1,80 @@
+//! How an intent is rewritten. Every change of place or generation is made here, for plans,
+//! for moves that a person or a rebalance asks for, and for clients' creates.
+//!
+//! Invariants: the generation never falls; it rises whenever a create request may have been sent and
+//! another is to follow, so that one request at most carries each generation.
+
+use swarm_model::{EngineRef, Intent, Moved, Place};
+
+/// Its engine failed: nowhere now, and whatever comes back is stale. `at` is in seconds since 1970.
+#[must_use]
+pub fn lost(intent: &Intent, reason: &str, at: i64) -> Intent {
+    let mut next = intent.clone();
+    next.generation = intent.generation.saturating_add(1);
+    if let Some(from) = intent.place.engine() {
+        next.note(Moved { at, from: from.clone(), to: None, reason: reason.to_owned() });
+    }
+    next.place = Place::Nowhere { reason: reason.to_owned() };
+    next
+}
+
+/// A node was found for an intent that is nowhere. Its generation rose when it was lost.
+#[must_use]
+pub fn going(intent: &Intent, to: &EngineRef) -> Intent {
+    let mut next = intent.clone();
+    if let Some(last) = next.moves.last_mut() {
+        last.to.get_or_insert_with(|| to.clone());
+    }
+    next.place = Place::Going { to: to.clone() };
+    next
+}
+
+/// It moves from an engine that works, because somebody wants it elsewhere: its copy there is stale
+/// from this write on, and is removed when the new one is ready.
+#[must_use]
+pub fn moving(intent: &Intent, to: &EngineRef, reason: &str, at: i64) -> Intent {
+    going(&lost(intent, reason, at), to)
+}
+
+/// It is there.
+#[must_use]
+pub fn arrived(intent: &Intent, engine: &EngineRef, container: &str) -> Intent {
+    let mut next = intent.clone();
+    next.place = Place::At { engine: engine.clone(), container: container.to_owned() };
+    next
+}
+
+/// The create did not happen, or will be taken for stale when it did. `None` when the intent is to
+/// be deleted: it never was anywhere, so no client was ever told of a success.
+#[must_use]
+pub fn abandoned(intent: &Intent, reason: &str) -> Option<Intent> {
+    if intent.moves.is_empty() {
+        return None;
+    }
+    let mut next = intent.clone();
+    next.generation = intent.generation.saturating_add(1);
+    if let Some(last) = next.moves.last_mut() {
+        last.to = None;
+    }
+    next.place = Place::Nowhere { reason: reason.to_owned() };
+    Some(next)
+}
+
+/// The create failed on one engine and is tried on the next, for a client that waits: the next
+/// request has the next generation.
+#[must_use]
+pub fn retried(intent: &Intent, to: &EngineRef) -> Intent {
+    let mut next = going(intent, to);
+    next.generation = intent.generation.saturating_add(1);
+    next
+}
+
+/// Whether engines that are away may hold copies of an earlier generation. An intent that is
+/// deleted leaves a `Removed` behind when this is so.
+pub fn may_have_copies(intent: &Intent) -> bool {
+    intent.generation > 1 || !intent.moves.is_empty()
+}
+
+#[cfg(test)]
+#[path = "transition_tests.rs"]
+mod tests;
