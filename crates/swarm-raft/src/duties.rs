@@ -129,7 +129,7 @@ async fn health(core: Arc<Core>) {
             let heard = core.heard.load(Ordering::Relaxed);
             (heard > 0).then(|| Duration::from_millis(core.state.now().saturating_sub(heard)))
         };
-        let limit = core.timing.election * 3;
+        let limit = core.timing.election * 4;
         if silence.is_some_and(|silence| silence < limit) {
             well = Instant::now();
         }

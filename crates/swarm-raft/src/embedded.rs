@@ -237,6 +237,13 @@ impl Embedded {
         self.core.leads()
     }
 
+    /// From now on this manager reaches none of `others`; with none it reaches all again. What they
+    /// send it still arrives: a partition is cut on both sides.
+    #[cfg(feature = "faults")]
+    pub fn cut(&self, others: &[u64]) {
+        self.core.peers.cut(others);
+    }
+
     /// Hands leadership over, writes what is under way, and lets go of the folder.
     pub async fn shutdown(&self) {
         let core = &self.core;
@@ -285,7 +292,7 @@ fn config(timing: crate::options::Timing) -> std::result::Result<Config, String>
         cluster_name: "swarm".to_owned(),
         heartbeat_interval: millis(timing.heartbeat),
         election_timeout_min: millis(timing.election),
-        election_timeout_max: millis(timing.election * 2),
+        election_timeout_max: millis(timing.election * 3 / 2),
         max_payload_entries: 512,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: KEPT_ENTRIES,
@@ -429,6 +436,11 @@ impl KeyValue for Embedded {
 }
 
 impl Embedded {
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.core))
     }

@@ -43,14 +43,15 @@ pub struct Join {
 pub struct Timing {
     /// How often the leader says that it is there.
     pub heartbeat: Duration,
-    /// After how long without that the others choose a new one; each waits up to twice that, by
-    /// chance. Must be at least three heartbeats, and longer than a slow disk takes to write.
+    /// After how long without that the others choose a new one; each waits up to half as long again,
+    /// by chance. A write is possible again after about two and a half times this. At least three
+    /// heartbeats.
     pub election: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_millis(100), election: Duration::from_millis(350) }
+        Self { heartbeat: Duration::from_millis(100), election: Duration::from_millis(300) }
     }
 }
 

@@ -145,6 +145,14 @@ impl Link {
         }
     }
 
+    /// Sends what is no frame.
+    #[cfg(test)]
+    pub async fn raw(&mut self, bytes: &[u8]) {
+        use tokio::io::AsyncWriteExt as _;
+        self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
     /// A whole call.
     pub async fn call(
         &mut self,

@@ -6,6 +6,8 @@ mod link;
 mod peers;
 mod raft;
 mod serve;
+#[cfg(test)]
+mod strangers;
 mod wire;
 
 pub(crate) use link::{Dialer, Link, LinkError};

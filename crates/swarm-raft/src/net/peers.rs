@@ -25,11 +25,21 @@ pub(crate) struct Peers {
     /// Where somebody said to be now; wins over the book until that agrees.
     moved: RwLock<BTreeMap<Id, String>>,
     idle: Mutex<HashMap<String, Vec<Link>>>,
+    /// Whom a test does not let this manager reach.
+    #[cfg(feature = "faults")]
+    cut: RwLock<Vec<Id>>,
 }
 
 impl Peers {
     pub fn new(dialer: Arc<Dialer>) -> Self {
-        Self { dialer, book: RwLock::default(), moved: RwLock::default(), idle: Mutex::default() }
+        Self {
+            dialer,
+            book: RwLock::default(),
+            moved: RwLock::default(),
+            idle: Mutex::default(),
+            #[cfg(feature = "faults")]
+            cut: RwLock::default(),
+        }
     }
 
     /// Takes over what the membership says.
@@ -67,9 +77,33 @@ impl Peers {
         address.filter(|address| !address.is_empty())
     }
 
+    /// From now on none of `others` is reached.
+    #[cfg(feature = "faults")]
+    pub fn cut(&self, others: &[Id]) {
+        *self.cut.write() = others.to_vec();
+    }
+
+    /// Whether a test cut the way to `id`.
+    #[cfg(feature = "faults")]
+    fn is_cut(&self, id: Id) -> bool {
+        self.cut.read().contains(&id)
+    }
+
+    /// Nothing cuts a way but tests.
+    #[cfg(not(feature = "faults"))]
+    #[allow(clippy::unused_self)] // So that both forms are called alike.
+    fn is_cut(&self, _id: Id) -> bool {
+        false
+    }
+
+    /// Where one can be reached now.
+    pub fn way(&self, id: Id) -> Option<String> {
+        self.address(id).filter(|_| !self.is_cut(id))
+    }
+
     /// A connection of one's own.
     pub async fn dial(&self, id: Id, until: Instant) -> Result<Link, LinkError> {
-        let Some(address) = self.address(id) else {
+        let Some(address) = self.way(id) else {
             return Err(LinkError::NotSent(format!("manager {id:016x} has no address")));
         };
         self.dialer.dial(&address, until).await
@@ -77,7 +111,7 @@ impl Peers {
 
     /// Calls one, over a kept connection where there is one.
     pub async fn call(&self, id: Id, request: Request, until: Instant) -> Result<Reply, LinkError> {
-        let kept = self.address(id).and_then(|address| self.kept(&address));
+        let kept = self.way(id).and_then(|address| self.kept(&address));
         let mut link = match kept {
             Some(link) => link,
             None => self.dial(id, until).await?,

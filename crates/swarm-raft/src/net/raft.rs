@@ -65,7 +65,7 @@ impl Channel {
     }
 
     async fn link(&mut self, until: Instant) -> Result<Link, LinkError> {
-        let here = self.network.peers.address(self.target);
+        let here = self.network.peers.way(self.target);
         let kept = self.link.take().filter(|link| Some(&link.address) == here.as_ref());
         if let Some(mut link) = kept
             && link.is_quiet()

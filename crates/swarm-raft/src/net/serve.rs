@@ -96,22 +96,22 @@ async fn connection(core: &Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) 
     let hello: Option<Hello> =
         timeout(INTRODUCTION, wire::read(&mut stream)).await.map_err(late)??;
     let Some(hello) = hello else { return Ok(()) };
-    let caller = introduce(core, &stream, &hello);
     loop {
         let Ok(call) = timeout(IDLE, wire::read(&mut stream)).await else { return Ok(()) };
         let Some(Call { to, request }) = call? else { return Ok(()) };
-        let allowed = match &caller {
-            Ok(caller) => allowed(core, *caller, &request).map(|()| *caller),
-            Err(fault) => Err(fault.clone()),
-        };
-        let reply = match allowed {
+        // Asked anew for every call: a token that was replaced is over at once.
+        let caller = introduce(core, &stream, &hello);
+        let may = caller.clone().and_then(|caller| allowed(core, caller, &request));
+        let reply = match may {
             Err(fault) => Err(fault),
             Ok(_) if to.is_some_and(|to| to != core.id) => Err(Fault::Elsewhere),
             Ok(_) => match request {
                 Request::Snapshot { vote, meta, chunks } => {
                     take_snapshot(core, &mut stream, vote, meta, chunks).await
                 }
-                Request::Watch { directory } => return watch(core, &mut stream, &directory).await,
+                Request::Watch { directory } => {
+                    return watch(core, &mut stream, &hello, &directory).await;
+                }
                 Request::List { directory } => list(core, &mut stream, &directory).await,
                 request => answer(core, request).await,
             },
@@ -295,11 +295,16 @@ async fn list(
 async fn watch(
     core: &Arc<Core>,
     stream: &mut TlsStream<TcpStream>,
+    hello: &Hello,
     directory: &str,
 ) -> io::Result<()> {
     let mut changes = Handle(Arc::clone(core)).watch(directory);
     loop {
-        match timeout(ALIVE, changes.next()).await {
+        let next = timeout(ALIVE, changes.next()).await;
+        if let Err(fault) = introduce(core, stream, hello) {
+            return say(stream, &Reply::Fault(fault)).await;
+        }
+        match next {
             Err(_) => say(stream, &Reply::Quiet).await?,
             Ok(None) => return Ok(()),
             // The caller tells it to whoever watches, and begins again.
