@@ -69,6 +69,11 @@ impl Core {
         self.leader() == Some(self.id)
     }
 
+    /// Whether `id` is a manager of this pool.
+    pub fn knows(&self, id: Id) -> bool {
+        self.raft.metrics().borrow_watched().membership_config.get_node(&id).is_some()
+    }
+
     /// The error of a call that may succeed later.
     pub fn unreachable(&self, reason: impl Into<String>) -> StoreError {
         StoreError::Unreachable { store: self.name.clone(), reason: reason.into() }

@@ -23,6 +23,8 @@ use redb::{Database, DatabaseError, ReadableDatabase as _, TableDefinition, Tabl
 use swarm_kv::StoreError;
 use tokio::sync::{mpsc, watch};
 
+use crate::journal::decode;
+use crate::mark::{MARK, Mark};
 use crate::seal::Seal;
 use crate::writer::{Batch, Writer};
 
@@ -77,6 +79,8 @@ pub(crate) enum Single {
     Purged = 4,
     /// The snapshot that counts.
     Snapshot = 5,
+    /// How many transactions there were, see `mark`.
+    Count = 6,
 }
 
 /// Where a snapshot's chunk is.
@@ -107,6 +111,7 @@ impl Disk {
             .create(folder)
             .map_err(|error| cannot("the data folder cannot be made", &error))?;
         let path = folder.join(RECORDS);
+        let begins = !path.exists();
         let touched = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         touched.map_err(|error| cannot(&format!("{RECORDS} cannot be written"), &error))?;
         let database = open_database(&path).map_err(&refused)?;
@@ -125,26 +130,44 @@ impl Disk {
             }
         };
         let seal = Arc::new(seal);
+        let mark = Mark::open(folder)
+            .map_err(|error| cannot(&format!("{MARK} cannot be opened"), &error))?;
         let database = Arc::new(Mutex::new(Some(Arc::new(database))));
         let (queue, batches) = mpsc::channel(QUEUE);
         let (trouble_told, trouble) = watch::channel(None);
         let (end_told, ended) = watch::channel(false);
         let closing = Arc::new(AtomicBool::new(false));
-        let writer = Writer {
-            path,
-            closing: Arc::clone(&closing),
+        let disk = Self {
+            folder: folder.to_owned(),
             seal: Arc::clone(&seal),
             database: Arc::clone(&database),
-            batches,
-            trouble: trouble_told,
+            queue,
+            trouble,
+            closing: Arc::clone(&closing),
+            ended,
         };
+        let count = disk
+            .single(Single::Count)
+            .and_then(|count| count.map_or(Ok(0), |bytes| decode(&bytes)));
+        let count = count.map_err(|error| refused(damaged(&error.to_string())))?;
+        if begins {
+            // What was there before was moved away, and its mark says nothing about what begins now.
+            mark.write(&seal, 0)
+                .map_err(|error| cannot(&format!("{MARK} cannot be written"), &error))?;
+        }
+        if let Some(marked) = mark.read(&seal).filter(|marked| *marked > count) {
+            let lost = marked - count;
+            return Err(refused(damaged(&format!("its last {lost} transactions are missing"))));
+        }
+        let (trouble, told) = (trouble_told, end_told);
+        let writer = Writer { path, seal, database, batches, trouble, closing, mark, count };
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let spawned = thread.spawn(move || {
             writer.run();
-            end_told.send_replace(true);
+            told.send_replace(true);
         });
         spawned.map_err(|error| cannot("no thread for its writer", &error))?;
-        Ok(Self { folder: folder.to_owned(), seal, database, queue, trouble, closing, ended })
+        Ok(disk)
     }
 
     /// The folder, for messages.
@@ -250,7 +273,7 @@ pub(crate) fn open_database(path: &Path) -> Result<Database, String> {
     Err(damaged(&error))
 }
 
-/// What to do about damage.
+/// What to do about damage: in words that tell a person what happens to which data.
 pub(crate) fn damaged(what: &str) -> String {
     format!(
         "{RECORDS} cannot be used ({what}); nothing in it was changed. If its disk is well, it is \

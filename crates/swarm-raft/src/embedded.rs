@@ -9,22 +9,23 @@ use async_trait::async_trait;
 use openraft::{Config, Raft, RaftMetrics, SnapshotPolicy};
 use parking_lot::RwLock;
 use swarm_kv::{Expect, Guard, Item, KeyValue, Lease, Result, Revision, StoreError, Watch, Write};
-use swarm_store::{Command, Done, LARGEST_VALUE, When};
+use swarm_store::{LARGEST_VALUE, When};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::Core;
 use crate::disk::{Disk, damaged};
+use crate::duties;
 use crate::journal::Journal;
 use crate::kinds::{Kinds, Peer};
-use crate::members::{self, Member, RESERVED, Tokens};
+use crate::members::{self, Member, Tokens};
 use crate::net::{self, Dialer, Network, Peers, Reply};
 use crate::options::EmbeddedOptions;
 use crate::origin::Origin;
 use crate::state::{Keeper, State};
+use crate::store::Handle;
 use crate::trust::{self, Role};
-use crate::{duties, watch as watching};
 
 /// How much of the log stays on disk behind a snapshot, for managers that were away for a moment.
 const KEPT_ENTRIES: u64 = 512;
@@ -36,10 +37,6 @@ const FAREWELL: Duration = Duration::from_millis(300);
 pub struct Embedded {
     core: Arc<Core>,
 }
-
-/// The store as its own server and watches use it: a handle that keeps nothing running.
-#[derive(Debug, Clone)]
-pub(crate) struct Handle(pub Arc<Core>);
 
 impl Embedded {
     /// Opens the store, and founds or joins a pool where its folder is empty. It may not be able to
@@ -261,8 +258,18 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // Without a shutdown: what was answered is on disk, the rest ends where it is.
+        // Without a shutdown: what was answered is on disk, the rest ends where it is. Watches may
+        // still hold a part of it, which must not keep the folder.
         self.core.stop.cancel();
+        let core = Arc::clone(&self.core);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = core.raft.shutdown().await {
+                    tracing::debug!(%error, "the store did not end well");
+                }
+                core.disk.close().await;
+            });
+        }
     }
 }
 
@@ -303,89 +310,6 @@ fn config(timing: crate::options::Timing) -> std::result::Result<Config, String>
         ..Config::default()
     };
     config.validate().map_err(|error| error.to_string())
-}
-
-fn odd(core: &Core, done: &Done) -> StoreError {
-    core.unreachable(format!("a write was answered with {done:?}"))
-}
-
-impl Handle {
-    fn own(&self, key: &str) -> Result<()> {
-        if key.starts_with(RESERVED) {
-            return Err(self.0.refused("these keys are the store's own"));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl KeyValue for Handle {
-    fn describe(&self) -> String {
-        self.0.name.clone()
-    }
-
-    fn largest_value(&self) -> usize {
-        LARGEST_VALUE
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Item>> {
-        self.own(key)?;
-        self.0.linearize().await?;
-        Ok(self.0.state.read(|machine| machine.get(key)))
-    }
-
-    async fn list(&self, directory: &str) -> Result<Vec<Item>> {
-        self.own(&format!("{directory}/"))?;
-        self.0.linearize().await?;
-        Ok(self.0.state.read(|machine| machine.list(directory)))
-    }
-
-    async fn put(&self, write: Write) -> Result<Revision> {
-        self.own(&write.key)?;
-        match self.0.propose(write.into()).await? {
-            Done::Written(revision) => Ok(Revision(revision)),
-            other => Err(odd(&self.0, &other)),
-        }
-    }
-
-    async fn delete(&self, key: &str, expect: Expect, guard: Option<&Guard>) -> Result<()> {
-        self.own(key)?;
-        self.0.propose(Command::delete(key, expect, guard)).await.map(drop)
-    }
-
-    fn watch(&self, directory: &str) -> Watch {
-        watching::watch(Arc::clone(&self.0), directory.to_owned())
-    }
-
-    async fn grant(&self, ttl: Duration) -> Result<Lease> {
-        let (lease, command) = new_lease(ttl);
-        self.0.propose(command).await?;
-        Ok(lease)
-    }
-
-    async fn renew(&self, lease: &Lease) -> Result<()> {
-        self.0.propose(Command::Renew { lease: lease.id.clone() }).await.map(drop)
-    }
-
-    async fn revoke(&self, lease: &Lease) -> Result<()> {
-        self.0.propose(Command::Revoke { lease: lease.id.clone() }).await.map(drop)
-    }
-
-    async fn renewed_ago(&self, key: &str) -> Result<Option<Duration>> {
-        self.own(key)?;
-        self.0.linearize().await?;
-        let state = &self.0.state;
-        Ok(state.read(|machine| machine.renewed_ago(key, state.now())))
-    }
-}
-
-/// A lease with a name that nobody else can know. A leader that takes over gives every lease its
-/// full time again, so it can live longer than it says, never shorter.
-pub(crate) fn new_lease(ttl: Duration) -> (Lease, Command) {
-    let id = format!("{:032x}", rand::random::<u128>());
-    let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    let command = Command::Grant { lease: id.clone(), ttl: millis };
-    (Lease { id, holds: ttl, gone_after: ttl }, command)
 }
 
 #[async_trait]

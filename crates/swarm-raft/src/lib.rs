@@ -5,7 +5,7 @@
 //! themselves, and take in others by join tokens. What the store's keys mean is left to those who
 //! keep them; which keys a node may touch is the one exception.
 //!
-//! In reading order: `options`, `embedded` (open, close, the store's calls), `core` (writing through
+//! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
 //! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`
 //! and `seal` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
 //! `members`, `duties`, `watch`, and `remote`: the store as one sees it who is no manager.
@@ -21,6 +21,7 @@ mod duties;
 mod embedded;
 mod journal;
 mod kinds;
+mod mark;
 mod members;
 mod net;
 mod options;
@@ -28,6 +29,7 @@ mod origin;
 mod remote;
 mod seal;
 mod state;
+mod store;
 #[cfg(test)]
 mod suite;
 mod trust;

@@ -112,6 +112,10 @@ pub(crate) async fn join(core: &Core, address: String) -> std::result::Result<Re
         ));
     }
     let _one_at_a_time = core.changing.lock().await;
+    // Without a quorum nothing is begun that would wait for one.
+    if core.read_index(Instant::now() + CHANGE / 5).await.is_err() {
+        return Err(Fault::Unreachable(core.count().await));
+    }
     let metrics = core.raft.metrics().borrow_watched().clone();
     let known = metrics.membership_config.nodes();
     let before = known.filter(|(_, peer)| peer.address == address).map(|(id, _)| *id);

@@ -18,8 +18,8 @@ use swarm_kv::{
 use swarm_store::{Command, Done, LARGEST_VALUE};
 use tokio::time::Instant;
 
-use crate::embedded::new_lease;
 use crate::net::{ALIVE, Dialer, Fault, Link, LinkError, PlainChange, Reply, Request, unplain};
+use crate::store::new_lease;
 use crate::trust::{self, Token};
 
 /// How many idle connections are kept.
@@ -108,13 +108,13 @@ impl Shared {
         None
     }
 
-    /// A call; `again` where doing it twice does no harm. Every frame of the answer but the last is
-    /// given to `take`.
+    /// A call; `again` where doing it twice does no harm. Every frame of the answer is given to
+    /// `take`, which gives back the last one; `None` tells it that the answer begins (anew).
     async fn call(
         &self,
         request: impl Fn() -> Request,
         again: bool,
-        mut take: impl FnMut(Reply) -> Option<Reply>,
+        mut take: impl FnMut(Option<Reply>) -> Option<Reply>,
     ) -> Result<Reply> {
         let until = Instant::now() + self.deadline;
         let mut tries = self.hosts.len();
@@ -126,10 +126,11 @@ impl Shared {
                     None => self.dial(until).await?,
                 };
                 link.send(None, request(), until).await?;
+                take(None);
                 loop {
                     match link.receive(until).await {
                         Ok(reply) => {
-                            if let Some(last) = take(reply) {
+                            if let Some(last) = take(Some(reply)) {
                                 self.keep(link);
                                 return Ok(last);
                             }
@@ -175,7 +176,7 @@ impl Shared {
     }
 
     async fn write(&self, command: Command, again: bool) -> Result<Done> {
-        match self.call(|| Request::Write(command.clone()), again, Some).await? {
+        match self.call(|| Request::Write(command.clone()), again, |reply| reply).await? {
             Reply::Outcome(Ok(done)) => Ok(done),
             Reply::Outcome(Err(refusal)) => Err(refusal.into_error(&self.name)),
             other => Err(self.odd(&other)),
@@ -195,7 +196,7 @@ impl KeyValue for Remote {
 
     async fn get(&self, key: &str) -> Result<Option<Item>> {
         let request = || Request::Get { key: key.to_owned() };
-        match self.shared.call(request, true, Some).await? {
+        match self.shared.call(request, true, |reply| reply).await? {
             Reply::Item(item) => Ok(item.map(unplain)),
             other => Err(self.shared.odd(&other)),
         }
@@ -204,19 +205,18 @@ impl KeyValue for Remote {
     async fn list(&self, directory: &str) -> Result<Vec<Item>> {
         let mut found = Vec::new();
         let request = || Request::List { directory: directory.to_owned() };
-        let mut begun = false;
         let take = |reply| match reply {
-            Reply::Items { items, more } => {
-                if !std::mem::replace(&mut begun, more) {
-                    // Another manager begins from the beginning.
-                    found.clear();
-                }
+            None => {
+                found.clear();
+                None
+            }
+            Some(Reply::Items { items, more }) => {
                 found.extend(items.into_iter().map(unplain));
                 (!more).then_some(Reply::Done)
             }
-            other => Some(other),
+            other => other,
         };
-        match self.shared.call(request, false, take).await? {
+        match self.shared.call(request, true, take).await? {
             Reply::Done => Ok(found),
             other => Err(self.shared.odd(&other)),
         }
@@ -253,7 +253,7 @@ impl KeyValue for Remote {
 
     async fn renewed_ago(&self, key: &str) -> Result<Option<Duration>> {
         let request = || Request::RenewedAgo { key: key.to_owned() };
-        match self.shared.call(request, true, Some).await? {
+        match self.shared.call(request, true, |reply| reply).await? {
             Reply::Ago(ago) => Ok(ago.map(Duration::from_millis)),
             other => Err(self.shared.odd(&other)),
         }

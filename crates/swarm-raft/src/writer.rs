@@ -11,6 +11,8 @@ use redb::Database;
 use tokio::sync::{mpsc, watch};
 
 use crate::disk::{Single, Table, guarded, open_database};
+use crate::journal::encode;
+use crate::mark::Mark;
 use crate::seal::Seal;
 
 /// How much one transaction may take, in bytes; more waits for the next.
@@ -80,6 +82,9 @@ pub(crate) struct Writer {
     pub batches: mpsc::Receiver<Batch>,
     pub trouble: watch::Sender<Option<String>>,
     pub closing: Arc<AtomicBool>,
+    pub mark: Mark,
+    /// How many transactions there were.
+    pub count: u64,
 }
 
 impl Writer {
@@ -139,6 +144,11 @@ impl Writer {
             tracing::info!("the store's disk takes writes again");
             self.trouble.send_replace(None);
         }
+        self.count += 1;
+        if let Err(error) = self.mark.write(&self.seal, self.count) {
+            // It tells less now; the records themselves are written.
+            tracing::warn!(%error, "the store's mark cannot be written");
+        }
         for done in waiting.into_iter().filter_map(|batch| batch.done) {
             done();
         }
@@ -161,13 +171,16 @@ impl Writer {
 
     fn transact(&self, database: &Database, waiting: &[Batch]) -> Result<(), redb::Error> {
         let transaction = database.begin_write()?;
+        let put = |kind: Table, key: u128, plain: &[u8]| -> Result<(), redb::Error> {
+            let sealed = self.seal.seal(&kind.place(key), plain)?;
+            let mut table = transaction.open_table(kind.definition())?;
+            table.insert(key, &*sealed)?;
+            Ok(())
+        };
+        put(Table::Single, Single::Count as u128, &encode(&(self.count + 1))?)?;
         for change in waiting.iter().flat_map(|batch| &batch.changes) {
             match change {
-                Change::Put(kind, key, plain) => {
-                    let sealed = self.seal.seal(&kind.place(*key), plain)?;
-                    let mut table = transaction.open_table(kind.definition())?;
-                    table.insert(*key, &*sealed)?;
-                }
+                Change::Put(kind, key, plain) => put(*kind, *key, plain)?,
                 Change::Delete(kind, from, to) => {
                     let mut table = transaction.open_table(kind.definition())?;
                     table.retain_in(*from..=*to, |_, _| false)?;

@@ -2,6 +2,7 @@
 //! at a time, as frames of bounded size. A call that is under way never stands in another's way;
 //! connections are kept for the next one.
 
+mod access;
 mod link;
 mod peers;
 mod raft;

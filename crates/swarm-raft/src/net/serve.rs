@@ -1,7 +1,5 @@
-//! The server's side: takes connections, learns who is there, answers one call after another.
-//!
-//! What a caller may do is decided here and nowhere else: managers everything, holders of a node
-//! token only what registering and listing engines needs.
+//! The server's side: takes connections and answers one call after another. Who may ask what is
+//! `access`'s business.
 
 use std::io;
 use std::sync::Arc;
@@ -14,20 +12,20 @@ use openraft::storage::Snapshot;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use swarm_kv::{Change, KeyValue};
-use swarm_store::{Command, Loader};
+use swarm_store::Loader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::wire::{self, Call, Fault, Hello, PlainChange, Reply, Request, VERSION, plain};
+use super::access::{allowed, introduce};
+use super::wire::{self, Call, Fault, Hello, PlainChange, Reply, Request, plain};
 use crate::core::Core;
-use crate::embedded::Handle;
-use crate::kinds::{Id, Meta, Vote};
-use crate::members::{self, RESERVED};
+use crate::kinds::{Meta, Vote};
+use crate::members;
 use crate::state::Parcel;
-use crate::trust::{Role, peer_id, same};
+use crate::store::Handle;
 
 /// How many connections there may be; each engine of a pool holds a few.
 const MOST: usize = 8192;
@@ -43,22 +41,6 @@ const ANSWER: Duration = Duration::from_secs(15);
 pub(crate) const ALIVE: Duration = Duration::from_secs(5);
 /// Values in one frame of a list, in bytes.
 const FRAME: usize = 1 << 20;
-/// The largest value a holder of a node token may write, in bytes.
-const NODE_VALUE: usize = 64 << 10;
-/// How long a lease of a holder of a node token may be, in milliseconds.
-const NODE_LEASE: u64 = 24 * 3600 * 1000;
-
-/// Who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
-    /// With a manager's certificate.
-    Member(Id),
-    /// With a manager token.
-    Manager,
-    /// With a node token.
-    Node,
-}
-
 /// Answers until the manager stops.
 pub(crate) async fn serve(
     core: Arc<Core>,
@@ -104,8 +86,8 @@ async fn connection(core: &Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) 
         let may = caller.clone().and_then(|caller| allowed(core, caller, &request));
         let reply = match may {
             Err(fault) => Err(fault),
-            Ok(_) if to.is_some_and(|to| to != core.id) => Err(Fault::Elsewhere),
-            Ok(_) => match request {
+            Ok(()) if to.is_some_and(|to| to != core.id) => Err(Fault::Elsewhere),
+            Ok(()) => match request {
                 Request::Snapshot { vote, meta, chunks } => {
                     take_snapshot(core, &mut stream, vote, meta, chunks).await
                 }
@@ -129,102 +111,6 @@ async fn say(stream: &mut TlsStream<TcpStream>, reply: &Reply) -> io::Result<()>
     match timeout(ANSWER, wire::write(stream, reply)).await {
         Ok(written) => written,
         Err(_) => Err(io::Error::other("the caller does not take its answer")),
-    }
-}
-
-/// Learns who is there.
-fn introduce(core: &Core, stream: &TlsStream<TcpStream>, hello: &Hello) -> Result<Caller, Fault> {
-    if hello.version != VERSION {
-        return Err(Fault::Refused(format!(
-            "it speaks version {} of the protocol, this manager version {VERSION}",
-            hello.version
-        )));
-    }
-    let certificates = stream.get_ref().1.peer_certificates();
-    if let Some(certificate) = certificates.and_then(<[_]>::first) {
-        let stranger = || Fault::Refused("its certificate is not a manager's".to_owned());
-        return peer_id(certificate).map(Caller::Member).ok_or_else(stranger);
-    }
-    let Some(secret) = &hello.secret else {
-        return Err(Fault::Refused("a join token is needed".to_owned()));
-    };
-    let holds = |role| members::secret(core, role).is_some_and(|kept| same(kept.reveal(), secret));
-    // Both are looked at in any case, so that the time tells nothing.
-    match (holds(Role::Manager), holds(Role::Node)) {
-        (true, _) => Ok(Caller::Manager),
-        (false, true) => Ok(Caller::Node),
-        (false, false) => Err(Fault::Refused(
-            "the join token is not valid (any more); a manager prints the present one".to_owned(),
-        )),
-    }
-}
-
-/// What a caller may ask.
-fn allowed(core: &Core, caller: Caller, request: &Request) -> Result<(), Fault> {
-    let refused = |words: &str| Err(Fault::Refused(words.to_owned()));
-    let (reads, writes) = match request {
-        Request::Status => return Ok(()),
-        Request::Get { key } | Request::RenewedAgo { key } => (Some(child_of(key)), None),
-        Request::List { directory } | Request::Watch { directory } => (Some(&**directory), None),
-        Request::Write(command) => (None, Some(command)),
-        Request::Join { .. } | Request::Remove { .. } => {
-            return match caller {
-                Caller::Member(_) | Caller::Manager => Ok(()),
-                Caller::Node => refused("a manager token is needed, this is a node token"),
-            };
-        }
-        _ => {
-            return match caller {
-                Caller::Member(_) => Ok(()),
-                Caller::Manager | Caller::Node => {
-                    refused("this is between managers; a join token does not do for it")
-                }
-            };
-        }
-    };
-    if let Some(Command::Expire { .. }) = writes {
-        return refused("leases are ended by the leader");
-    }
-    let keys = writes.map(keys_of).unwrap_or_default();
-    let reserved = |key: &str| key.starts_with(RESERVED);
-    if reads.is_some_and(|key| reserved(&format!("{key}/"))) || keys.iter().any(|key| reserved(key))
-    {
-        return refused("these keys are the store's own");
-    }
-    if caller != Caller::Node {
-        return Ok(());
-    }
-    let may = |directory: &str| core.nodes.iter().any(|node| node == directory.trim_matches('/'));
-    let outside = keys.iter().find(|key| !may(child_of(key)));
-    if let Some(place) = reads.filter(|read| !may(read)).or(outside.copied()) {
-        return Err(Fault::Refused(format!(
-            "a node token does not give access to {place}; it registers and lists engines"
-        )));
-    }
-    match writes {
-        Some(Command::Put { key, value, .. }) if value.len() > NODE_VALUE => Err(Fault::Refused(
-            format!("{key} would be {} bytes; a node may write at most {NODE_VALUE}", value.len()),
-        )),
-        Some(Command::Grant { ttl, .. }) if *ttl > NODE_LEASE => {
-            refused("a node's lease may be a day long at most")
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The directory that a key is a direct child of.
-fn child_of(key: &str) -> &str {
-    key.rsplit_once('/').map_or("", |(directory, _)| directory)
-}
-
-/// The keys that a command touches or looks at.
-fn keys_of(command: &Command) -> Vec<&str> {
-    match command {
-        Command::Put { key, guard, .. } | Command::Delete { key, guard, .. } => {
-            let guard = guard.iter().map(|guard| &*guard.key);
-            std::iter::once(&**key).chain(guard).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

@@ -44,10 +44,14 @@ async fn calls_between_managers_are_for_managers_and_for_the_right_one() {
             assert!(matches!(&answer, Err(LinkError::Fault(Fault::Refused(_)))), "{answer:?}");
         }
     }
-    // With a certificate, for another manager than this one.
+    // With a certificate of a manager that there is not (any more).
     let identity = trust::identity(authority, 42).unwrap();
-    let dialer = Dialer::new(identity.client, None);
-    let mut link = dialer.dial(&address, until).await.unwrap();
+    let mut link = Dialer::new(identity.client, None).dial(&address, until).await.unwrap();
+    let answer = link.call(Some(embedded.id()), proposal(), until).await;
+    assert!(matches!(&answer, Err(LinkError::Fault(Fault::Unreachable(_)))), "{answer:?}");
+    // With that of one there is: for another one than is here, and for this one.
+    let identity = trust::identity(authority, embedded.id()).unwrap();
+    let mut link = Dialer::new(identity.client, None).dial(&address, until).await.unwrap();
     let answer = link.call(Some(43), proposal(), until).await;
     assert_eq!(answer.unwrap_err(), LinkError::Fault(Fault::Elsewhere));
     link.call(Some(embedded.id()), proposal(), until).await.unwrap();

@@ -259,3 +259,53 @@ where
     }
     decode(&body).map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read_all(mut bytes: &[u8]) -> io::Result<Option<Call>> {
+        // What is in memory is read at once.
+        read(&mut bytes).now_or_never().unwrap_or(Ok(None))
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let mut framed = u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes().to_vec();
+            framed.extend_from_slice(&bytes);
+            // It may happen to be a call; then it is one.
+            let _ = read_all(&framed);
+            let cut = read_all(&framed[..framed.len() - 1]);
+            prop_assert!(bytes.is_empty() || cut.is_err(), "a frame that is cut off is an error");
+        }
+
+        #[test]
+        fn calls_survive_the_wire(key in ".{0,40}", value in prop::collection::vec(any::<u8>(), 0..300)) {
+            let write = swarm_kv::Write::new(&*key, value.clone());
+            let call = Call { to: Some(7), request: Request::Write(write.into()) };
+            let mut wire = Vec::new();
+            prop_assert!(matches!(super::write(&mut wire, &call).now_or_never(), Some(Ok(()))));
+            let Some(Call { to, request }) = read_all(&wire)? else {
+                return Err(TestCaseError::fail("the connection ended"));
+            };
+            prop_assert_eq!(to, Some(7));
+            let Request::Write(Command::Put { key: read, value: there, .. }) = request else {
+                return Err(TestCaseError::fail("another call"));
+            };
+            prop_assert_eq!((read, there.to_vec()), (key, value));
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_neither_sent_nor_taken() {
+        let long = "k".repeat(LARGEST);
+        let call = Call { to: None, request: Request::Get { key: long } };
+        let sent = write(&mut Vec::new(), &call).now_or_never().unwrap();
+        assert!(sent.unwrap_err().to_string().contains("too large"));
+        assert!(read_all(&u32::MAX.to_be_bytes()).is_err());
+    }
+}

@@ -20,9 +20,9 @@ pub(crate) const MANAGER: &str = "manager.pool.internal";
 
 /// How long the authority lasts. Its end is the end of every token and every certificate.
 const AUTHORITY: Duration = Duration::from_hours(24 * 365 * 30);
-/// How long a manager's certificate lasts; a running manager issues itself a new one every
-/// [`crate::trust::tls`] third of it.
-pub(crate) const CERTIFICATE: Duration = Duration::from_hours(24 * 90);
+/// How long a manager's certificate lasts; a running manager replaces its own well before
+/// (`duties`).
+const CERTIFICATE: Duration = Duration::from_hours(24 * 90);
 /// Clocks may differ by this much.
 const SKEW: Duration = Duration::from_hours(24);
 

@@ -3,8 +3,6 @@
 //!
 //! `SWARM_TORTURE_SEED` and `SWARM_TORTURE_ROUNDS` make it another, or longer.
 
-mod pool;
-
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +14,7 @@ use rand::{Rng as _, SeedableRng as _};
 use swarm_kv::{Expect, KeyValue as _, StoreError, Write};
 use swarm_raft::Embedded;
 
-use pool::{Pool, eventually};
+use crate::pool::{Pool, eventually};
 
 const CLIENTS: usize = 6;
 const KEY: &str = "d/counter";
@@ -81,7 +79,7 @@ async fn disturb(
         // Without a shutdown it ends wherever it is.
         drop(gone);
         tokio::time::sleep(lasting).await;
-        let back = pool::open(&folders[victim], &addresses[victim]).await;
+        let back = crate::pool::open(&folders[victim], &addresses[victim]).await;
         managers.write()[victim] = Some(back);
         return if kind == 0 { "stopped" } else { "dropped" };
     }
@@ -96,7 +94,9 @@ async fn disturb(
         manager.cut(&others);
     }
     tokio::time::sleep(lasting).await;
-    all.iter().for_each(|manager| manager.cut(&[]));
+    for manager in &all {
+        manager.cut(&[]);
+    }
     if kind == 2 { "cut off" } else { "muted" }
 }
 

@@ -33,10 +33,7 @@ pub async fn eventually<T>(what: &str, mut met: impl AsyncFnMut() -> Option<T>) 
 
 /// A URL of managers.
 pub fn url(hosts: &[&str]) -> StoreUrl {
-    match StoreUrl::parse(&format!("swarm://{}", hosts.join(",")), DEFAULT_PORT) {
-        Ok(url) => url,
-        Err(error) => unreachable!("{error}"),
-    }
+    StoreUrl::parse(&format!("swarm://{}", hosts.join(",")), DEFAULT_PORT).unwrap()
 }
 
 /// Listens on `address`, which may still be held by one that is just ending.
@@ -88,10 +85,7 @@ impl Pool {
         let folder = folder();
         let first = Arc::clone(&self.managers[0]);
         let token = eventually("there are tokens", async || first.tokens().await.ok()).await;
-        let manager = match join(&folder, &[&first], &token.manager).await {
-            Ok(manager) => manager,
-            Err(error) => unreachable!("a manager cannot join: {error}"),
-        };
+        let manager = join(&folder, &[&first], &token.manager).await.unwrap();
         self.managers.push(Arc::clone(&manager));
         self.folders.push(folder);
         manager
@@ -128,8 +122,5 @@ impl Pool {
 
 /// A new folder.
 pub fn folder() -> TempDir {
-    match tempfile::tempdir() {
-        Ok(folder) => folder,
-        Err(error) => unreachable!("{error}"),
-    }
+    tempfile::tempdir().unwrap()
 }

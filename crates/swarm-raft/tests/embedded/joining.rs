@@ -1,23 +1,18 @@
 //! Who is taken in, who is not, and what each may do; managers that come, move, lose their data and
 //! are removed.
 
-mod pool;
-
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use swarm_kv::{Change, Expect, Guard, KeyValue, Layout, Secret, StoreError, Write};
 use swarm_raft::{Embedded, Remote, Role};
 
-use pool::{PATIENCE, Pool, eventually, folder, join, listen, url};
+use crate::pool::{PATIENCE, Pool, eventually, folder, join, listen, url};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
 fn remote(hosts: &[&str], token: &Secret) -> Remote {
-    match Remote::open(&url(hosts), token, DEADLINE) {
-        Ok(remote) => remote,
-        Err(error) => unreachable!("{error}"),
-    }
+    Remote::open(&url(hosts), token, DEADLINE).unwrap()
 }
 
 #[track_caller]
@@ -136,7 +131,7 @@ async fn wrong_tokens_are_refused_in_words_and_nothing_is_shown_to_strangers() {
     remote(&[ours.address()], &rotated.node).list(&nodes).await.unwrap();
     remote(&[ours.address()], &tokens.manager).list(&nodes).await.unwrap();
     // A folder of one pool is not taken into another.
-    let options = pool::options(pool.folders[0].path(), "127.0.0.1:0").await;
+    let options = crate::pool::options(pool.folders[0].path(), "127.0.0.1:0").await;
     ours.shutdown().await;
     let peers = vec![theirs.address().to_owned()];
     let joins = Some(swarm_raft::Join { peers, token: other.manager.clone() });
@@ -156,7 +151,7 @@ async fn a_manager_comes_back_elsewhere_and_one_without_its_data_as_another() {
     moved.shutdown().await;
     let id = moved.id();
     drop(moved);
-    let back = pool::open(&pool.folders[2], "127.0.0.1:0").await;
+    let back = crate::pool::open(&pool.folders[2], "127.0.0.1:0").await;
     assert!(back.id() == id && back.address() != before);
     pool.managers.push(back);
     pool.all_vote(3).await;
@@ -169,7 +164,7 @@ async fn a_manager_comes_back_elsewhere_and_one_without_its_data_as_another() {
     drop(lost);
     std::fs::remove_file(pool.folders[2].path().join("store.redb")).unwrap();
     let again = eventually("it joins again", async || {
-        let mut options = pool::options(pool.folders[2].path(), &address).await;
+        let mut options = crate::pool::options(pool.folders[2].path(), &address).await;
         let peers = pool.managers.iter().map(|one| one.address().to_owned()).collect();
         options.join = Some(swarm_raft::Join { peers, token: token.clone() });
         Embedded::open(options).await.ok()
@@ -214,7 +209,7 @@ async fn what_cannot_be_joined_is_told() {
     let token = pool.managers[0].tokens().await.unwrap().manager;
     // Nobody is there.
     let empty = folder();
-    let mut options = pool::options(empty.path(), "127.0.0.1:0").await;
+    let mut options = crate::pool::options(empty.path(), "127.0.0.1:0").await;
     let peers = vec!["127.0.0.1:1".to_owned()];
     options.join = Some(swarm_raft::Join { peers, token: token.clone() });
     let error = Embedded::open(options).await.unwrap_err();
@@ -226,7 +221,7 @@ async fn what_cannot_be_joined_is_told() {
     let asked = tokio::time::timeout(PATIENCE, remote.get("d/k")).await.unwrap();
     assert!(matches!(&asked, Err(StoreError::Unreachable { .. })), "{asked:?}");
     // An address that is taken by one of this pool.
-    let mut options = pool::options(empty.path(), "127.0.0.1:0").await;
+    let mut options = crate::pool::options(empty.path(), "127.0.0.1:0").await;
     options.advertise = Some(pool.managers[0].address().to_owned());
     let peers = vec![pool.managers[0].address().to_owned()];
     options.join = Some(swarm_raft::Join { peers, token });

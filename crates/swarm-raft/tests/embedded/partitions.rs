@@ -1,13 +1,11 @@
 //! Managers that cannot reach each other, or lose their leader.
 
-mod pool;
-
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use swarm_kv::{Change, KeyValue as _, StoreError, Write};
 
-use pool::{PATIENCE, Pool, eventually};
+use crate::pool::{PATIENCE, Pool, eventually};
 
 /// Cuts `place` off from all others, and them from it.
 fn isolate(pool: &Pool, place: usize) {
@@ -23,7 +21,9 @@ fn isolate(pool: &Pool, place: usize) {
 }
 
 fn heal(pool: &Pool) {
-    pool.managers.iter().for_each(|manager| manager.cut(&[]));
+    for manager in &pool.managers {
+        manager.cut(&[]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,7 @@ async fn a_leader_that_is_stopped_is_followed_at_once() {
         pool.managers[0].put(Write::new("d/k", format!("{round}"))).await.unwrap();
         took.push((stopping, begun.elapsed()));
         drop(stopped);
-        pool.managers.push(pool::open(&folder, &address).await);
+        pool.managers.push(crate::pool::open(&folder, &address).await);
         pool.folders.push(folder);
         pool.all_vote(3).await;
     }
