@@ -24,6 +24,8 @@ use crate::trust::{self, Token};
 
 /// How many idle connections are kept.
 const KEPT: usize = 4;
+/// How long one manager may take at least before another one is asked.
+const LEAST: Duration = Duration::from_secs(1);
 /// Pauses between attempts of a watch.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
@@ -116,10 +118,13 @@ impl Shared {
         again: bool,
         mut take: impl FnMut(Option<Reply>) -> Option<Reply>,
     ) -> Result<Reply> {
-        let until = Instant::now() + self.deadline;
+        let whole = Instant::now() + self.deadline;
         let mut tries = self.hosts.len();
         loop {
             tries = tries.saturating_sub(1);
+            // One that holds its connections and says nothing leaves time for another one.
+            let part = Instant::now() + (self.deadline / 3).max(LEAST);
+            let until = if again && tries > 0 { part.min(whole) } else { whole };
             let called = async {
                 let mut link = match self.kept() {
                     Some(link) => link,
@@ -149,7 +154,7 @@ impl Shared {
                     // It is cut off from the others, or was removed: another one may not be.
                     if matches!(fault, Fault::Unreachable(_) | Fault::Removed) {
                         self.turn();
-                        if again && tries > 0 && Instant::now() < until {
+                        if again && tries > 0 && Instant::now() < whole {
                             continue;
                         }
                     }
@@ -158,7 +163,7 @@ impl Shared {
                 Err(LinkError::NotSent(how)) => return Err(self.unreachable(how)),
                 Err(LinkError::Lost(how)) => {
                     self.turn();
-                    if again && tries > 0 && Instant::now() < until {
+                    if again && tries > 0 && Instant::now() < whole {
                         continue;
                     }
                     let known = if again { "" } else { "; whether it was done is not known" };

@@ -10,5 +10,6 @@ mod joining;
 mod large;
 mod partitions;
 mod pool;
+mod processes;
 mod single;
 mod torture;

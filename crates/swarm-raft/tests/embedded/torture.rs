@@ -11,17 +11,17 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use swarm_kv::{Expect, KeyValue as _, StoreError, Write};
+use swarm_kv::{Expect, Item, KeyValue, StoreError, Write};
 use swarm_raft::Embedded;
 
 use crate::pool::{Pool, eventually};
 
 const CLIENTS: usize = 6;
-const KEY: &str = "d/counter";
+pub const KEY: &str = "d/counter";
 
 /// What clients did.
 #[derive(Debug, Default)]
-struct History {
+pub struct History {
     /// Values whose writes were answered, in the order of the answers.
     written: Mutex<Vec<u64>>,
     /// Writes of which nobody knows whether they were done.
@@ -30,16 +30,36 @@ struct History {
     seen: AtomicU64,
 }
 
+impl History {
+    /// How many increments were answered.
+    pub fn answered(&self) -> usize {
+        self.written.lock().len()
+    }
+
+    /// At the end: no value was written twice, and the last one tells of every answer.
+    pub fn check(&self, last: &Item) {
+        let mut written = self.written.lock().clone();
+        let answered = written.len() as u64;
+        written.sort_unstable();
+        written.dedup();
+        assert_eq!(written.len() as u64, answered, "no value was written twice");
+        let unknown = self.unknown.load(Ordering::SeqCst);
+        let last: u64 = String::from_utf8_lossy(&last.value).parse().unwrap();
+        println!("{answered} answered, {unknown} unknown, at last {last}");
+        assert!(last >= answered && last <= answered + unknown, "{answered} + {unknown}: {last}");
+    }
+}
+
 type Managers = Arc<RwLock<Vec<Option<Arc<Embedded>>>>>;
 
-fn setting<T: FromStr>(name: &str, default: T) -> T {
+pub fn setting<T: FromStr>(name: &str, default: T) -> T {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// One increment through `manager`.
-async fn increment(manager: &Embedded, history: &History) {
+/// One increment through `store`.
+pub async fn increment(store: &dyn KeyValue, history: &History) {
     let floor = history.seen.load(Ordering::SeqCst);
-    let Ok(item) = manager.get(KEY).await else { return };
+    let Ok(item) = store.get(KEY).await else { return };
     let (value, expect) = match &item {
         None => (0, Expect::Absent),
         Some(item) => {
@@ -50,7 +70,7 @@ async fn increment(manager: &Embedded, history: &History) {
     assert!(value >= floor, "{value} was read after {floor} was answered");
     history.seen.fetch_max(value, Ordering::SeqCst);
     let next = value + 1;
-    match manager.put(Write::new(KEY, next.to_string()).expecting(expect)).await {
+    match store.put(Write::new(KEY, next.to_string()).expecting(expect)).await {
         Ok(_) => {
             history.written.lock().push(next);
             history.seen.fetch_max(next, Ordering::SeqCst);
@@ -121,7 +141,7 @@ async fn no_answered_increment_is_lost_or_doubled() {
                     turn += 1;
                     let manager = managers.read()[turn % 3].clone();
                     match manager {
-                        Some(manager) => increment(&manager, &history).await,
+                        Some(manager) => increment(&*manager, &history).await,
                         None => tokio::time::sleep(Duration::from_millis(5)).await,
                     }
                 }
@@ -130,32 +150,18 @@ async fn no_answered_increment_is_lost_or_doubled() {
         .collect();
     for _ in 0..rounds {
         let done = disturb(&mut chance, &managers, &addresses, &folders).await;
-        let before = history.written.lock().len();
-        eventually("work goes on", async || {
-            (history.written.lock().len() > before + 3).then_some(())
-        })
-        .await;
-        println!("{done}: {} written", history.written.lock().len());
+        let before = history.answered();
+        eventually("work goes on", async || (history.answered() > before + 3).then_some(())).await;
+        println!("{done}: {} answered", history.answered());
     }
     over.store(true, Ordering::SeqCst);
     for client in clients {
         client.await.unwrap();
     }
     let all: Vec<_> = managers.read().iter().flatten().cloned().collect();
-    let mut last = Vec::new();
     for manager in &all {
         let item = eventually("all answer", async || manager.get(KEY).await.ok()).await.unwrap();
-        last.push(String::from_utf8_lossy(&item.value).parse::<u64>().unwrap());
-    }
-    let mut written = history.written.lock().clone();
-    let answered = written.len() as u64;
-    written.sort_unstable();
-    written.dedup();
-    assert_eq!(written.len() as u64, answered, "no value was written twice");
-    let unknown = history.unknown.load(Ordering::SeqCst);
-    println!("{answered} answered, {unknown} unknown, at last {last:?}");
-    for last in last {
-        assert!(last >= answered && last <= answered + unknown, "{answered} + {unknown}: {last}");
+        history.check(&item);
     }
     for manager in &all {
         manager.shutdown().await;
