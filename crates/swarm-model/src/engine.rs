@@ -60,6 +60,9 @@ pub struct EngineRecord {
     /// Whether it may be given containers.
     #[serde(default)]
     pub availability: Availability,
+    /// A person took it out of the pool, and it has not been heard of since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
     /// When the record was made, seconds since 1970; Docker's `CreatedAt`.
     #[serde(default)]
     pub created: i64,

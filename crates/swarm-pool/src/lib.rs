@@ -16,6 +16,7 @@ mod fanout;
 mod forward;
 mod held;
 mod index;
+mod keeper;
 mod ledger;
 mod members;
 mod orphans;
@@ -70,7 +71,7 @@ impl Pool {
         });
         let shared = Arc::new(Shared::new(config, store, &guard));
         let members = Arc::new(Members::new(Arc::clone(&shared)));
-        tokio::spawn(Arc::clone(&members).follow(discovery, stop.clone()));
+        tokio::spawn(Arc::clone(&members).follow(Arc::clone(&discovery), stop.clone()));
         let pool = Arc::new(Self {
             shared,
             members,
@@ -81,7 +82,8 @@ impl Pool {
                 newest: ApiVersion::NEWEST,
             }),
         });
-        tokio::spawn(follow_versions(Arc::downgrade(&pool), stop));
+        tokio::spawn(follow_versions(Arc::downgrade(&pool), stop.clone()));
+        tokio::spawn(keeper::run(Arc::downgrade(&pool), discovery, stop));
         pool
     }
 }

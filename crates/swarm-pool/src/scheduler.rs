@@ -17,6 +17,7 @@ use swarm_core::placement::reservation::{Board, ClaimId};
 use swarm_core::placement::strategy::Strategy;
 use swarm_docker::ApiError;
 use swarm_docker::compact::StrPairs;
+use swarm_model::Availability;
 
 use crate::config::PoolConfig;
 use crate::engine::EngineKey;
@@ -38,6 +39,8 @@ struct Table {
     claims: HashMap<ClaimId, Held>,
     /// Up to which number each engine's writes have been read back.
     read: HashMap<EngineKey, u64>,
+    /// Engines that a person keeps from being given containers, by their id.
+    availability: HashMap<String, Availability>,
 }
 
 #[derive(Debug)]
@@ -137,6 +140,12 @@ impl Scheduler {
     ) {
         let mut table = self.table.lock();
         let id = summary.id.clone();
+        let availability = table.availability.get(id.as_str()).copied().unwrap_or_default();
+        let summary = if availability == summary.availability {
+            summary
+        } else {
+            Arc::new(NodeSummary { availability, ..(*summary).clone() })
+        };
         let known = (id.clone(), Arc::clone(&summary.name));
         match table.nodes.insert(engine, known) {
             // Another engine answers at the address now, or the first one was just identified.
@@ -177,6 +186,32 @@ impl Scheduler {
         if table.engines.get(&id) == Some(&engine) {
             table.engines.remove(&id);
             table.board.remove(&id);
+        }
+    }
+
+    /// Whether some node would take it now; the error is the refusal.
+    pub fn would_fit(&self, index: &Index, request: &Request) -> Result<(), ApiError> {
+        let table = self.table.lock();
+        let containers = Containers { index, nodes: &table.nodes };
+        let lookup = table.board.lookup(&containers);
+        let (nodes, rng) = (table.board.nodes(), &mut rand::rng());
+        place(nodes, request, &self.filters, self.strategy, &lookup, rng)
+            .map(drop)
+            .map_err(|refusal| ApiError::conflict(refusal.to_string()))
+    }
+
+    /// Whether an engine, by its id, may be given containers.
+    pub fn set_availability(&self, engine: &str, availability: Availability) {
+        let mut table = self.table.lock();
+        if availability == Availability::Active {
+            table.availability.remove(engine);
+        } else {
+            table.availability.insert(engine.to_owned(), availability);
+        }
+        let known = table.board.node(&NodeId::new(engine)).cloned();
+        if let Some(summary) = known.filter(|node| node.availability != availability) {
+            let summary = NodeSummary { availability, ..(*summary).clone() };
+            table.board.publish(Arc::new(summary));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::engine::EngineKey;
 use crate::events::EventHub;
 use crate::held::HeldNames;
 use crate::index::Index;
+use crate::keeper::{Keeper, Moves};
 use crate::ledger::GuardSource;
 use crate::orphans::Orphans;
 use crate::scheduler::Scheduler;
@@ -46,6 +47,10 @@ pub struct Shared {
     pub state: State,
     /// Wakes the keeper: something is not as it is wanted.
     pub keeper: Notify,
+    /// The keeper's memory.
+    pub keeping: Keeper,
+    /// How often the keeper did what.
+    pub moves: Moves,
     /// What clients lent for pulls.
     pub credentials: Credentials,
 }
@@ -56,6 +61,8 @@ impl Shared {
         Self {
             state: State::new(store, guard),
             keeper: Notify::new(),
+            keeping: Keeper::new(),
+            moves: Moves::default(),
             credentials: Credentials::default(),
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),

@@ -52,8 +52,8 @@ pub enum Action {
         /// See [`super::transition::may_have_copies`].
         remember: bool,
     },
-    /// Stop this copy, then remove it (volumes stay) or, by its policy, set it aside under another
-    /// name with a restart policy of `no`.
+    /// Stop this copy, then remove it (volumes stay) or, by its policy, give it a restart policy of
+    /// `no` and set it aside as [`super::transition::aside`] names it.
     RemoveStale {
         /// Where.
         engine: EngineRef,

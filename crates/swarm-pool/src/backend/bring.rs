@@ -90,7 +90,7 @@ impl Pool {
     }
 
     /// The id, on `engine`, of the network a client means; made there if it is the pool's.
-    pub(super) async fn network_on(&self, engine: &Arc<Engine>, name: &str) -> Result<String> {
+    pub(crate) async fn network_on(&self, engine: &Arc<Engine>, name: &str) -> Result<String> {
         let found = self.network(name).await?;
         if let Some(entry) = found.on(engine) {
             return Ok(entry.id.to_string());

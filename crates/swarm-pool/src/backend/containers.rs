@@ -90,6 +90,7 @@ impl Containers for Pool {
                 None => return Err(error),
             },
         };
+        let _turn = removes.then(|| self.take_turn(&located)).flatten();
         let (exchange, wish) = Wanted::read(exchange).await?;
         let reply = engine.forward(exchange, &located.id, deadline(effect)).await?;
         if effect == Effect::Changes {

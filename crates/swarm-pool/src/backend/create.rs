@@ -73,6 +73,8 @@ impl Pool {
             // It may have been committed, built or loaded through here an instant ago.
             self.settle_all().await;
         }
+        // Until the client has his answer, nobody else does anything about it.
+        let _turn = self.shared.keeping.attempts.join(&wish.swarm_id);
         let mut tries_left = self.shared.config.create_retries;
         loop {
             match self.create_once(&wish, &request).await {
@@ -217,7 +219,25 @@ impl Pool {
         }
     }
 
-    pub(crate) async fn create_on(
+    /// Creates a container that the pool makes anew: its image is pulled where it is missing, whether
+    /// another engine has it or not. The new container's id.
+    pub(crate) async fn create_anew(
+        &self,
+        engine: &Arc<Engine>,
+        wish: &Wish,
+        request: &Request,
+    ) -> Result<String> {
+        match self.create_on(engine, wish, request).await {
+            Err(error) if is_missing_image(&error) => {
+                let platform = wish.query.get("platform");
+                self.pull_on(engine, &request.image, &wish.headers, platform).await?;
+                self.create_on(engine, wish, request).await.map(|(id, _)| id)
+            }
+            outcome => outcome.map(|(id, _)| id),
+        }
+    }
+
+    async fn create_on(
         &self,
         engine: &Arc<Engine>,
         wish: &Wish,

@@ -54,7 +54,7 @@ impl Pool {
 
     /// Does any engine have it, as far as is known? Asked at every create, so the first one that has
     /// it ends the search.
-    pub(super) fn has_image(&self, name: &str) -> bool {
+    pub(crate) fn has_image(&self, name: &str) -> bool {
         let has = |engines: &[Arc<Engine>], name: &str| {
             let Ok(wanted) = ImageName::parse(name) else { return false };
             engines.iter().any(|engine| {

@@ -21,6 +21,7 @@ use crate::Pool;
 use crate::clock;
 use crate::credentials;
 use crate::index::Located;
+use crate::keeper::Turn;
 
 /// The header with which a client lends its credentials for one registry.
 const REGISTRY_AUTH: &str = "x-registry-auth";
@@ -145,6 +146,11 @@ impl Pool {
             Some(container) => container.swarm_id().map(str::to_owned),
             None => state.intent_at(&located.id).map(|intent| intent.id.clone()),
         }
+    }
+
+    /// A client's request is at a container: the keeper leaves it alone meanwhile.
+    pub(super) fn take_turn(&self, located: &Located) -> Option<Turn> {
+        Some(self.shared.keeping.attempts.join(&self.intent_of(located)?))
     }
 
     /// A client had a container removed.

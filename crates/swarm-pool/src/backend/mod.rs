@@ -89,7 +89,7 @@ async fn read_whole(body: Body) -> Result<Bytes> {
 }
 
 /// An engine's whole answer: its document, or its refusal as an error with its own status.
-async fn document(reply: Reply) -> Result<Bytes> {
+pub(crate) async fn document(reply: Reply) -> Result<Bytes> {
     let status = reply.status;
     // Here it is the engine's body that breaks off, which is no fault of the client's.
     let body = read_whole(reply.body).await.map_err(|error| match error.class {

@@ -198,14 +198,7 @@ impl Engine {
         let _ = status
             .wait_for(|status| status.is_reachable() || *status == Status::Disconnected)
             .await;
-        let outgoing = Outgoing {
-            method: http::Method::DELETE,
-            path_and_query: format!("/containers/{id}?v=1"),
-            version: None,
-            headers: http::HeaderMap::new(),
-            body: swarm_backend::empty(),
-            upgrade: None,
-        };
+        let outgoing = bare(http::Method::DELETE, format!("/containers/{id}?v=1"));
         let reply = self.send(outgoing, Some(READ_DEADLINE)).await?;
         if reply.status.is_success() {
             return Ok(());
@@ -236,6 +229,12 @@ pub fn outgoing(exchange: Exchange, path: &str) -> Outgoing {
         body: exchange.body,
         upgrade: exchange.upgrade,
     }
+}
+
+/// A request of the pool's own with no body.
+pub fn bare(method: http::Method, path_and_query: String) -> Outgoing {
+    let (headers, body) = (http::HeaderMap::new(), swarm_backend::empty());
+    Outgoing { method, path_and_query, version: None, headers, body, upgrade: None }
 }
 
 /// A request of the pool's own with a JSON body.

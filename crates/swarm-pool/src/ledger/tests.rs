@@ -17,6 +17,7 @@ fn record(name: &str) -> EngineRecord {
         memory: 1,
         labels: Default::default(),
         availability: Availability::Active,
+        gone: false,
         created: 0,
         updated: 0,
     }

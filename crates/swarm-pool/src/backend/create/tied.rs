@@ -16,7 +16,7 @@ use crate::scope;
 
 impl Pool {
     /// Adds the constraints that follow from the names in `body`.
-    pub(in crate::backend) async fn tie(&self, body: &CreateBody, request: &mut Request) {
+    pub(crate) async fn tie(&self, body: &CreateBody, request: &mut Request) {
         let mut networks = vec![body.network_mode()];
         networks.extend(body.endpoints().map(|(name, _)| name));
         networks.sort_unstable();

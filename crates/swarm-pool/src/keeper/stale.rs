@@ -1,0 +1,96 @@
+//! Copies that were replaced while their engine was away: stopped, then removed or set aside.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use swarm_backend::full;
+use swarm_core::reschedule::Step;
+use swarm_model::{EngineRef, StalePolicy};
+use tracing::info;
+
+use super::act::StepError;
+use crate::Pool;
+use crate::engine::{CHANGE_DEADLINE, Mark, post_json};
+
+/// How long a stale copy may take to end by itself, in seconds: it must not run beside the one that
+/// replaced it for longer.
+const GRACE: u32 = 2;
+
+/// The name of a copy that was set aside.
+fn aside(name: &str, id: &str) -> String {
+    let short: String = id.chars().take(12).collect();
+    // Docker's names may be long; what tells copies apart stays whole.
+    let name: String = name.chars().take(100).collect();
+    format!("{name}-stale-{short}")
+}
+
+/// Whether a container was set aside.
+pub(super) fn is_aside(name: &str, id: &str) -> bool {
+    id.get(..12).is_some_and(|short| name.ends_with(&format!("-stale-{short}")))
+}
+
+impl Pool {
+    pub(super) async fn remove_stale(
+        self: &Arc<Self>,
+        step: &Step,
+        engine: &EngineRef,
+        container: &str,
+        name: &str,
+        policy: StalePolicy,
+    ) -> Result<(), StepError> {
+        let at = self.engine_of(engine)?;
+        self.shared.state.supersede(at.key(), container);
+        self.shared.index.forget(at.key(), container);
+        let stop = format!("/containers/{container}/stop?t={GRACE}");
+        match self.ask(&at, Method::POST, &stop).await {
+            // It went by itself, or somebody was faster.
+            Err(error) if error.status() == StatusCode::NOT_FOUND => {
+                at.wrote(Mark::Container(container.to_owned()));
+                return Ok(());
+            }
+            stopped => stopped?,
+        }
+        match policy {
+            StalePolicy::Remove => {
+                // Its volumes may hold what somebody misses: they stay.
+                let remove = format!("/containers/{container}?force=1&v=0");
+                match self.ask(&at, Method::DELETE, &remove).await {
+                    Err(error) if error.status() == StatusCode::NOT_FOUND => {}
+                    removed => removed?,
+                }
+                info!(container = name, engine = %engine.name, reason = %step.reason,
+                      "removed a stale copy");
+                self.tell_stale(step, engine, container, "reschedule_stale_removed");
+            }
+            StalePolicy::Keep => {
+                let path = format!("/containers/{container}/update");
+                let never = full(r#"{"RestartPolicy":{"Name":"no"}}"#);
+                let reply = at.send(post_json(path, None, never), Some(CHANGE_DEADLINE)).await?;
+                crate::backend::document(reply).await?;
+                let new = aside(name, container);
+                let rename = format!("/containers/{container}/rename?name={new}");
+                self.ask(&at, Method::POST, &rename).await?;
+                info!(container = name, engine = %engine.name, new, reason = %step.reason,
+                      "set a stale copy aside");
+                self.tell_stale(step, engine, container, "reschedule_stale_kept");
+                self.shared.state.forget_superseded(std::iter::once(container));
+            }
+        }
+        at.wrote(Mark::Container(container.to_owned()));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_aside_is_known_by_its_name() {
+        let id = "0123456789abcdef0123456789abcdef";
+        assert_eq!(aside("web", id), "web-stale-0123456789ab");
+        assert!(is_aside(&aside("web", id), id));
+        assert!(!is_aside("web-stale-0123456789ab", "ffffffffffffffff"));
+        assert!(!is_aside("web", id) && !is_aside("web", ""));
+    }
+}
