@@ -17,7 +17,7 @@ pub enum DiscoveryError {
     /// password.
     #[error(
         "discovery has the unknown scheme {scheme:?}; known are {BUILT}, and consul://, \
-         etcd://, zk:// and token://, which are not built yet"
+         etcd:// and zk://, which are not built yet"
     )]
     UnknownScheme {
         /// The scheme.
@@ -83,6 +83,40 @@ pub enum DiscoveryError {
     NotRegistrable {
         /// The address.
         entry: String,
+    },
+    /// An option or file that a token service cannot be reached with.
+    #[error("--discovery-opt {option}: {reason}")]
+    TokenOption {
+        /// The option, with its file.
+        option: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A token service gave no answer.
+    #[error("token service {service} does not answer: {reason}")]
+    TokenSilent {
+        /// Its address.
+        service: String,
+        /// How it failed.
+        reason: String,
+    },
+    /// A token service refused what it was asked.
+    #[error("token service {service} refused ({status}): {reason}")]
+    TokenRefused {
+        /// Its address.
+        service: String,
+        /// The HTTP status.
+        status: u16,
+        /// In its own words.
+        reason: String,
+    },
+    /// Something answered that is no token service.
+    #[error("{service} does not answer as a token service does: {reason}")]
+    TokenGarbage {
+        /// Its address.
+        service: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The set is fixed from outside: nothing can be registered or taken back.
     #[error("{url} is a fixed set of engines without registration; {hint}")]

@@ -13,6 +13,7 @@ mod file;
 mod kv;
 mod list;
 mod range;
+mod token;
 mod union;
 mod url;
 
@@ -21,6 +22,7 @@ pub use entry::{Entry, EntryError};
 pub use error::{DiscoveryError, ListError};
 pub use kv::Kv;
 pub use range::{MAX_ENTRIES, Pattern, RangeError};
+pub use token::{Site, TokenOptions, TokenRow, TokenService};
 pub use union::Union;
 pub use url::{BUILT, Discovery};
 

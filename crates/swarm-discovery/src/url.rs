@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use crate::file::File;
 use crate::list::List;
+use crate::token::{Token, TokenOptions};
 use crate::{DiscoveryBackend, DiscoveryError, DiscoveryOptions};
 
 /// The schemes that work, for messages and help.
-pub const BUILT: &str = "nodes://HOST:PORT,... (or the bare list) and file:///PATH";
+pub const BUILT: &str = "nodes://HOST:PORT,... (or the bare list), file:///PATH and token://TOKEN";
 /// Classic Swarm's other schemes: known, refused in their own words until they are built.
-const NOT_BUILT: [&str; 4] = ["consul", "etcd", "zk", "token"];
+const NOT_BUILT: [&str; 3] = ["consul", "etcd", "zk"];
 
 /// The maker of backends.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +33,9 @@ impl Discovery {
             // One engine's address, or a bare list that begins with one.
             "" | "tcp" | "unix" => Arc::new(bare(url)?),
             "file" => Arc::new(File::parse(url, rest)?),
+            "token" => {
+                return Ok(Arc::new(Token::parse(rest, TokenOptions::parse(options)?)?));
+            }
             known if NOT_BUILT.contains(&known) => {
                 return Err(DiscoveryError::NotBuilt { scheme: known.to_owned() });
             }
@@ -106,7 +110,8 @@ mod tests {
             ("consul://h:8500/swarm", "consul:// is not built yet in this version"),
             ("etcd://h/x", "etcd:// is not built yet"),
             ("zk://h/x", "zk:// is not built yet"),
-            ("token://0123", "token:// is not built yet"),
+            ("token://0123", "run your own with 'swarm discovery'"),
+            ("token://h:1/", "holds no token"),
             ("http://u:secret@h", "unknown scheme \"http\"; known are nodes://"),
         ];
         for (url, words) in table {
@@ -115,6 +120,8 @@ mod tests {
             assert!(!error.contains("secret") && !error.contains("0123"), "{error}");
         }
         let options = DiscoveryOptions::from([("kv.path".to_owned(), "x".to_owned())]);
+        let error = Discovery::parse("token://h/0123", &options).unwrap_err().to_string();
+        assert!(error.contains("kv.path: unknown option; token:// takes token.url"), "{error}");
         let error = Discovery::parse("a:1", &options).unwrap_err().to_string();
         assert!(error.contains("\"kv.path\"") && error.contains("take none"), "{error}");
     }
