@@ -2,5 +2,7 @@
 
 pub mod conformance;
 mod server;
+pub mod zookeeper;
 
 pub use server::{Server, free_port};
+pub use zookeeper::ZooKeeperServer;
