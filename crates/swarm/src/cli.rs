@@ -23,9 +23,11 @@ Discovery:
     10.0.0.[10:200]:2375           a range, here 191 engines
     file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
     unix:///run/a.sock,node2:2375  engines on this machine by their sockets
-    consul://h1:8500/prefix        engines registered in Consul by swarm join
+    consul://h1:8500/prefix        engines that swarm join registers in Consul
+    zk://h1:2181,h2:2181/prefix    the same in ZooKeeper
+    token://TOKEN                  the same in a token service (swarm discovery, swarm create)
     swarm://manager:2378           for swarm join and list: managers that keep the store themselves
-  etcd://, zk:// and token:// are not built yet in this version.";
+  etcd:// is not built yet in this version.";
 
 const MANAGE_EXAMPLES: &str = "\
 Examples:

@@ -273,7 +273,10 @@ fn what_becomes_of_containers_whose_engine_fails_is_a_cluster_option() {
     let grace = resolved("swarm.reschedule.grace=3s").unwrap().cluster.reschedule.grace;
     assert_eq!(grace, Duration::from_secs(3));
     for (option, words) in [
-        ("swarm.reschedule=always", "expected off, on-node-failure or on-node-failure-with-volumes"),
+        (
+            "swarm.reschedule=always",
+            "expected off, on-node-failure or on-node-failure-with-volumes",
+        ),
         ("swarm.reschedule.stale=burn", "expected remove or keep"),
         ("swarm.reschedule.grace=soon", "expected a duration"),
     ] {

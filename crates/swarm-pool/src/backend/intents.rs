@@ -186,7 +186,7 @@ impl Pool {
     }
 
     /// What a client is told who asks something of a container that cannot be asked.
-    pub(super) fn lost_words(&self, intent: &Intent) -> ApiError {
+    pub(super) fn lost_words(intent: &Intent) -> ApiError {
         let what = match &intent.place {
             Place::At { engine, .. } | Place::Going { to: engine } => {
                 format!("its engine {} cannot be reached", engine.name)

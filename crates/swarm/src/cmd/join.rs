@@ -174,7 +174,10 @@ mod tests {
             let mut book = self.0.lock().unwrap();
             book.push(format!("+{entry} {ttl:?}"));
             if book.len().is_multiple_of(2) {
-                return Err(DiscoveryError::NotBuilt { scheme: "busy".to_owned() });
+                return Err(DiscoveryError::Store(swarm_kv::StoreError::Unreachable {
+                    store: "book".to_owned(),
+                    reason: "busy".to_owned(),
+                }));
             }
             Ok(())
         }
@@ -198,11 +201,11 @@ mod tests {
         let book = Book::default();
         let entry: Entry = "node:2375".parse().unwrap();
         let (heartbeat, ttl, delay) =
-            (Duration::from_secs(60), Duration::from_secs(180), Duration::ZERO);
+            (Duration::from_mins(1), Duration::from_mins(3), Duration::ZERO);
         let rhythm = Rhythm { heartbeat, ttl, delay };
         let stop = CancellationToken::new();
         let stopping = async {
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_mins(10)).await;
             stop.cancel();
         };
         let engine = For(tokio::time::Instant::now(), Duration::from_secs(1));
@@ -221,7 +224,7 @@ mod tests {
             ttl: Duration::from_mins(3),
             delay: Duration::from_secs(10),
         };
-        let engine = For(tokio::time::Instant::now(), Duration::from_secs(600));
+        let engine = For(tokio::time::Instant::now(), Duration::from_mins(10));
         let stop = CancellationToken::new();
         let stopping = async {
             tokio::time::sleep(Duration::from_secs(150)).await;

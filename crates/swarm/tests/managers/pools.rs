@@ -12,7 +12,10 @@ use swarm_discovery::{Discovery, DiscoveryOptions};
 use swarm_engine::{ClientOptions, EngineAddress, EngineClient, Outgoing, read_body};
 use swarm_kv::KeyValue;
 use swarm_memory::Memory;
-use swarm_pool::{Build, Election, ElectionConfig, Pool, PoolConfig, Role, KeySource, RescheduleConfig, StoreConfig};
+use swarm_pool::{
+    Build, Election, ElectionConfig, KeySource, Pool, PoolConfig, RescheduleConfig, Role,
+    StoreConfig,
+};
 use swarm_testkit::fleet::{Fleet, FleetConfig};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -29,11 +32,7 @@ async fn manage(store: &Arc<Memory>, fleet: &Fleet) -> Managed {
     let listener = Listener::tcp("127.0.0.1:0", None).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let store: Arc<dyn KeyValue> = store.clone();
-    let kept = StoreConfig {
-        store: Arc::clone(&store),
-        layout: layout(),
-        key: KeySource::Store,
-    };
+    let kept = StoreConfig { store: Arc::clone(&store), layout: layout(), key: KeySource::Store };
     let config = ElectionConfig { replication: true, name: address.clone(), ttl: TTL };
     let election = Election::start(store, &layout(), &config);
     let stop = CancellationToken::new();
