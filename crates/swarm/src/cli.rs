@@ -8,6 +8,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 use crate::values::boolean;
 
 const STYLES: Styles = Styles::styled()
@@ -23,7 +24,8 @@ Discovery:
     10.0.0.[10:200]:2375           a range, here 191 engines
     file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
     unix:///run/a.sock,node2:2375  engines on this machine by their sockets
-  consul://, etcd://, zk:// and token:// are not built yet in this version.";
+    token://TOKEN                  engines that joined at a token service ('swarm discovery')
+  consul://, etcd:// and zk:// are not built yet in this version.";
 
 const MANAGE_EXAMPLES: &str = "\
 Examples:
@@ -99,8 +101,11 @@ pub enum Command {
     #[command(visible_alias = "l", args_override_self = true, after_help = SCHEMES)]
     List(ListFlags),
     /// Make a token for a new pool
-    #[command(visible_alias = "c")]
-    Create,
+    #[command(visible_alias = "c", args_override_self = true)]
+    Create(CreateFlags),
+    /// Serve tokens: a place where engines register, for pools without a key-value store
+    #[command(args_override_self = true, after_help = SERVICE_EXAMPLES)]
+    Discovery(Box<ServiceFlags>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \
@@ -118,6 +123,9 @@ pub struct DiscoveryFlags {
     /// The same as the argument DISCOVERY
     #[arg(long = "discovery", value_name = "URL", help_heading = "Discovery options")]
     pub flag: Option<String>,
+    /// Where the token service of token://TOKEN is: https://HOST:PORT [env: SWARM_DISCOVERY_URL]
+    #[arg(long = "discovery-url", value_name = "URL", help_heading = "Discovery options")]
+    pub service: Option<String>,
     /// An option of the discovery backend; may be repeated
     #[arg(long = "discovery-opt", value_name = "KEY=VALUE", help_heading = "Discovery options")]
     pub options: Vec<String>,

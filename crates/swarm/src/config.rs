@@ -15,6 +15,7 @@ use swarm_engine::TlsFiles;
 
 use crate::cli::{DiscoveryFlags, ManageFlags};
 use crate::tls::TlsPaths;
+use crate::tokens;
 use crate::usage::UsageError;
 use crate::values::{Listen, advertise, count, duration, listen};
 
@@ -101,6 +102,7 @@ impl ManageConfig {
         let listen = hosts(&flags.hosts, env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
+        tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
         let (discovery, engine_tls) = match url {
             Some(url) => (Discovery::parse(&url, &options)?, None),
             None => local_engine(&options, &listen, env, &mut notes)?,
@@ -222,7 +224,9 @@ pub fn required_discovery(
             "discovery required to {command} a cluster; see 'swarm {command} --help'"
         ))
     })?;
-    Ok(Discovery::parse(&url, &pairs("--discovery-opt", &flags.options)?)?)
+    let mut options = pairs("--discovery-opt", &flags.options)?;
+    tokens::add_service(&mut options, flags, Some(&url), env)?;
+    Ok(Discovery::parse(&url, &options)?)
 }
 
 /// Reads `--heartbeat`.
