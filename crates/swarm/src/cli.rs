@@ -8,6 +8,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 use crate::values::boolean;
 
 const STYLES: Styles = Styles::styled()
@@ -107,8 +108,11 @@ pub enum Command {
     #[command(visible_alias = "l", args_override_self = true, after_help = SCHEMES)]
     List(ListFlags),
     /// Make a token for a new pool
-    #[command(visible_alias = "c")]
-    Create,
+    #[command(visible_alias = "c", args_override_self = true)]
+    Create(CreateFlags),
+    /// Serve tokens: a place where engines register, for pools without a key-value store
+    #[command(args_override_self = true, after_help = SERVICE_EXAMPLES)]
+    Discovery(Box<ServiceFlags>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \
@@ -126,6 +130,9 @@ pub struct DiscoveryFlags {
     /// The same as the argument DISCOVERY
     #[arg(long = "discovery", value_name = "URL", help_heading = "Discovery options")]
     pub flag: Option<String>,
+    /// Where the token service of token://TOKEN is: https://HOST:PORT [env: SWARM_DISCOVERY_URL]
+    #[arg(long = "discovery-url", value_name = "URL", help_heading = "Discovery options")]
+    pub service: Option<String>,
     /// An option of the discovery backend; may be repeated
     #[arg(long = "discovery-opt", value_name = "KEY=VALUE", help_heading = "Discovery options")]
     pub options: Vec<String>,

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::usage::UsageError;
 
 /// The schemes of a DISCOVERY that is a store of its own.
-pub const SHARED: [&str; 3] = ["consul", "etcd", "zk"];
+pub const SHARED: [&str; 2] = ["consul", "zk"];
 /// The scheme by which nodes reach managers that keep the store themselves.
 const MANAGERS: &str = "swarm";
 
@@ -37,6 +37,9 @@ impl Named {
     /// The store that `url` names; `None` when it names none.
     pub fn parse(url: &str, options: &DiscoveryOptions) -> Result<Option<Self>, UsageError> {
         let scheme = url.trim().split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if scheme.as_deref() == Some("etcd") {
+            return Err(UsageError::flags("discovery etcd:// is not built yet in this version"));
+        }
         let (Some(scheme), port) = (scheme.as_deref(), default_port(scheme.as_deref())) else {
             return Ok(None);
         };
