@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use swarm_model::Intent;
 
+use super::transition;
 use super::view::{ContainerView, EngineView, State};
 
 /// A container and where it is.
@@ -33,6 +34,7 @@ impl<'a> Copies<'a> {
         let working = engines.iter().filter(|engine| matches!(engine.state, State::Healthy { .. }));
         let mut sorted: Vec<Found<'a>> = working
             .flat_map(|engine| engine.containers.iter().map(move |container| (engine, container)))
+            .filter(|(_, container)| !is_set_aside(container))
             .map(|(engine, container)| Found {
                 intent: index.get(container.intent).copied(),
                 engine,
@@ -56,6 +58,11 @@ impl<'a> Copies<'a> {
     pub fn orphans(&self) -> &[Found<'a>] {
         self.sorted.get(..self.orphans).unwrap_or_default()
     }
+}
+
+/// An old copy that was set aside is a person's to remove; one that runs again is a copy again.
+fn is_set_aside(container: &ContainerView<'_>) -> bool {
+    !container.running && transition::is_aside(container.name, container.generation)
 }
 
 fn by_place<'a>(a: &Found<'a>, b: &Found<'a>) -> Ordering {

@@ -55,7 +55,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The intents at `indices` so that what one needs comes before it; ties by id, so that the order is
+/// The intents at `indices`, and no others, so that what one needs comes before it; ties by id, so that the order is
 /// the same wherever it is computed. Intents that need each other in a circle keep the order of ids.
 pub fn order(intents: &[&Intent], names: &Names<'_>, indices: &[usize]) -> Vec<usize> {
     let mut by_id = indices.to_vec();

@@ -8,7 +8,8 @@
 //!
 //! Invariants:
 //! - the plan of a pool that is as wanted is empty; a plan that was carried out is not made again;
-//! - one step an intent at most: who carries it out asks again afterwards;
+//! - beside the removal of its old copies, an intent has one step at most: who carries it out asks
+//!   again afterwards;
 //! - nothing is decided from what somebody else saw: silence counts from when this manager watched.
 //!
 //! What it leaves to the runtime, and must be kept for the plans to be safe:
@@ -23,6 +24,8 @@
 mod copies;
 mod decide;
 pub mod depend;
+#[cfg(test)]
+mod fixture;
 mod plan;
 pub mod step;
 pub mod transition;

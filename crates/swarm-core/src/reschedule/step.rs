@@ -37,6 +37,16 @@ pub enum Action {
         /// The engine's id of it.
         container: String,
     },
+    /// Give it its name: a rename was announced and not carried out, or a move ended before the new
+    /// copy got its name.
+    Rename {
+        /// Where.
+        engine: EngineRef,
+        /// The engine's id of it.
+        container: String,
+        /// The name it is to have.
+        to: String,
+    },
     /// The create never happened, or will not be known to have: write
     /// [`super::transition::abandoned`]. When that leaves nothing, keep that it was removed
     /// (a late copy may still appear), then delete the intent.
@@ -52,8 +62,8 @@ pub enum Action {
         /// See [`super::transition::may_have_copies`].
         remember: bool,
     },
-    /// Stop this copy, then remove it (volumes stay) or, by its policy, set it aside under another
-    /// name with a restart policy of `no`.
+    /// Stop this copy, then remove it (volumes stay) or, by its policy, give it a restart policy of
+    /// `no` and set it aside as [`super::transition::aside`] names it.
     RemoveStale {
         /// Where.
         engine: EngineRef,
@@ -76,6 +86,7 @@ impl Action {
             Self::Place { .. } => "place",
             Self::Finish { .. } => "finish",
             Self::Start { .. } => "start",
+            Self::Rename { .. } => "rename",
             Self::Abandon { .. } => "abandon",
             Self::Drop { .. } => "drop",
             Self::RemoveStale { .. } => "remove-stale",

@@ -75,6 +75,16 @@ pub fn may_have_copies(intent: &Intent) -> bool {
     intent.generation > 1 || !intent.moves.is_empty()
 }
 
+/// The name under which an old copy is set aside ([`swarm_model::StalePolicy::Keep`]).
+pub fn aside(name: &str, generation: u64) -> String {
+    format!("{name}.stale-{generation}")
+}
+
+/// Whether a container has such a name.
+pub fn is_aside(name: &str, generation: u64) -> bool {
+    name.strip_suffix(&format!(".stale-{generation}")).is_some_and(|name| !name.is_empty())
+}
+
 #[cfg(test)]
 #[path = "transition_tests.rs"]
 mod tests;
