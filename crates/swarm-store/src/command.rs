@@ -99,6 +99,12 @@ impl std::fmt::Debug for Command {
     }
 }
 
+impl std::fmt::Display for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
 impl Command {
     /// The deletion of `key`.
     pub fn delete(key: &str, expect: Expect, guard: Option<&Guard>) -> Self {

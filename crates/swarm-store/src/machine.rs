@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A key's value.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Kept {
     pub value: Bytes,
     pub revision: u64,
@@ -25,13 +25,19 @@ pub(crate) struct Kept {
 
 /// The state of the store. `now` is in milliseconds of any clock that only goes forward; it is this
 /// machine's alone and no part of the state.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Machine {
     pub(crate) items: BTreeMap<Arc<str>, Kept>,
     pub(crate) leases: Leases,
     pub(crate) changes: ChangeLog,
     pub(crate) revision: u64,
     pub(crate) bytes: usize,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} keys at revision {}", self.items.len(), self.revision)
+    }
 }
 
 impl Machine {

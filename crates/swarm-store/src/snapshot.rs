@@ -41,11 +41,17 @@ enum Record {
 }
 
 /// The state at one moment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Snapshot {
     leases: Leases,
     items: Vec<(Arc<str>, Kept)>,
     revision: u64,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} keys at revision {}", self.items.len(), self.revision)
+    }
 }
 
 impl Machine {

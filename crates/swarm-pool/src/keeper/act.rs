@@ -70,8 +70,10 @@ impl Pool {
             .ok_or(StepError::Changed)?;
         match &step.action {
             Action::Lose { from } => {
-                self.write(&transition::lost(&intent, &step.reason, now)).await?;
+                // Hidden first: should the store not answer, it is lost here all the same, and what
+                // follows waits for the store.
                 self.hide_old(&intent);
+                self.write(&transition::lost(&intent, &step.reason, now)).await?;
                 self.tell_lost(&intent, from, &step.reason);
                 Ok(())
             }

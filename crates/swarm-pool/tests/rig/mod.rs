@@ -102,6 +102,14 @@ impl Rig {
         (pool, stop.drop_guard())
     }
 
+    /// A manager over the same engines and the same store, the first one given up.
+    pub fn second_on_store(&self, config: PoolConfig) -> (Arc<Pool>, DropGuard) {
+        let stop = CancellationToken::new();
+        let kept = kept_in(&self.store);
+        let pool = Pool::start(config, Arc::new(self.named.clone()), kept, stop.clone());
+        (pool, stop.drop_guard())
+    }
+
     /// Every engine of the fleet shows as healthy within `limit`.
     pub async fn all_healthy(&self, limit: Duration) {
         for engine in self.fleet.engines() {

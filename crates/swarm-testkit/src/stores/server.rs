@@ -68,6 +68,11 @@ impl Server {
         Ok(())
     }
 
+    /// The process's number, while there is one.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Whether the process is there (frozen counts).
     pub fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))

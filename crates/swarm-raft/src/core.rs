@@ -1,0 +1,259 @@
+//! What all parts of a running manager share, and its two basic calls: writing through the leader,
+//! and waiting until a read here sees everything that was answered anywhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::{Raft, ReadPolicy};
+use swarm_kv::{Result, StoreError};
+use swarm_store::{Command, Done, Outcome};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::disk::Disk;
+use crate::kinds::{Id, Kinds};
+use crate::net::{Fault, LinkError, Peers, Reply, Request};
+use crate::options::Timing;
+use crate::state::{Keeper, State};
+use crate::trust::Authority;
+
+/// What a call keeps of its time for telling why it failed.
+const RESERVE: Duration = Duration::from_millis(500);
+/// How often a call looks for a leader while there is none.
+const LOOK: Duration = Duration::from_millis(25);
+/// How long one manager may take to say how far reads have to wait.
+const READ_INDEX: Duration = Duration::from_secs(1);
+
+/// A running manager.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub id: Id,
+    pub name: String,
+    /// Where others reach it; empty where nobody does.
+    pub advertise: String,
+    pub listens: bool,
+    pub deadline: Duration,
+    pub timing: Timing,
+    pub disk: Arc<Disk>,
+    pub state: Arc<State>,
+    pub raft: Raft<Kinds, Keeper>,
+    pub peers: Arc<Peers>,
+    pub authority: Authority,
+    /// The others took it out of their midst.
+    pub removed: AtomicBool,
+    /// When the leader was last heard, by `State::now`; 0 for never.
+    pub heard: AtomicU64,
+    /// Why the store as a whole cannot be relied on, while it cannot.
+    pub health: watch::Sender<Option<String>>,
+    /// One change of the membership at a time.
+    pub changing: Mutex<()>,
+    pub nodes: Vec<String>,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+}
+
+impl Core {
+    /// Who leads, as far as this manager knows.
+    pub fn leader(&self) -> Option<Id> {
+        self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Whether this manager leads.
+    pub fn leads(&self) -> bool {
+        self.leader() == Some(self.id)
+    }
+
+    /// Whether `id` is a manager of this pool.
+    pub fn knows(&self, id: Id) -> bool {
+        self.raft.metrics().borrow_watched().membership_config.get_node(&id).is_some()
+    }
+
+    /// The error of a call that may succeed later.
+    pub fn unreachable(&self, reason: impl Into<String>) -> StoreError {
+        StoreError::Unreachable { store: self.name.clone(), reason: reason.into() }
+    }
+
+    /// The error of a call that succeeds only after somebody acted.
+    pub fn refused(&self, reason: impl Into<String>) -> StoreError {
+        StoreError::Refused { store: self.name.clone(), reason: reason.into() }
+    }
+
+    /// Until when a call may try.
+    pub fn until(&self) -> Instant {
+        Instant::now() + self.deadline.saturating_sub(RESERVE).max(self.deadline / 2)
+    }
+
+    /// `Err` where this manager can do nothing at all.
+    pub fn able(&self) -> Result<()> {
+        if self.removed.load(Ordering::Relaxed) {
+            return Err(self.refused(removed_words()));
+        }
+        if self.stop.is_cancelled() {
+            return Err(self.unreachable("it is shut down"));
+        }
+        if let Err(fatal) = &self.raft.metrics().borrow_watched().running_state {
+            return Err(self.refused(format!("it had to stop: {fatal}; start the manager again")));
+        }
+        Ok(())
+    }
+
+    /// Makes a change through whoever leads.
+    pub async fn propose(&self, command: Command) -> Result<Done> {
+        let until = self.until();
+        loop {
+            self.able()?;
+            match self.leader() {
+                Some(leader) if leader == self.id => {
+                    match self.append(command.clone(), until).await {
+                        Ok(outcome) => return outcome.map_err(|why| why.into_error(&self.name)),
+                        Err(Fault::NotLeader) => {}
+                        Err(fault) => return Err(self.failed(fault).await),
+                    }
+                }
+                Some(leader) => {
+                    let request = Request::Propose(command.clone());
+                    match self.peers.call(leader, request, until).await {
+                        Ok(Reply::Outcome(outcome)) => {
+                            return outcome.map_err(|why| why.into_error(&self.name));
+                        }
+                        Ok(_) => return Err(self.unreachable("the leader gave an odd answer")),
+                        Err(
+                            LinkError::NotSent(_)
+                            | LinkError::Fault(Fault::NotLeader | Fault::Elsewhere),
+                        ) => {}
+                        Err(LinkError::Fault(fault)) => return Err(self.failed(fault).await),
+                        Err(LinkError::Lost(how)) => {
+                            return Err(self.unreachable(format!(
+                                "the leader was lost while it wrote ({how}); whether it was \
+                                 written is not known"
+                            )));
+                        }
+                    }
+                }
+                None => {}
+            }
+            if Instant::now() >= until {
+                return Err(self.no_quorum().await);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Makes a change as the leader. [`Fault::NotLeader`] when certainly nothing was done.
+    pub async fn append(
+        &self,
+        command: Command,
+        until: Instant,
+    ) -> std::result::Result<Outcome, Fault> {
+        if let Some(trouble) = self.disk.trouble() {
+            return Err(Fault::Refused(format!(
+                "its disk does not take writes ({trouble}); it tries again until it does"
+            )));
+        }
+        match timeout_at(until, self.raft.client_write(command)).await {
+            Ok(Ok(written)) => written
+                .data
+                .ok_or_else(|| Fault::Unreachable("a change was answered with nothing".to_owned())),
+            Ok(Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)))) => {
+                Err(Fault::Unreachable(
+                    "another manager took over while it was written; whether it was is not known"
+                        .to_owned(),
+                ))
+            }
+            Ok(Err(RaftError::APIError(_))) => Err(Fault::NotLeader),
+            Ok(Err(RaftError::Fatal(fatal))) => {
+                Err(Fault::Refused(format!("it had to stop: {fatal}; start the manager again")))
+            }
+            Err(_) => Err(Fault::Unreachable(String::new())),
+        }
+    }
+
+    /// A fault of the leader as an error; one without words is a quorum that did not answer.
+    async fn failed(&self, fault: Fault) -> StoreError {
+        match fault {
+            Fault::Unreachable(reason) if reason.is_empty() => match self.disk.trouble() {
+                Some(trouble) => self.refused(format!("its disk does not take writes ({trouble})")),
+                None => self.no_quorum().await,
+            },
+            fault => fault.into_error(&self.name),
+        }
+    }
+
+    /// Waits until reads here see everything that was answered before this was called.
+    pub async fn linearize(&self) -> Result<()> {
+        let until = self.until();
+        loop {
+            self.able()?;
+            let index = match self.leader() {
+                Some(leader) if leader == self.id => self.read_index(until).await.ok(),
+                Some(leader) => {
+                    let until = until.min(Instant::now() + READ_INDEX);
+                    match self.peers.call(leader, Request::ReadIndex, until).await {
+                        Ok(Reply::ReadIndex(index)) => Some(index),
+                        _ => None,
+                    }
+                }
+                None => None,
+            };
+            if let Some(index) = index {
+                if timeout_at(until, self.state.reached(index)).await.is_ok() {
+                    return Ok(());
+                }
+            } else if Instant::now() < until {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            return Err(self.no_quorum().await);
+        }
+    }
+
+    /// How far a read has to wait, as the leader knows it after it heard from a quorum that it still
+    /// leads.
+    pub async fn read_index(&self, until: Instant) -> std::result::Result<Option<u64>, Fault> {
+        let asked = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        match timeout_at(until, asked).await {
+            Ok(Ok(linearizer)) => Ok(Some(linearizer.read_log_id().index())),
+            Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(_)))) => {
+                Err(Fault::NotLeader)
+            }
+            Ok(Err(error)) => Err(Fault::Unreachable(error.to_string())),
+            Err(_) => Err(Fault::Unreachable(String::new())),
+        }
+    }
+
+    /// Says that there is no quorum, with numbers.
+    pub async fn no_quorum(&self) -> StoreError {
+        let words = self.count().await;
+        self.unreachable(words)
+    }
+
+    /// How many managers answer, in words.
+    pub async fn count(&self) -> String {
+        let metrics = self.raft.metrics().borrow_watched().clone();
+        let voters: Vec<Id> = metrics.membership_config.voter_ids().collect();
+        if voters.is_empty() {
+            return "no manager of the pool has been heard yet".to_owned();
+        }
+        let answers =
+            voters.iter().map(|id| async move { *id == self.id || self.peers.answers(*id).await });
+        let answering = join_all(answers).await.into_iter().filter(|answers| *answers).count();
+        let (all, quorum) = (voters.len(), voters.len() / 2 + 1);
+        if answering < quorum {
+            format!("no quorum: {answering} of {all} managers answer, {quorum} are needed")
+        } else {
+            format!("no leader yet: {answering} of {all} managers answer and choose one")
+        }
+    }
+}
+
+/// What a manager that was removed is told.
+pub(crate) fn removed_words() -> &'static str {
+    "this manager was removed from the pool; to let it in again move its store.redb away and join \
+     with a manager token"
+}

@@ -1,0 +1,371 @@
+//! The embedded store: a manager's share of the replicated state machine, opened and closed as one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use openraft::{Config, Raft, RaftMetrics, SnapshotPolicy};
+use parking_lot::RwLock;
+use swarm_kv::{Expect, Guard, Item, KeyValue, Lease, Result, Revision, StoreError, Watch, Write};
+use swarm_store::{LARGEST_VALUE, When};
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::core::Core;
+use crate::disk::{Disk, damaged};
+use crate::duties;
+use crate::journal::Journal;
+use crate::kinds::{Kinds, Peer};
+use crate::members::{self, Member, Tokens};
+use crate::net::{self, Dialer, Network, Peers, Reply};
+use crate::options::EmbeddedOptions;
+use crate::origin::Origin;
+use crate::state::{Keeper, State};
+use crate::store::Handle;
+use crate::trust::{self, Role};
+
+/// How much of the log stays on disk behind a snapshot, for managers that were away for a moment.
+const KEPT_ENTRIES: u64 = 512;
+/// How long tasks may take to end.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// A manager's embedded store.
+#[derive(Debug)]
+pub struct Embedded {
+    core: Arc<Core>,
+}
+
+impl Embedded {
+    /// Opens the store, and founds or joins a pool where its folder is empty. It may not be able to
+    /// answer yet when this returns: the others may have to be found first.
+    pub async fn open(options: EmbeddedOptions) -> Result<Arc<Self>> {
+        let EmbeddedOptions { data_dir, advertise, listen, join, deadline, nodes, timing } =
+            options;
+        let advertise = match (&listen, advertise) {
+            (_, Some(advertise)) => advertise,
+            (None, None) => String::new(),
+            (Some(listener), None) => advertised(listener)?,
+        };
+        if join.is_some() && listen.is_none() {
+            return Err(StoreError::Option {
+                option: "--store-listen".to_owned(),
+                reason: "a manager that joins others has to be reached by them; give HOST:PORT"
+                    .to_owned(),
+            });
+        }
+        let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir));
+        let disk = Arc::new(joined(opening.await)??);
+        let origin = Origin::establish(&disk, join.as_ref(), &advertise).await?;
+        let loading = {
+            let disk = Arc::clone(&disk);
+            tokio::task::spawn_blocking(move || {
+                Ok::<_, std::io::Error>((State::open(Arc::clone(&disk))?, Journal::open(disk)?))
+            })
+        };
+        let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
+        let loaded = joined(loading.await)?;
+        let (state, journal) = loaded.map_err(|error| refused(damaged(&error.to_string())))?;
+        let in_words = |error: std::io::Error| refused(error.to_string());
+        state.sweep().await.map_err(in_words)?;
+        let identity = trust::identity(&origin.authority, origin.id);
+        let identity = identity.map_err(|error| refused(format!("no certificate: {error}")))?;
+        let dialer = Arc::new(Dialer::new(identity.client, None));
+        let peers = Arc::new(Peers::new(Arc::clone(&dialer)));
+        peers.learn(BTreeMap::from_iter(origin.peers.clone()));
+        let network = Network { peers: Arc::clone(&peers) };
+        let config =
+            Arc::new(config(timing).map_err(|error| StoreError::Option {
+                option: "timing".to_owned(),
+                reason: error,
+            })?);
+        let keeper = Keeper(Arc::clone(&state));
+        let raft = Raft::new(origin.id, config, network, journal, keeper).await;
+        let raft = raft.map_err(|error| refused(damaged(&error.to_string())))?;
+        let name = if advertise.is_empty() {
+            format!("embedded {}", disk.shown())
+        } else {
+            format!("embedded at {advertise}")
+        };
+        let core = Arc::new(Core {
+            id: origin.id,
+            name,
+            advertise,
+            listens: listen.is_some(),
+            deadline,
+            timing,
+            disk,
+            state,
+            raft,
+            peers,
+            authority: origin.authority,
+            removed: AtomicBool::new(false),
+            heard: AtomicU64::new(0),
+            health: watch::Sender::new(None),
+            changing: Mutex::new(()),
+            nodes: vec![nodes.nodes().to_owned(), nodes.left()],
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let embedded = Arc::new(Self { core: Arc::clone(&core) });
+        let alone = embedded.begin(origin.founded).await?;
+        if let Some(listener) = listen {
+            let tls = Arc::new(RwLock::new(identity.server));
+            let stop = core.stop.clone();
+            let serving = net::serve(Arc::clone(&core), listener, Arc::clone(&tls));
+            core.tasks.spawn(async move { stop.run_until_cancelled(serving).await });
+            let stop = core.stop.clone();
+            let reissuing = duties::reissue(Arc::clone(&core), move |identity| {
+                *tls.write() = identity.server;
+                dialer.replace(identity.client);
+            });
+            core.tasks.spawn(async move { stop.run_until_cancelled(reissuing).await });
+        }
+        duties::start(&core);
+        embedded.ready(origin.founded, alone).await?;
+        Ok(embedded)
+    }
+
+    /// Begins the log of a new pool, or takes the lead of one that has this manager alone; tells
+    /// whether it is alone.
+    async fn begin(&self, founded: bool) -> Result<bool> {
+        let core = &self.core;
+        let fatal = |error: &dyn std::fmt::Display| core.refused(damaged(&error.to_string()));
+        let begun = core.raft.is_initialized().await.map_err(|error| fatal(&error))?;
+        if !begun && !founded {
+            // The leader fills it.
+            return Ok(false);
+        }
+        if !begun {
+            let own = Peer { address: core.advertise.clone() };
+            let first = BTreeMap::from([(core.id, own)]);
+            core.raft.initialize(first).await.map_err(|error| fatal(&error))?;
+            return Ok(true);
+        }
+        let wait = core.raft.wait(Some(core.deadline));
+        let known =
+            |metrics: &RaftMetrics<Kinds>| metrics.membership_config.voter_ids().next().is_some();
+        let metrics = wait.metrics(known, "the membership").await.map_err(|error| fatal(&error))?;
+        let voters: Vec<_> = metrics.membership_config.voter_ids().collect();
+        if voters == [core.id] {
+            core.raft.trigger().elect(false).await.map_err(|error| fatal(&error))?;
+        } else if !core.listens {
+            return Err(StoreError::Option {
+                option: "--store-listen".to_owned(),
+                reason: format!(
+                    "this pool has {} managers, which have to reach each other; give HOST:PORT",
+                    voters.len()
+                ),
+            });
+        }
+        Ok(voters == [core.id])
+    }
+
+    /// A manager that is alone is ready at once; one of several is as soon as the others are.
+    async fn ready(&self, founded: bool, alone: bool) -> Result<()> {
+        let core = &self.core;
+        if !alone {
+            return Ok(());
+        }
+        let ready = if duties::wait_for_leader(core, core.deadline).await {
+            self.make_tokens(founded).await
+        } else {
+            Err(core.unreachable("it did not begin in time"))
+        };
+        match core.disk.trouble() {
+            Some(trouble) if ready.is_err() => {
+                Err(core.refused(format!("its disk does not take writes ({trouble})")))
+            }
+            _ => ready,
+        }
+    }
+
+    /// A new pool has tokens from the beginning.
+    async fn make_tokens(&self, founded: bool) -> Result<()> {
+        for role in [Role::Manager, Role::Node] {
+            if founded && members::secret(&self.core, role).is_none() {
+                members::make_token(&self.core, role, When::Absent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// This manager's number.
+    pub fn id(&self) -> u64 {
+        self.core.id
+    }
+
+    /// Where this manager is reached by others; empty where it is not.
+    pub fn address(&self) -> &str {
+        &self.core.advertise
+    }
+
+    /// The pool's join tokens.
+    pub async fn tokens(&self) -> Result<Tokens> {
+        members::tokens(&self.core).await
+    }
+
+    /// Makes a new token of one role: the old one is refused from then on. Who has joined stays.
+    pub async fn rotate_tokens(&self, role: Role) -> Result<Tokens> {
+        members::make_token(&self.core, role, When::Always).await?;
+        self.tokens().await
+    }
+
+    /// The pool's managers, and whether they answer now.
+    pub async fn members(&self) -> Vec<Member> {
+        members::list(&self.core).await
+    }
+
+    /// Takes a manager out of the pool, for one that is lost. Those that are left must have a
+    /// quorum.
+    pub async fn remove_member(&self, id: u64) -> Result<()> {
+        self.core.able()?;
+        match members::remove(&self.core, id).await {
+            Ok(Reply::Done) => Ok(()),
+            Ok(_) => Err(self.core.unreachable("the leader gave an odd answer")),
+            Err(fault) => Err(fault.into_error(&self.core.name)),
+        }
+    }
+
+    /// Whether this manager's store leads the others.
+    pub fn is_leader(&self) -> bool {
+        self.core.leads()
+    }
+
+    /// From now on this manager reaches none of `others`; with none it reaches all again. What they
+    /// send it still arrives: a partition is cut on both sides.
+    #[cfg(feature = "faults")]
+    pub fn cut(&self, others: &[u64]) {
+        self.core.peers.cut(others);
+    }
+
+    /// Hands leadership over, writes what is under way, and lets go of the folder.
+    pub async fn shutdown(&self) {
+        let core = &self.core;
+        duties::hand_over(core).await;
+        core.stop.cancel();
+        core.tasks.close();
+        // Whoever is in a call is told that it is over; nothing is written after this.
+        let _ = tokio::time::timeout(FAREWELL, core.tasks.wait()).await;
+        if let Err(error) = core.raft.shutdown().await {
+            tracing::warn!(%error, "the store did not end well");
+        }
+        core.disk.close().await;
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        // Without a shutdown: what was answered is on disk, the rest ends where it is. Watches may
+        // still hold a part of it, which must not keep the folder.
+        self.core.stop.cancel();
+        let core = Arc::clone(&self.core);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = core.raft.shutdown().await {
+                    tracing::debug!(%error, "the store did not end well");
+                }
+                core.disk.close().await;
+            });
+        }
+    }
+}
+
+/// What comes of a task of our own, which is never cancelled.
+fn joined<T>(ended: std::result::Result<T, tokio::task::JoinError>) -> Result<T> {
+    ended.map_err(|error| StoreError::Unreachable {
+        store: "embedded".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn advertised(listener: &tokio::net::TcpListener) -> Result<String> {
+    match listener.local_addr() {
+        Ok(address) if !address.ip().is_unspecified() => Ok(address.to_string()),
+        _ => Err(StoreError::Option {
+            option: "--advertise".to_owned(),
+            reason: "the store listens on every address; say at which HOST:PORT other managers \
+                     reach it"
+                .to_owned(),
+        }),
+    }
+}
+
+fn config(timing: crate::options::Timing) -> std::result::Result<Config, String> {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: "swarm".to_owned(),
+        heartbeat_interval: millis(timing.heartbeat),
+        election_timeout_min: millis(timing.election),
+        election_timeout_max: millis(timing.election * 3 / 2),
+        max_payload_entries: 512,
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        enable_pre_vote: Some(true),
+        // A leader that was away is one only after the others agree: its state may be old.
+        enable_leader_restore: Some(false),
+        backoff: "50ms 100ms 200ms ..500ms".to_owned(),
+        ..Config::default()
+    };
+    config.validate().map_err(|error| error.to_string())
+}
+
+#[async_trait]
+impl KeyValue for Embedded {
+    fn describe(&self) -> String {
+        self.core.name.clone()
+    }
+
+    fn largest_value(&self) -> usize {
+        LARGEST_VALUE
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Item>> {
+        self.handle().get(key).await
+    }
+
+    async fn list(&self, directory: &str) -> Result<Vec<Item>> {
+        self.handle().list(directory).await
+    }
+
+    async fn put(&self, write: Write) -> Result<Revision> {
+        self.handle().put(write).await
+    }
+
+    async fn delete(&self, key: &str, expect: Expect, guard: Option<&Guard>) -> Result<()> {
+        self.handle().delete(key, expect, guard).await
+    }
+
+    fn watch(&self, directory: &str) -> Watch {
+        self.handle().watch(directory)
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<Lease> {
+        self.handle().grant(ttl).await
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<()> {
+        self.handle().renew(lease).await
+    }
+
+    async fn revoke(&self, lease: &Lease) -> Result<()> {
+        self.handle().revoke(lease).await
+    }
+
+    async fn renewed_ago(&self, key: &str) -> Result<Option<Duration>> {
+        self.handle().renewed_ago(key).await
+    }
+}
+
+impl Embedded {
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.core))
+    }
+}

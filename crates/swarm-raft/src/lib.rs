@@ -1,0 +1,46 @@
+//! The embedded store of `swarm manage`: the state machine of `swarm-store`, replicated among
+//! managers by a consensus library and kept sealed on each one's disk; no outside store is needed.
+//!
+//! A single manager needs no network at all. Several talk TLS 1.3 with certificates that they issue
+//! themselves, and take in others by join tokens. What the store's keys mean is left to those who
+//! keep them; which keys a node may touch is the one exception.
+//!
+//! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
+//! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`
+//! and `seal` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
+//! `members`, `duties`, `watch`, and `remote`: the store as one sees it who is no manager.
+//!
+//! Invariants:
+//! - what was answered is on the disks of a quorum;
+//! - a read sees every write that was answered before it began, through whichever manager;
+//! - what may or may not have been done is told as such, and never tried again here.
+
+mod core;
+mod disk;
+mod duties;
+mod embedded;
+mod journal;
+mod kinds;
+mod mark;
+mod members;
+mod net;
+mod options;
+mod origin;
+mod remote;
+mod seal;
+mod state;
+mod store;
+#[cfg(test)]
+mod suite;
+mod trust;
+mod watch;
+mod writer;
+
+pub use embedded::Embedded;
+pub use members::{Member, Tokens};
+pub use options::{EmbeddedOptions, Join, Timing};
+pub use remote::Remote;
+pub use trust::{Role, TokenError};
+
+/// Where managers reach each other, and nodes them, where no port is given.
+pub const DEFAULT_PORT: u16 = 2378;

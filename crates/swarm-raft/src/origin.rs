@@ -1,0 +1,144 @@
+//! Who a manager is: its number and the pool's authority, the first record of its disk. Founded
+//! where the disk is empty and nobody is to be joined, and got from another manager otherwise.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use swarm_kv::StoreError;
+use tokio::time::Instant;
+
+use crate::disk::{Disk, Single, damaged};
+use crate::journal::{decode, encode};
+use crate::kinds::Id;
+use crate::net::{Dialer, LinkError, Reply, Request};
+use crate::options::Join;
+use crate::trust::{self, Authority, Token};
+use crate::writer::Batch;
+
+/// The form of what is on disk; a newer one is refused.
+const FORMAT: u32 = 1;
+
+/// How long a manager that is asked to take one in may take: it may have to wait for others.
+const WELCOME: Duration = Duration::from_secs(20);
+
+/// The first record.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    format: u32,
+    pub id: Id,
+    /// It began the pool, and has to begin the log.
+    pub founded: bool,
+    pub authority: Authority,
+    /// Managers known when it joined.
+    pub peers: Vec<(Id, String)>,
+}
+
+impl Origin {
+    /// Reads it, or makes it and writes it.
+    pub async fn establish(
+        disk: &Arc<Disk>,
+        join: Option<&Join>,
+        advertise: &str,
+    ) -> Result<Self, StoreError> {
+        let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
+        let reading = Arc::clone(disk);
+        let kept = tokio::task::spawn_blocking(move || reading.single(Single::Origin)).await;
+        let kept = kept.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let kept = kept.map_err(|error| refused(damaged(&error.to_string())))?;
+        if let Some(bytes) = kept {
+            let origin: Self =
+                decode(&bytes).map_err(|error| refused(damaged(&error.to_string())))?;
+            if origin.format > FORMAT {
+                return Err(refused(format!(
+                    "it has format {}, and this version reads {FORMAT}; use the newer version",
+                    origin.format
+                )));
+            }
+            if let Some(join) = join
+                && token(join)?.digest != origin.authority.digest()
+            {
+                return Err(refused(
+                    "it belongs to another pool than the join token; use another data folder"
+                        .to_owned(),
+                ));
+            }
+            return Ok(origin);
+        }
+        let origin = match join {
+            None => Self {
+                format: FORMAT,
+                id: rand::random::<u64>().max(1),
+                founded: true,
+                authority: Authority::new()
+                    .map_err(|error| refused(format!("no certificate authority: {error}")))?,
+                peers: Vec::new(),
+            },
+            Some(join) => ask(join, advertise).await?,
+        };
+        write_down(disk, &origin).await?;
+        Ok(origin)
+    }
+}
+
+/// Writes the first record. A disk that does not take even that is told at once.
+async fn write_down(disk: &Disk, origin: &Origin) -> Result<(), StoreError> {
+    let refused = |reason: &dyn std::fmt::Display| StoreError::Refused {
+        store: disk.shown(),
+        reason: format!("it cannot be written: {reason}"),
+    };
+    let record = encode(origin).map_err(|error| refused(&error))?;
+    let written = disk.write_through(Batch::default().single(Single::Origin, record));
+    let mut trouble = disk.watch_trouble();
+    tokio::select! {
+        written = written => written.map_err(|error| refused(&error)),
+        told = trouble.wait_for(Option::is_some) => {
+            Err(refused(&told.ok().and_then(|told| told.clone()).unwrap_or_default()))
+        }
+    }
+}
+
+fn token(join: &Join) -> Result<Token, StoreError> {
+    Token::parse(join.token.reveal()).map_err(|error| StoreError::Option {
+        option: "the join token".to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Asks one manager after another to be taken in.
+async fn ask(join: &Join, advertise: &str) -> Result<Origin, StoreError> {
+    let token = token(join)?;
+    let peers = join.peers.join(",");
+    let store = format!("swarm://{peers}");
+    let tls = trust::client(token.digest, None);
+    let tls = tls.map_err(|error| StoreError::Option {
+        option: "the join token".to_owned(),
+        reason: error.to_string(),
+    })?;
+    let dialer = Dialer::new(tls, Some(token.secret));
+    let mut failed = Vec::new();
+    for address in &join.peers {
+        let until = Instant::now() + WELCOME;
+        let asked = async {
+            let mut link = dialer.dial(address, until).await?;
+            link.call(None, Request::Join { address: advertise.to_owned() }, until).await
+        };
+        match asked.await {
+            Ok(Reply::Joined(joined)) if joined.authority.digest() == token.digest => {
+                let (id, authority, peers) = (joined.id, joined.authority, joined.peers);
+                return Ok(Origin { format: FORMAT, id, founded: false, authority, peers });
+            }
+            // It knows this pool and does not want us: another one will not either.
+            Err(LinkError::Fault(fault)) if fault.is_final() => {
+                return Err(fault.into_error(&store));
+            }
+            Ok(_) => failed.push(format!("{address}: an unexpected answer")),
+            Err(error) => failed.push(error.to_string()),
+        }
+    }
+    if failed.is_empty() {
+        failed.push("no manager to join is given".to_owned());
+    }
+    Err(StoreError::Unreachable { store, reason: failed.join("; ") })
+}

@@ -1,0 +1,326 @@
+//! The state machine as the consensus library wants it: applied to, cut into snapshots, replaced by
+//! one. The machine itself is `swarm-store`'s; here are its lock, its clock and its place on disk.
+//!
+//! Invariants: what is read from the state was applied; the snapshot that counts is whole on disk
+//! before the log it replaces is cut off.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use futures_util::{Stream, StreamExt};
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
+use openraft::{EntryPayload, OptionalSend};
+use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize};
+use swarm_store::{Loader, Machine};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::disk::{Disk, Single, Table, chunk_key};
+use crate::journal::{PORTION, decode, encode};
+use crate::kinds::{Entry, Kinds, LogId, Membership, Meta};
+use crate::writer::Batch;
+
+/// A snapshot is due after so many entries,
+const ENTRIES: usize = 20_000;
+/// or when the log since the last one is as large as the state, and at least this, in bytes: so the
+/// disk writes at most twice what it is given, and a restart reads little.
+const BYTES: usize = 16 << 20;
+
+/// The state and what belongs to it.
+#[derive(Debug)]
+pub(crate) struct State {
+    disk: Arc<Disk>,
+    inner: RwLock<Inner>,
+    /// The snapshot that counts.
+    current: Mutex<Option<Current>>,
+    /// The last generation of chunks given out.
+    generation: AtomicU64,
+    news: watch::Sender<()>,
+    born: Instant,
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+    /// A snapshot is due.
+    pub due: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    machine: Machine,
+    applied: Option<LogId>,
+    membership: Membership,
+}
+
+/// Where on disk a snapshot is, and of what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Current {
+    generation: u64,
+    chunks: u64,
+    meta: Meta,
+}
+
+/// A snapshot's data: chunks on a disk, and, where they have just come in, the machine they make.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    /// Whose disk.
+    pub source: Arc<State>,
+    pub generation: u64,
+    pub chunks: u64,
+    pub machine: Option<Box<Machine>>,
+}
+
+/// A snapshot as the library hands it around.
+pub(crate) type Parceled = openraft::type_config::alias::SnapshotOf<Kinds, Parcel>;
+
+impl State {
+    /// Loads the snapshot that counts. Blocks.
+    pub fn open(disk: Arc<Disk>) -> io::Result<Arc<Self>> {
+        let current = disk.single(Single::Snapshot)?;
+        let current: Option<Current> = current.map(|bytes| decode(&bytes)).transpose()?;
+        let mut inner = Inner::default();
+        if let Some(current) = &current {
+            let mut loader = Loader::new(0);
+            for number in 0..current.chunks {
+                loader
+                    .take(&chunk(&disk, current.generation, number)?)
+                    .map_err(|error| odd(&error))?;
+            }
+            inner.machine = loader.finish().map_err(|error| odd(&error))?;
+            inner.applied = current.meta.last_log_id;
+            inner.membership = current.meta.last_membership.clone();
+        }
+        let generation = current.as_ref().map_or(0, |current| current.generation);
+        Ok(Arc::new(Self {
+            disk,
+            inner: RwLock::new(inner),
+            current: Mutex::new(current),
+            generation: AtomicU64::new(generation),
+            news: watch::Sender::new(()),
+            born: Instant::now(),
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            due: Notify::new(),
+        }))
+    }
+
+    /// Deletes chunks of snapshots that were never finished.
+    pub async fn sweep(&self) -> io::Result<()> {
+        let kept = self.current.lock().as_ref().map_or(0, |current| current.generation);
+        let mut batch = Batch::default().delete(Table::Chunk, chunk_key(kept + 1, 0), u128::MAX);
+        if kept > 0 {
+            batch = batch.delete(Table::Chunk, 0, chunk_key(kept, 0) - 1);
+        }
+        self.disk.write(batch).await
+    }
+
+    /// Milliseconds of this manager's own clock.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Reads the machine.
+    pub fn read<T>(&self, read: impl FnOnce(&Machine) -> T) -> T {
+        read(&self.inner.read().machine)
+    }
+
+    /// Every lease has its full time from now.
+    pub fn restart_leases(&self) {
+        let now = self.now();
+        self.inner.write().machine.restart_leases(now);
+    }
+
+    /// Waits until the log is applied up to `index`.
+    pub async fn reached(&self, index: Option<u64>) {
+        let mut news = self.news();
+        while self.inner.read().applied.map(|applied| applied.index) < index {
+            // The sender is in `self`.
+            if news.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tells whenever something was applied.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// A generation of chunks that nobody else writes.
+    pub fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Writes a chunk of a snapshot that does not count yet.
+    pub async fn keep(&self, generation: u64, number: u64, chunk: Vec<u8>) -> io::Result<()> {
+        let batch = Batch::default().put(Table::Chunk, chunk_key(generation, number), chunk);
+        // Waiting for each bounds what is in memory.
+        self.disk.write_through(batch).await
+    }
+
+    /// Deletes the chunks of a generation.
+    pub async fn discard(&self, generation: u64) -> io::Result<()> {
+        let (from, to) = (chunk_key(generation, 0), chunk_key(generation + 1, 0) - 1);
+        self.disk.write(Batch::default().delete(Table::Chunk, from, to)).await
+    }
+
+    /// A chunk of a snapshot, from disk.
+    pub async fn chunk(&self, generation: u64, number: u64) -> io::Result<Vec<u8>> {
+        let disk = Arc::clone(&self.disk);
+        let read = tokio::task::spawn_blocking(move || chunk(&disk, generation, number));
+        read.await.map_err(io::Error::other)?
+    }
+
+    /// From now on this snapshot counts; the one before is deleted.
+    async fn establish(&self, next: Current) -> io::Result<()> {
+        let present = self.current.lock().as_ref().and_then(|current| current.meta.last_log_id);
+        if present > next.meta.last_log_id {
+            // One came in from the leader while an older one was being built here.
+            return self.discard(next.generation).await;
+        }
+        let mut batch = Batch::default().single(Single::Snapshot, encode(&next)?);
+        if let Some(old) = &*self.current.lock() {
+            let (from, to) = (old.generation, old.generation + 1);
+            batch = batch.delete(Table::Chunk, chunk_key(from, 0), chunk_key(to, 0) - 1);
+        }
+        self.disk.write_through(batch).await?;
+        *self.current.lock() = Some(next);
+        self.entries.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn apply_one(&self, entry: Entry) -> Option<swarm_store::Outcome> {
+        let now = self.now();
+        let mut inner = self.inner.write();
+        inner.applied = Some(entry.log_id);
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        match entry.payload {
+            EntryPayload::Normal(command) => {
+                self.bytes.fetch_add(command.weight(), Ordering::Relaxed);
+                Some(inner.machine.apply(command, now))
+            }
+            EntryPayload::Membership(membership) => {
+                inner.membership = Membership::new(Some(entry.log_id), membership);
+                None
+            }
+            EntryPayload::Blank => None,
+        }
+    }
+
+    fn is_snapshot_due(&self) -> bool {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.entries.load(Ordering::Relaxed) >= ENTRIES
+            || bytes >= BYTES.max(self.inner.read().machine.bytes())
+    }
+}
+
+fn chunk(disk: &Disk, generation: u64, number: u64) -> io::Result<Vec<u8>> {
+    let key = chunk_key(generation, number);
+    let missing = || {
+        let words = format!("chunk {number} of snapshot {generation} is missing");
+        io::Error::new(io::ErrorKind::InvalidData, words)
+    };
+    Ok(disk.read(Table::Chunk, key..=key, PORTION)?.pop().ok_or_else(missing)?.1)
+}
+
+fn odd(error: &swarm_store::SnapshotError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a snapshot: {error}"))
+}
+
+/// The library's handle of the state.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeper(pub Arc<State>);
+
+impl Keeper {
+    fn parcel(&self, generation: u64, chunks: u64) -> Parcel {
+        Parcel { source: Arc::clone(&self.0), generation, chunks, machine: None }
+    }
+
+    /// Reads a snapshot that did not come in over the wire.
+    async fn copy(&self, parcel: &Parcel) -> io::Result<(u64, Machine)> {
+        let generation = self.0.next_generation();
+        let mut loader = Loader::new(self.0.now());
+        for number in 0..parcel.chunks {
+            let chunk = parcel.source.chunk(parcel.generation, number).await?;
+            loader.take(&chunk).map_err(|error| odd(&error))?;
+            self.0.keep(generation, number, chunk).await?;
+        }
+        Ok((generation, loader.finish().map_err(|error| odd(&error))?))
+    }
+}
+
+impl RaftStateMachine<Kinds> for Keeper {
+    type SnapshotData = Parcel;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, Membership)> {
+        let inner = self.0.inner.read();
+        Ok((inner.applied, inner.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<Kinds>>> + Unpin + OptionalSend,
+    {
+        while let Some(next) = entries.next().await {
+            let (entry, responder) = next?;
+            let outcome = self.0.apply_one(entry);
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+        self.0.news.send_replace(());
+        if self.0.is_snapshot_due() {
+            self.0.due.notify_one();
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(&mut self, meta: &Meta, parcel: Parcel) -> io::Result<()> {
+        let (generation, mut machine) = match parcel.machine {
+            Some(machine) => (parcel.generation, *machine),
+            None => self.copy(&parcel).await?,
+        };
+        let chunks = parcel.chunks;
+        self.0.establish(Current { generation, chunks, meta: meta.clone() }).await?;
+        machine.restart_leases(self.0.now());
+        *self.0.inner.write() =
+            Inner { machine, applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        self.0.news.send_replace(());
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Parceled>> {
+        let current = self.0.current.lock().clone();
+        Ok(current.map(|Current { generation, chunks, meta }| Snapshot {
+            meta,
+            snapshot: self.parcel(generation, chunks),
+        }))
+    }
+}
+
+impl RaftSnapshotBuilder<Kinds> for Keeper {
+    type SnapshotData = Parcel;
+
+    async fn build_snapshot(&mut self) -> io::Result<Parceled> {
+        let (snapshot, meta) = {
+            let inner = self.0.inner.read();
+            let meta =
+                Meta { last_log_id: inner.applied, last_membership: inner.membership.clone() };
+            (inner.machine.snapshot(), meta)
+        };
+        let generation = self.0.next_generation();
+        let mut chunks = 0;
+        for chunk in snapshot.chunks() {
+            self.0.keep(generation, chunks, chunk).await?;
+            chunks += 1;
+        }
+        self.0.establish(Current { generation, chunks, meta: meta.clone() }).await?;
+        Ok(Snapshot { meta, snapshot: self.parcel(generation, chunks) })
+    }
+}
