@@ -133,14 +133,20 @@ fn what_cannot_move_says_why() {
         let error = config(value.clone()).unwrap_err();
         assert!(error.starts_with(expected), "{value}: {error}");
     }
-    assert_eq!(movable(None, Cause::Balance, |_| false).unwrap_err(), "it was made beside the pool");
+    assert_eq!(
+        movable(None, Cause::Balance, |_| false).unwrap_err(),
+        "it was made beside the pool"
+    );
     let mut off = intent("x", &json!({}));
     off.policy = swarm_model::Policy::Off;
     assert!(movable(Some(&off), Cause::Balance, |_| false).unwrap_err().contains("policy is off"));
     off.config = label("on").as_object().cloned().unwrap();
     assert!(movable(Some(&off), Cause::Balance, |_| false).is_ok());
     off.place = swarm_model::Place::Nowhere { reason: String::new() };
-    assert_eq!(movable(Some(&off), Cause::Balance, |_| false).unwrap_err(), "it is being moved already");
+    assert_eq!(
+        movable(Some(&off), Cause::Balance, |_| false).unwrap_err(),
+        "it is being moved already"
+    );
 
     let address = json!({"EndpointsConfig": {"lan": {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}}});
     for (value, first) in [
