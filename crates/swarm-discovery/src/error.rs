@@ -15,17 +15,8 @@ use crate::{EntryError, RangeError};
 pub enum DiscoveryError {
     /// The URL's scheme is none that is known. The URL itself is kept out: it may hold a
     /// password.
-    #[error(
-        "discovery has the unknown scheme {scheme:?}; known are {BUILT}, and consul://, \
-         etcd://, zk:// and token://, which are not built yet"
-    )]
+    #[error("discovery has the unknown scheme {scheme:?}; known are {BUILT}")]
     UnknownScheme {
-        /// The scheme.
-        scheme: String,
-    },
-    /// A scheme that classic Swarm has and this version does not build yet.
-    #[error("discovery scheme {scheme}:// is not built yet in this version; built are {BUILT}")]
-    NotBuilt {
         /// The scheme.
         scheme: String,
     },
@@ -40,7 +31,7 @@ pub enum DiscoveryError {
     /// A discovery option that the backend does not take.
     #[error(
         "unknown discovery option {key:?}: nodes:// and file:// take none (the kv. options are \
-         for consul, etcd and zookeeper, which are not built yet in this version)"
+         for consul, etcd and zookeeper)"
     )]
     UnknownOption {
         /// The option's key.
@@ -83,6 +74,40 @@ pub enum DiscoveryError {
     NotRegistrable {
         /// The address.
         entry: String,
+    },
+    /// An option or file that a token service cannot be reached with.
+    #[error("--discovery-opt {option}: {reason}")]
+    TokenOption {
+        /// The option, with its file.
+        option: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A token service gave no answer.
+    #[error("token service {service} does not answer: {reason}")]
+    TokenSilent {
+        /// Its address.
+        service: String,
+        /// How it failed.
+        reason: String,
+    },
+    /// A token service refused what it was asked.
+    #[error("token service {service} refused ({status}): {reason}")]
+    TokenRefused {
+        /// Its address.
+        service: String,
+        /// The HTTP status.
+        status: u16,
+        /// In its own words.
+        reason: String,
+    },
+    /// Something answered that is no token service.
+    #[error("{service} does not answer as a token service does: {reason}")]
+    TokenGarbage {
+        /// Its address.
+        service: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The set is fixed from outside: nothing can be registered or taken back.
     #[error("{url} is a fixed set of engines without registration; {hint}")]

@@ -13,6 +13,8 @@ mod file;
 mod kv;
 mod list;
 mod range;
+mod token;
+mod union;
 mod url;
 
 pub use backend::{DiscoveryBackend, EntryStream, Registration, Update};
@@ -20,6 +22,8 @@ pub use entry::{Entry, EntryError};
 pub use error::{DiscoveryError, ListError};
 pub use kv::Kv;
 pub use range::{MAX_ENTRIES, Pattern, RangeError};
+pub use token::{Site, TokenOptions, TokenRow, TokenService};
+pub use union::Union;
 pub use url::{BUILT, Discovery};
 
 use std::collections::BTreeMap;

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use crate::file::File;
 use crate::list::List;
+use crate::token::{Token, TokenOptions};
 use crate::{DiscoveryBackend, DiscoveryError, DiscoveryOptions};
 
 /// The schemes that work, for messages and help.
-pub const BUILT: &str = "nodes://HOST:PORT,... (or the bare list) and file:///PATH";
-/// Classic Swarm's other schemes: known, refused in their own words until they are built.
-const NOT_BUILT: [&str; 4] = ["consul", "etcd", "zk", "token"];
+pub const BUILT: &str = "nodes://HOST:PORT,... (or the bare list), file:///PATH, token://TOKEN, and \
+                         the stores consul://, etcd:// and zk://";
+/// Schemes of stores: their adapters are crates of their own.
+const STORES: [&str; 4] = ["consul", "etcd", "zk", "swarm"];
 
 /// The maker of backends.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +34,15 @@ impl Discovery {
             // One engine's address, or a bare list that begins with one.
             "" | "tcp" | "unix" => Arc::new(bare(url)?),
             "file" => Arc::new(File::parse(url, rest)?),
-            known if NOT_BUILT.contains(&known) => {
-                return Err(DiscoveryError::NotBuilt { scheme: known.to_owned() });
+            "token" => {
+                return Ok(Arc::new(Token::parse(rest, TokenOptions::parse(options)?)?));
+            }
+            known if STORES.contains(&known) => {
+                return Err(DiscoveryError::Store(swarm_kv::StoreError::Option {
+                    option: format!("discovery {known}://"),
+                    reason: "a store is opened by whoever has its adapter, and read by Kv"
+                        .to_owned(),
+                }));
             }
             unknown => {
                 return Err(DiscoveryError::UnknownScheme { scheme: unknown.to_owned() });
@@ -103,10 +112,10 @@ mod tests {
             ("nodes://", "names no engine"),
             ("file://", "names no file; expected file:///PATH"),
             ("/etc/pool", "file:///PATH"),
-            ("consul://h:8500/swarm", "consul:// is not built yet in this version"),
-            ("etcd://h/x", "etcd:// is not built yet"),
-            ("zk://h/x", "zk:// is not built yet"),
-            ("token://0123", "token:// is not built yet"),
+            ("consul://h:8500/swarm", "a store is opened by whoever has its adapter"),
+            ("zk://h/x", "a store is opened by whoever has its adapter"),
+            ("token://0123", "run your own with 'swarm discovery'"),
+            ("token://h:1/", "holds no token"),
             ("http://u:secret@h", "unknown scheme \"http\"; known are nodes://"),
         ];
         for (url, words) in table {
@@ -115,6 +124,8 @@ mod tests {
             assert!(!error.contains("secret") && !error.contains("0123"), "{error}");
         }
         let options = DiscoveryOptions::from([("kv.path".to_owned(), "x".to_owned())]);
+        let error = Discovery::parse("token://h/0123", &options).unwrap_err().to_string();
+        assert!(error.contains("kv.path: unknown option; token:// takes token.url"), "{error}");
         let error = Discovery::parse("a:1", &options).unwrap_err().to_string();
         assert!(error.contains("\"kv.path\"") && error.contains("take none"), "{error}");
     }

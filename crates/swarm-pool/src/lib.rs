@@ -38,7 +38,7 @@ pub use config::{Build, PoolConfig, RescheduleConfig};
 pub use election::{Election, ElectionConfig, Epoch, Fence, Mandate, Role};
 pub use forward::Forwarder;
 pub use seal::{PoolKey, ShortKey};
-pub use state::StoreConfig;
+pub use state::{KeySource, StoreConfig};
 
 use backend::{Execs, Sessions};
 use ledger::GuardSource;

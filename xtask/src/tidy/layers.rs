@@ -41,7 +41,7 @@ const CRATES: &[(Layer, &[&str])] = &[
         ],
     ),
     (Runtime, &["swarm-pool", "swarm-manager", "swarm-agent"]),
-    (Surface, &["swarm-api", "swarm-visualizer"]),
+    (Surface, &["swarm-api", "swarm-token", "swarm-visualizer"]),
     (Binary, &["swarm"]),
     (Development, &["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench", "xtask"]),
 ];

@@ -123,7 +123,7 @@ impl Pool {
             Some(intent) => Err(ApiError::conflict(format!(
                 "the container name \"/{name}\" is in use by a container that cannot be asked \
                  ({}); remove it with docker rm -f {name} to use the name again",
-                self.lost_words(&intent).message
+                Self::lost_words(&intent).message
             ))),
         }
     }

@@ -187,7 +187,7 @@ impl Pool {
             found = self.find_container(&id);
         }
         let located = found.map_err(|error| match (&error, self.lost_container(name)) {
-            (LookupError::Missing, Some(intent)) => self.lost_words(&intent),
+            (LookupError::Missing, Some(intent)) => Self::lost_words(&intent),
             _ => error.into_api(name, |id| self.full_name(id)),
         })?;
         let engine = self

@@ -102,7 +102,7 @@ impl Pool {
     /// The credentials kept with an intent, as a client would lend them.
     fn lent(&self, intent: &Intent) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let (Some(key), Some(sealed)) = (&self.shared.state.key, &intent.credentials) else {
+        let (Some(key), Some(sealed)) = (self.shared.state.key(), &intent.credentials) else {
             return headers;
         };
         match key.open(&intent.id, sealed).map(|lent| HeaderValue::from_str(&lent)) {

@@ -24,7 +24,7 @@ use swarm_docker::Query;
 use swarm_engine::{ClientOptions, EngineClient, Outgoing};
 use swarm_kv::Layout;
 use swarm_memory::Memory;
-use swarm_pool::{Build, Election, Pool, PoolConfig, RescheduleConfig, StoreConfig};
+use swarm_pool::{Build, Election, KeySource, Pool, PoolConfig, RescheduleConfig, StoreConfig};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -67,7 +67,11 @@ pub fn config() -> PoolConfig {
 
 /// A pool's state in `store`.
 pub fn kept_in(store: &Arc<Memory>) -> StoreConfig {
-    StoreConfig { store: Arc::clone(store) as _, layout: Layout::new("", None), key: None }
+    StoreConfig {
+        store: Arc::clone(store) as _,
+        layout: Layout::new("", None),
+        key: KeySource::Store,
+    }
 }
 
 impl Rig {
