@@ -177,6 +177,16 @@ impl Pool {
         self.is_lost(&found).then_some(found)
     }
 
+    /// The engine's id of the container that is to have this name and does not yet: it was moved, and
+    /// its old copy is being removed.
+    pub(super) fn moved_container(&self, name: &str) -> Option<String> {
+        let intent = self.shared.state.intents.named(name.trim_start_matches('/'))?;
+        match &intent.place {
+            Place::At { container, .. } => Some(container.clone()),
+            Place::Going { .. } | Place::Nowhere { .. } => None,
+        }
+    }
+
     /// Whether no engine of the pool has been heard of that has this container.
     pub(super) fn is_lost(&self, intent: &Intent) -> bool {
         let Some(at) = intent.place.engine() else { return true };

@@ -19,6 +19,7 @@ mod list;
 mod load;
 mod lost;
 mod networks;
+mod nodes;
 mod plugins;
 mod progress;
 mod prune;
@@ -181,6 +182,9 @@ impl Pool {
             // now is waited for, and no longer.
             self.settle_all().await;
             found = self.find_container(name);
+        }
+        if let (Err(LookupError::Missing), Some(id)) = (&found, self.moved_container(name)) {
+            found = self.find_container(&id);
         }
         let located = found.map_err(|error| match (&error, self.lost_container(name)) {
             (LookupError::Missing, Some(intent)) => Self::lost_words(&intent),

@@ -114,6 +114,12 @@ impl Rig {
         (pool, stop.drop_guard())
     }
 
+    /// Ends the manager; its engines go on.
+    pub fn end(self) -> (Fleet, Named) {
+        drop(self.stop);
+        (self.fleet, self.named)
+    }
+
     /// Every engine of the fleet shows as healthy within `limit`.
     pub async fn all_healthy(&self, limit: Duration) {
         for engine in self.fleet.engines() {
