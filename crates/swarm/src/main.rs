@@ -73,6 +73,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(flags, &env)),
         Some(Command::List(flags)) => runtime()?.block_on(cmd::list::run(flags, &env)),
+        Some(Command::Node(command)) => runtime()?.block_on(cmd::node::run(command, &env)),
+        Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
         Some(Command::Create) => cmd::create::run(),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
     }

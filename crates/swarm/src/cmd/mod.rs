@@ -5,3 +5,6 @@ pub mod create;
 pub mod join;
 pub mod list;
 pub mod manage;
+pub mod manager;
+pub mod node;
+pub mod rebalance;
