@@ -142,6 +142,7 @@ fn what_cannot_move_says_why() {
     let mut off = intent("x", &json!({}));
     off.policy = swarm_model::Policy::Off;
     assert!(movable(Some(&off), Cause::Balance, |_| false).unwrap_err().contains("policy is off"));
+    assert!(movable(Some(&off), Cause::Drain, |_| false).is_ok(), "a person asked");
     off.config = label("on").as_object().cloned().unwrap();
     assert!(movable(Some(&off), Cause::Balance, |_| false).is_ok());
     off.place = swarm_model::Place::Nowhere { reason: String::new() };
