@@ -182,7 +182,7 @@ fn progress(drain: &Value) -> String {
     }
     let mut words = format!("{} moved, {} to move", drain["Moved"], drain["ToMove"]);
     for failed in drain["Failed"].as_array().into_iter().flatten() {
-        words += &format!("; {}: {}", text(&failed["Name"]), text(&failed["Reason"]));
+        words = format!("{words}; {}: {}", text(&failed["Name"]), text(&failed["Reason"]));
     }
     words
 }
