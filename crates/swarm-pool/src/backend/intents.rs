@@ -206,6 +206,10 @@ impl Pool {
     /// Whether no engine of the pool has been heard of that has this container.
     pub(super) fn is_lost(&self, intent: &Intent) -> bool {
         let Some(at) = intent.place.engine() else { return true };
+        if self.shared.keeping.has_departed(&at.id) {
+            // With its engine it left the pool.
+            return false;
+        }
         !self.members.all().iter().any(|engine| {
             engine.view().identity.as_ref().is_some_and(|identity| identity.id == at.id)
         })
