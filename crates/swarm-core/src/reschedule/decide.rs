@@ -155,7 +155,7 @@ fn finishing(intent: &Intent, engine: &EngineRef, there: &Found<'_>) -> Option<D
     }
     let (has, to) = (there.container.name, intent.name.clone());
     let reason = format!("its name on {} is {has}", engine.name);
-    (has != to).then(|| Step(Action::Rename { engine, container, to }, reason))
+    (has != to).then_some(Step(Action::Rename { engine, container, to }, reason))
 }
 
 /// Its engine does not have it.
