@@ -43,6 +43,7 @@ Examples:
 Cluster options:
   swarm.overcommit=0.05   share of an engine's CPUs and memory given away beyond what it has
   swarm.createretry=0     further engines tried when creating a container fails
+  swarm.rebalance=off     auto: even the pool out after an engine joined or came back
   swarm.reschedule=off    what containers that name no policy do when their engine fails: off,
                           on-node-failure or on-node-failure-with-volumes
   swarm.reschedule.grace=10s      how long an engine is silent before its containers move
