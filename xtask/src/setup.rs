@@ -27,12 +27,14 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 5] = [
+const TESTS: [Need; 7] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
     ("openssl", &["openssl"]),
     ("curl", &["curl"]),
+    ("etcd", &["etcd-server"]),
+    ("etcdctl", &["etcd-client"]),
 ];
 
 /// Everything that a lab and the tests need.
