@@ -36,7 +36,9 @@ const TESTS: [Need; 4] = [
 ];
 
 /// What the tests of the stores use, beside Consul: they run with the unit tests.
-const STORES: [Need; 4] = [
+const STORES: [Need; 6] = [
+    ("etcd", &["etcd-server"]),
+    ("etcdctl", &["etcd-client"]),
     ("openssl", &["openssl"]),
     ("java", &["default-jre-headless"]),
     ("/usr/share/java/zookeeper.jar", &["libzookeeper-java"]),

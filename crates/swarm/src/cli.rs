@@ -25,10 +25,10 @@ Discovery:
     file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
     unix:///run/a.sock,node2:2375  engines on this machine by their sockets
     consul://h1:8500/prefix        engines that swarm join registers in Consul
+    etcd://h1:2379,h2:2379/prefix  the same in etcd
     zk://h1:2181,h2:2181/prefix    the same in ZooKeeper
     token://TOKEN                  the same in a token service (swarm discovery, swarm create)
-    swarm://manager:2378           for swarm join and list: managers that keep the store themselves
-  etcd:// is not built yet in this version.";
+    swarm://manager:2378           for swarm join and list: managers that keep the store themselves";
 
 const MANAGE_EXAMPLES: &str = "\
 Examples:
