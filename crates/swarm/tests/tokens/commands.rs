@@ -62,10 +62,15 @@ async fn a_pool_registers_lists_and_leaves() {
     let url = format!("token://{}", token.trim());
     assert_eq!(serving.output(&["list", &url]), "");
 
-    // An engine's address: somebody listens there.
+    // An engine's address: somebody answers there.
     let engine = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = engine.local_addr().unwrap().to_string();
-    let accepting = tokio::spawn(async move { while engine.accept().await.is_ok() {} });
+    let accepting = tokio::spawn(async move {
+        while let Ok((mut asked, _)) = engine.accept().await {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut asked, answer).await;
+        }
+    });
     let join = ["join", "--advertise", &address, "--discovery-url", &serving.url, &url];
     let mut agent = Daemon::start(&join, &[]);
     serving.wait_for_list(&url, &format!("{address}\n")).await;
