@@ -64,7 +64,7 @@ fn show(plan: &Value) -> anyhow::Result<()> {
                 cell("Reason"),
             ]);
         }
-        shown += &format!("{table}\n");
+        shown = format!("{shown}{table}\n");
     }
     let kept = rows("Kept");
     if !kept.is_empty() {
@@ -72,7 +72,7 @@ fn show(plan: &Value) -> anyhow::Result<()> {
         for one in &kept {
             table.add_row([text(&one["Container"]), text(&one["Node"]), text(&one["Reason"])]);
         }
-        shown += &format!("{table}\n");
+        shown = format!("{shown}{table}\n");
     }
     print(&format!("{shown}{}\n", text(&plan["Note"])))
 }
