@@ -145,7 +145,6 @@ fn swarm_mode_is_refused_as_by_an_engine_outside_a_swarm() -> Result<()> {
     for (method, path) in [
         ("GET", "/swarm"),
         ("POST", "/swarm/init"),
-        ("GET", "/nodes"),
         ("GET", "/services"),
         ("POST", "/services/create"),
         ("GET", "/tasks"),

@@ -51,8 +51,8 @@ impl Drain {
         };
         if !self.stays.is_empty() {
             let each = self.stays.iter().map(|one| format!("{}: {}", one.name, one.reason));
-            let (count, each) = (self.stays.len(), each.collect::<Vec<_>>().join("; "));
-            words = format!("{words}, {count} cannot move: {each}");
+            let each = each.collect::<Vec<_>>().join("; ");
+            words = format!("{words}, {} cannot move: {each}", self.stays.len());
         }
         words
     }
@@ -81,7 +81,7 @@ impl Pool {
         let survey = self.survey(Cause::Drain);
         for engine in engines {
             let plan = self.plan_drain(&survey, &NodeId::new(engine.id.as_str()));
-            Self::tell_stays(&engine.name, drains.lock().get(&engine.id), &plan.stays);
+            tell_stays(&engine.name, drains.lock().get(&engine.id), &plan.stays);
             let seen = self.drain_step(&engine.id, plan, stop);
             let mut drains = drains.lock();
             let drain = drains.entry(engine.id).or_default();
@@ -136,21 +136,21 @@ impl Pool {
         }
         drain
     }
+}
 
-    /// Says once of each container why it stays.
-    fn tell_stays(engine: &str, before: Option<&Drain>, stays: &[Stay]) {
-        if before.is_none() {
-            info!(engine, "draining");
-        }
-        let known: HashMap<&str, &str> = before
-            .iter()
-            .flat_map(|before| &before.stays)
-            .map(|stay| (stay.name.as_str(), stay.reason.as_str()))
-            .collect();
-        for stay in stays {
-            if known.get(stay.name.as_str()) != Some(&stay.reason.as_str()) {
-                warn!(engine, container = %stay.name, reason = %stay.reason, "cannot be moved");
-            }
+/// Says once of each container why it stays.
+fn tell_stays(engine: &str, before: Option<&Drain>, stays: &[Stay]) {
+    if before.is_none() {
+        info!(engine, "draining");
+    }
+    let known: HashMap<&str, &str> = before
+        .iter()
+        .flat_map(|before| &before.stays)
+        .map(|stay| (stay.name.as_str(), stay.reason.as_str()))
+        .collect();
+    for stay in stays {
+        if known.get(stay.name.as_str()) != Some(&stay.reason.as_str()) {
+            warn!(engine, container = %stay.name, reason = %stay.reason, "cannot be moved");
         }
     }
 }

@@ -18,7 +18,7 @@ const ENDED: Duration = Duration::from_secs(15);
 
 impl Pool {
     /// Keeps a record of every engine that answers.
-    pub(super) fn follow_engines(&self) {
+    pub(crate) fn follow_engines(&self) {
         let records = &self.shared.state.engines;
         for engine in self.members.reachable() {
             let view = engine.view();

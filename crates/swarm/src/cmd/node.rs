@@ -1,7 +1,7 @@
 //! `swarm node`: a pool's engines from the command line. It asks the manager what `docker node` asks
 //! it, and waits for a drain to end.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -164,9 +164,7 @@ async fn until_drained(manager: &Manager, node: &str, end: Instant) -> anyhow::R
         }
         let now = progress(drain);
         if now != told {
-            if std::io::stderr().is_terminal() || !now.is_empty() {
-                eprintln!("{node}: {now}");
-            }
+            eprintln!("{node}: {now}");
             told = now;
         }
         if Instant::now() > end {

@@ -129,6 +129,10 @@ impl Spec {
 impl Pool {
     /// All nodes, by name.
     fn nodes(&self) -> Vec<Node> {
+        if self.shared.state.is_loaded() {
+            // Whoever is shown as ready can be changed.
+            self.follow_engines();
+        }
         let records = self.shared.state.engines.all();
         let members = self.members.all();
         let mut nodes: Vec<Node> = members
