@@ -28,12 +28,15 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 5] = [
+const TESTS: [Need; 8] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
     ("openssl", &["openssl"]),
     ("curl", &["curl"]),
+    ("java", &["default-jre-headless"]),
+    ("/usr/share/java/zookeeper.jar", &["libzookeeper-java"]),
+    ("/usr/share/java/slf4j-simple.jar", &["libslf4j-java"]),
 ];
 
 /// Everything that a lab and the tests need.

@@ -28,6 +28,7 @@ mod images;
 mod intake;
 mod listener;
 mod networks;
+mod nodes;
 mod path;
 mod plugins;
 mod refusal;

@@ -197,7 +197,7 @@ pub(crate) struct Cut<'p> {
     pub after: &'p str,
 }
 
-/// Every route of the Docker Engine API, by resource.
+/// Every route of the Docker Engine API, by resource; and last, what Docker has no words for.
 pub(crate) const RESOURCES: &[(&str, &[Route])] = &[
     ("Containers", crate::containers::ROUTES),
     ("Exec", crate::exec::ROUTES),
@@ -207,7 +207,9 @@ pub(crate) const RESOURCES: &[(&str, &[Route])] = &[
     ("Volumes", crate::volumes::ROUTES),
     ("System", crate::system::ROUTES),
     ("Plugins", crate::plugins::ROUTES),
+    ("Nodes", crate::nodes::ROUTES),
     ("Swarm", crate::swarm::ROUTES),
+    ("Pool", crate::nodes::POOL),
 ];
 
 /// Every route of the Docker Engine API.

@@ -1,4 +1,4 @@
-//! Routes of swarm mode (`/swarm /nodes /services /tasks /secrets /configs`), which a pool refuses.
+//! Routes of swarm mode (`/swarm /services /tasks /secrets /configs`), which a pool refuses.
 //!
 //! An engine outside a swarm answers 503 "This node is not a swarm manager…"; clients (the CLI,
 //! Compose) know that status and those words, so a pool opens with the same.
@@ -23,10 +23,6 @@ pub(crate) const ROUTES: &[Route] = &[
     refused("POST", "/swarm/update"),
     refused("GET", "/swarm/unlockkey"),
     refused("POST", "/swarm/unlock"),
-    refused("GET", "/nodes"),
-    refused("GET", "/nodes/{name}"),
-    refused("DELETE", "/nodes/{name}"),
-    refused("POST", "/nodes/{name}/update"),
     refused("GET", "/services"),
     refused("POST", "/services/create"),
     refused("GET", "/services/{name}"),

@@ -55,12 +55,16 @@ const DOCKER: &str = "
     DELETE /configs/{}              POST /configs/{}/update
 ";
 
+/// What is this project's own: under `/pool`, where Docker has nothing.
+const OWN: &str = "/pool/";
+
 #[test]
 fn every_path_of_the_engine_api_is_in_the_table_and_nothing_else() {
     let words: Vec<&str> = DOCKER.split_whitespace().collect();
     let docker: BTreeSet<String> = words.chunks(2).map(|pair| pair.join(" ")).collect();
     assert_eq!(docker.len(), words.len() / 2, "the list itself names a path twice");
     let ours: BTreeSet<String> = routes()
+        .filter(|route| !route.pattern.starts_with(OWN))
         .map(|route| {
             let pattern = route.pattern.replace("{name}", "{}").replace("{checkpoint}", "{}");
             format!("{} {pattern}", route.method)

@@ -12,6 +12,7 @@ mod exchange;
 mod forward;
 mod images;
 mod networks;
+mod nodes;
 mod plugins;
 mod system;
 mod volumes;
@@ -22,6 +23,7 @@ pub use exchange::{Body, BoxError, Duplex, Exchange, ObjectPath, Reply, Upgraded
 pub use forward::{Forward, Forwarded, Onward};
 pub use images::Images;
 pub use networks::Networks;
+pub use nodes::Nodes;
 pub use plugins::Plugins;
 pub use swarm_docker::ApiError;
 pub use system::{BuilderVersion, Served, System};
@@ -32,10 +34,10 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 
 /// Everything the Docker API needs behind it.
 pub trait Backend:
-    Containers + Images + Networks + Volumes + System + Builds + Plugins + 'static
+    Containers + Images + Networks + Volumes + System + Builds + Plugins + Nodes + 'static
 {
 }
-impl<T: Containers + Images + Networks + Volumes + System + Builds + Plugins + 'static> Backend
-    for T
+impl<T> Backend for T where
+    T: Containers + Images + Networks + Volumes + System + Builds + Plugins + Nodes + 'static
 {
 }

@@ -15,17 +15,8 @@ use crate::{EntryError, RangeError};
 pub enum DiscoveryError {
     /// The URL's scheme is none that is known. The URL itself is kept out: it may hold a
     /// password.
-    #[error(
-        "discovery has the unknown scheme {scheme:?}; known are {BUILT}, and consul://, \
-         etcd:// and zk://, which are not built yet"
-    )]
+    #[error("discovery has the unknown scheme {scheme:?}; known are {BUILT}")]
     UnknownScheme {
-        /// The scheme.
-        scheme: String,
-    },
-    /// A scheme that classic Swarm has and this version does not build yet.
-    #[error("discovery scheme {scheme}:// is not built yet in this version; built are {BUILT}")]
-    NotBuilt {
         /// The scheme.
         scheme: String,
     },
@@ -40,7 +31,7 @@ pub enum DiscoveryError {
     /// A discovery option that the backend does not take.
     #[error(
         "unknown discovery option {key:?}: nodes:// and file:// take none (the kv. options are \
-         for consul, etcd and zookeeper, which are not built yet in this version)"
+         for consul, etcd and zookeeper)"
     )]
     UnknownOption {
         /// The option's key.

@@ -14,6 +14,7 @@ mod kv;
 mod list;
 mod range;
 mod token;
+mod union;
 mod url;
 
 pub use backend::{DiscoveryBackend, EntryStream, Registration, Update};
@@ -22,6 +23,7 @@ pub use error::{DiscoveryError, ListError};
 pub use kv::Kv;
 pub use range::{MAX_ENTRIES, Pattern, RangeError};
 pub use token::{Site, TokenOptions, TokenRow, TokenService};
+pub use union::Union;
 pub use url::{BUILT, Discovery};
 
 use std::collections::BTreeMap;

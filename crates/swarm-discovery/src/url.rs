@@ -12,9 +12,10 @@ use crate::token::{Token, TokenOptions};
 use crate::{DiscoveryBackend, DiscoveryError, DiscoveryOptions};
 
 /// The schemes that work, for messages and help.
-pub const BUILT: &str = "nodes://HOST:PORT,... (or the bare list), file:///PATH and token://TOKEN";
-/// Classic Swarm's other schemes: known, refused in their own words until they are built.
-const NOT_BUILT: [&str; 3] = ["consul", "etcd", "zk"];
+pub const BUILT: &str = "nodes://HOST:PORT,... (or the bare list), file:///PATH, token://TOKEN, and \
+                         the stores consul://, etcd:// and zk://";
+/// Schemes of stores: their adapters are crates of their own.
+const STORES: [&str; 4] = ["consul", "etcd", "zk", "swarm"];
 
 /// The maker of backends.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +37,12 @@ impl Discovery {
             "token" => {
                 return Ok(Arc::new(Token::parse(rest, TokenOptions::parse(options)?)?));
             }
-            known if NOT_BUILT.contains(&known) => {
-                return Err(DiscoveryError::NotBuilt { scheme: known.to_owned() });
+            known if STORES.contains(&known) => {
+                return Err(DiscoveryError::Store(swarm_kv::StoreError::Option {
+                    option: format!("discovery {known}://"),
+                    reason: "a store is opened by whoever has its adapter, and read by Kv"
+                        .to_owned(),
+                }));
             }
             unknown => {
                 return Err(DiscoveryError::UnknownScheme { scheme: unknown.to_owned() });
@@ -107,9 +112,8 @@ mod tests {
             ("nodes://", "names no engine"),
             ("file://", "names no file; expected file:///PATH"),
             ("/etc/pool", "file:///PATH"),
-            ("consul://h:8500/swarm", "consul:// is not built yet in this version"),
-            ("etcd://h/x", "etcd:// is not built yet"),
-            ("zk://h/x", "zk:// is not built yet"),
+            ("consul://h:8500/swarm", "a store is opened by whoever has its adapter"),
+            ("zk://h/x", "a store is opened by whoever has its adapter"),
             ("token://0123", "run your own with 'swarm discovery'"),
             ("token://h:1/", "holds no token"),
             ("http://u:secret@h", "unknown scheme \"http\"; known are nodes://"),

@@ -106,7 +106,9 @@ fn without_arguments_the_local_engine_is_a_pool_of_one() -> Result<()> {
     let sock = folder.path().join("pool.sock");
     let host = format!("unix://{}", sock.display());
     let swarm = Client::new(swarm_e2e::swarm()?, &format!("unix://{}", lab.sock(1).display()));
-    let mut manager = Watch::start(swarm.command(&["manage", "--host", &host]))?;
+    let mut manage = swarm.command(&["manage", "--host", &host]);
+    manage.env("SWARM_DATA_DIR", folder.path().join("state"));
+    let mut manager = Watch::start(manage)?;
     until(SOON, "it is healthy", || {
         anyhow::ensure!(manager.runs()?, "it ended: {:?}", manager.lines());
         let info = ask(&sock, "GET", "/info", "").map(|answer| answer.text());

@@ -50,11 +50,15 @@ pub struct RescheduleConfig {
     pub stale: StalePolicy,
     /// How long an engine must be silent before anything is moved (`swarm.reschedule.grace`).
     pub grace: Duration,
+    /// Whether the pool is evened out by itself after an engine joined or came back
+    /// (`swarm.rebalance=auto`).
+    pub rebalance: bool,
 }
 
 impl Default for RescheduleConfig {
     fn default() -> Self {
-        Self { policy: Policy::Off, stale: StalePolicy::Remove, grace: Duration::from_secs(10) }
+        let grace = Duration::from_secs(10);
+        Self { policy: Policy::Off, stale: StalePolicy::Remove, grace, rebalance: false }
     }
 }
 

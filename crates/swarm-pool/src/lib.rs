@@ -38,7 +38,7 @@ pub use config::{Build, PoolConfig, RescheduleConfig};
 pub use election::{Election, ElectionConfig, Epoch, Fence, Mandate, Role};
 pub use forward::Forwarder;
 pub use seal::{PoolKey, ShortKey};
-pub use state::StoreConfig;
+pub use state::{KeySource, StoreConfig};
 
 use backend::{Execs, Sessions};
 use ledger::GuardSource;
@@ -51,6 +51,7 @@ use swarm_kv::StoreError;
 pub struct Pool {
     shared: Arc<Shared>,
     members: Arc<Members>,
+    discovery: Arc<dyn DiscoveryBackend>,
     execs: Execs,
     sessions: Sessions,
     served: ArcSwap<Served>,
@@ -75,6 +76,7 @@ impl Pool {
         let pool = Arc::new(Self {
             shared,
             members,
+            discovery: Arc::clone(&discovery),
             execs: Execs::default(),
             sessions: Sessions::default(),
             served: ArcSwap::from_pointee(Served {

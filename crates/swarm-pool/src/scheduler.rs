@@ -215,6 +215,24 @@ impl Scheduler {
         }
     }
 
+    /// Nobody's word about engines is known any more.
+    pub fn forget_availability(&self) {
+        let words: Vec<String> = self.table.lock().availability.keys().cloned().collect();
+        for engine in words {
+            self.set_availability(&engine, Availability::Active);
+        }
+    }
+
+    /// What each engine has now, reservations included.
+    pub fn nodes(&self) -> Vec<Arc<NodeSummary>> {
+        self.table.lock().board.nodes().to_vec()
+    }
+
+    /// Plans over the pool as it is now.
+    pub fn planned<T>(&self, plan: impl FnOnce(&FilterSet, Strategy) -> T) -> T {
+        plan(&self.filters, self.strategy)
+    }
+
     /// Decides and reserves in one step.
     pub fn place(self: &Arc<Self>, index: &Index, request: &Request) -> Result<Placed, ApiError> {
         let mut table = self.table.lock();

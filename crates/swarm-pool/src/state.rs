@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
-use swarm_kv::{KeyValue, Layout, StoreError};
+use swarm_kv::{Expect, KeyValue, Layout, StoreError, Write};
 use swarm_model::{EngineRecord, Intent, Place, Removed};
 
 use crate::engine::{Container, EngineKey};
@@ -22,8 +23,19 @@ pub struct StoreConfig {
     pub store: Arc<dyn KeyValue>,
     /// Where in it.
     pub layout: Layout,
-    /// Seals registry credentials; without one they are not kept.
-    pub key: Option<Arc<PoolKey>>,
+    /// Seals registry credentials.
+    pub key: KeySource,
+}
+
+/// Where the key is that seals registry credentials.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// There is none: credentials are not kept.
+    None,
+    /// The person's own, the same for all managers of the pool.
+    Given(Arc<PoolKey>),
+    /// In the store, which seals everything by itself; made there when it is missing.
+    Store,
 }
 
 /// The pool's shared state.
@@ -33,8 +45,8 @@ pub struct State {
     pub store: Arc<dyn KeyValue>,
     /// Where in it.
     pub layout: Layout,
-    /// Seals registry credentials.
-    pub key: Option<Arc<PoolKey>>,
+    source: KeySource,
+    key: ArcSwapOption<PoolKey>,
     /// Wanted containers, by `com.docker.swarm.id`.
     pub intents: Arc<Ledger<Intent>>,
     /// Engines, by their id.
@@ -57,7 +69,11 @@ impl State {
             removed: Ledger::new(Arc::clone(&store), layout.removed(), Arc::clone(guard)),
             store,
             layout,
-            key,
+            key: ArcSwapOption::new(match &key {
+                KeySource::Given(key) => Some(Arc::clone(key)),
+                KeySource::None | KeySource::Store => None,
+            }),
+            source: key,
             loaded: AtomicBool::new(false),
             superseded: RwLock::default(),
         }
@@ -68,8 +84,33 @@ impl State {
         self.intents.load().await?;
         self.engines.load().await?;
         self.removed.load().await?;
+        if matches!(self.source, KeySource::Store) {
+            self.key.store(Some(Arc::new(self.key_in_store().await?)));
+        }
         self.loaded.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Seals registry credentials, where they can be.
+    pub fn key(&self) -> Option<Arc<PoolKey>> {
+        self.key.load_full()
+    }
+
+    /// The key that the store holds; whoever comes first makes it.
+    async fn key_in_store(&self) -> Result<PoolKey, StoreError> {
+        let place = self.layout.at("key");
+        let unusable = |reason: String| StoreError::Option { option: place.clone(), reason };
+        loop {
+            if let Some(item) = self.store.get(&place).await? {
+                return PoolKey::new(&item.value).map_err(|error| unusable(error.to_string()));
+            }
+            let secret: [u8; 32] = rand::random();
+            let write = Write::new(&*place, secret.map(|byte| format!("{byte:02x}")).concat());
+            match self.store.put(write.expecting(Expect::Absent)).await {
+                Err(StoreError::Conflict { .. }) => {}
+                made => drop(made?),
+            }
+        }
     }
 
     /// Another manager is primary.

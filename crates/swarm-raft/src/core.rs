@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::errors::{ClientWriteError, Fatal, LinearizableReadError, RaftError};
 use openraft::{Raft, ReadPolicy};
 use swarm_kv::{Result, StoreError};
 use swarm_store::{Command, Done, Outcome};
@@ -97,10 +97,13 @@ impl Core {
         if self.stop.is_cancelled() {
             return Err(self.unreachable("it is shut down"));
         }
-        if let Err(fatal) = &self.raft.metrics().borrow_watched().running_state {
-            return Err(self.refused(format!("it had to stop: {fatal}; start the manager again")));
+        match &self.raft.metrics().borrow_watched().running_state {
+            Ok(()) => Ok(()),
+            Err(Fatal::Stopped) => Err(self.unreachable("it is shut down")),
+            Err(fatal) => {
+                Err(self.refused(format!("it had to stop: {fatal}; start the manager again")))
+            }
         }
-        Ok(())
     }
 
     /// Makes a change through whoever leads.
@@ -167,9 +170,9 @@ impl Core {
                 ))
             }
             Ok(Err(RaftError::APIError(_))) => Err(Fault::NotLeader),
-            Ok(Err(RaftError::Fatal(fatal))) => {
-                Err(Fault::Refused(format!("it had to stop: {fatal}; start the manager again")))
-            }
+            Ok(Err(RaftError::Fatal(fatal))) => Err(Fault::Unreachable(format!(
+                "it stopped while it wrote ({fatal}); whether it was written is not known"
+            ))),
             Err(_) => Err(Fault::Unreachable(String::new())),
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::anew;
 use crate::core::Core;
 use crate::disk::{Disk, damaged};
 use crate::duties;
@@ -42,7 +43,7 @@ impl Embedded {
     /// Opens the store, and founds or joins a pool where its folder is empty. It may not be able to
     /// answer yet when this returns: the others may have to be found first.
     pub async fn open(options: EmbeddedOptions) -> Result<Arc<Self>> {
-        let EmbeddedOptions { data_dir, advertise, listen, join, deadline, nodes, timing } =
+        let EmbeddedOptions { data_dir, advertise, listen, join, alone, deadline, nodes, timing } =
             options;
         let advertise = match (&listen, advertise) {
             (_, Some(advertise)) => advertise,
@@ -58,7 +59,7 @@ impl Embedded {
         }
         let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir));
         let disk = Arc::new(joined(opening.await)??);
-        let origin = Origin::establish(&disk, join.as_ref(), &advertise).await?;
+        let mut origin = Origin::establish(&disk, join.as_ref(), &advertise).await?;
         let loading = {
             let disk = Arc::clone(&disk);
             tokio::task::spawn_blocking(move || {
@@ -67,9 +68,14 @@ impl Embedded {
         };
         let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
         let loaded = joined(loading.await)?;
-        let (state, journal) = loaded.map_err(|error| refused(damaged(&error.to_string())))?;
+        let (state, mut journal) = loaded.map_err(|error| refused(damaged(&error.to_string())))?;
         let in_words = |error: std::io::Error| refused(error.to_string());
         state.sweep().await.map_err(in_words)?;
+        if alone {
+            let going = anew::go_alone(&disk, &state, &mut journal, &mut origin, &advertise);
+            going.await.map_err(in_words)?;
+            tracing::warn!("this manager goes on alone; the pool's other managers are given up");
+        }
         let identity = trust::identity(&origin.authority, origin.id);
         let identity = identity.map_err(|error| refused(format!("no certificate: {error}")))?;
         let dialer = Arc::new(Dialer::new(identity.client, None));

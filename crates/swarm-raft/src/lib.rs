@@ -15,6 +15,7 @@
 //! - a read sees every write that was answered before it began, through whichever manager;
 //! - what may or may not have been done is told as such, and never tried again here.
 
+mod anew;
 mod core;
 mod disk;
 mod duties;

@@ -21,6 +21,9 @@ pub struct EmbeddedOptions {
     pub listen: Option<TcpListener>,
     /// Whom to join, where its folder is empty.
     pub join: Option<Join>,
+    /// For one start of a manager whose pool lost its quorum for good: it goes on alone with what it
+    /// has, as a pool of one that others can join again. The lost ones must not come back.
+    pub alone: bool,
     /// How long any one call may take.
     pub deadline: Duration,
     /// What nodes may use.
@@ -63,6 +66,7 @@ impl EmbeddedOptions {
             advertise: None,
             listen: None,
             join: None,
+            alone: false,
             deadline: DEADLINE,
             nodes: Layout::new("", None),
             timing: Timing::default(),

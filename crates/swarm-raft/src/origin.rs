@@ -80,6 +80,11 @@ impl Origin {
         write_down(disk, &origin).await?;
         Ok(origin)
     }
+
+    /// Writes it.
+    pub async fn write_to(&self, disk: &Disk) -> io::Result<()> {
+        disk.write_through(Batch::default().single(Single::Origin, encode(self)?)).await
+    }
 }
 
 /// Writes the first record. A disk that does not take even that is told at once.
@@ -88,8 +93,7 @@ async fn write_down(disk: &Disk, origin: &Origin) -> Result<(), StoreError> {
         store: disk.shown(),
         reason: format!("it cannot be written: {reason}"),
     };
-    let record = encode(origin).map_err(|error| refused(&error))?;
-    let written = disk.write_through(Batch::default().single(Single::Origin, record));
+    let written = origin.write_to(disk);
     let mut trouble = disk.watch_trouble();
     tokio::select! {
         written = written => written.map_err(|error| refused(&error)),

@@ -119,6 +119,21 @@ impl State {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Up to where the log is applied.
+    pub fn applied(&self) -> Option<LogId> {
+        self.inner.read().applied
+    }
+
+    /// Puts another membership in the place of the one there is.
+    pub fn replace_membership(&self, membership: Membership) {
+        self.inner.write().membership = membership;
+    }
+
+    /// Writes a snapshot of what there is now, and lets it count.
+    pub async fn cut(self: &Arc<Self>) -> io::Result<()> {
+        Keeper(Arc::clone(self)).build_snapshot().await.map(drop)
+    }
+
     /// Reads the machine.
     pub fn read<T>(&self, read: impl FnOnce(&Machine) -> T) -> T {
         read(&self.inner.read().machine)
@@ -190,7 +205,8 @@ impl State {
         Ok(())
     }
 
-    fn apply_one(&self, entry: Entry) -> Option<swarm_store::Outcome> {
+    /// Applies one entry.
+    pub fn apply_one(&self, entry: Entry) -> Option<swarm_store::Outcome> {
         let now = self.now();
         let mut inner = self.inner.write();
         inner.applied = Some(entry.log_id);

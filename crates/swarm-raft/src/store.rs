@@ -89,11 +89,16 @@ impl KeyValue for Handle {
     }
 }
 
+/// The most that is taken off a lease for the time in which managers choose a new leader.
+const ELECTION_RESERVE: Duration = Duration::from_millis(1_200);
+
 /// A lease with a name that nobody else can know. A leader that takes over gives every lease its
-/// full time again, so it can live longer than it says, never shorter.
+/// full time again; so that the lease of somebody who fell together with the leader is gone in
+/// time all the same, it is made a little shorter than was asked for.
 pub(crate) fn new_lease(ttl: Duration) -> (Lease, Command) {
     let id = format!("{:032x}", rand::random::<u128>());
-    let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let holds = ttl.saturating_sub(ELECTION_RESERVE.min(ttl / 4));
+    let millis = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX);
     let command = Command::Grant { lease: id.clone(), ttl: millis };
-    (Lease { id, holds: ttl, gone_after: ttl }, command)
+    (Lease { id, holds, gone_after: ttl }, command)
 }

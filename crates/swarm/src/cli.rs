@@ -24,8 +24,11 @@ Discovery:
     10.0.0.[10:200]:2375           a range, here 191 engines
     file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
     unix:///run/a.sock,node2:2375  engines on this machine by their sockets
-    token://TOKEN                  engines that joined at a token service ('swarm discovery')
-  consul://, etcd:// and zk:// are not built yet in this version.";
+    consul://h1:8500/prefix        engines that swarm join registers in Consul
+    zk://h1:2181,h2:2181/prefix    the same in ZooKeeper
+    token://TOKEN                  the same in a token service (swarm discovery, swarm create)
+    swarm://manager:2378           for swarm join and list: managers that keep the store themselves
+  etcd:// is not built yet in this version.";
 
 const MANAGE_EXAMPLES: &str = "\
 Examples:
@@ -40,6 +43,10 @@ Examples:
 Cluster options:
   swarm.overcommit=0.05   share of an engine's CPUs and memory given away beyond what it has
   swarm.createretry=0     further engines tried when creating a container fails
+  swarm.reschedule=off    what containers that name no policy do when their engine fails: off,
+                          on-node-failure or on-node-failure-with-volumes
+  swarm.reschedule.grace=10s      how long an engine is silent before its containers move
+  swarm.reschedule.stale=remove   what becomes of old copies when it returns: remove or keep
 
 Signals:
   SIGHUP reads the TLS files again; SIGTERM and SIGINT end in order, a second one at once.";
@@ -211,6 +218,28 @@ pub struct ManageFlags {
     pub container_name_refresh_filter: Option<String>,
 
     /// Several managers of one pool: one is the primary, the others forward to it; needs
+    /// Folder of the embedded store, which keeps the pool's state where the DISCOVERY is no store
+    /// [default without a DISCOVERY: /var/lib/swarm/manage, or below ~/.local/state]
+    /// [env: SWARM_DATA_DIR]
+    #[arg(long, value_name = "FOLDER", help_heading = "State")]
+    pub data_dir: Option<String>,
+    /// Address where other managers and joining nodes reach the embedded store
+    #[arg(long, value_name = "HOST:PORT", help_heading = "State")]
+    pub store_listen: Option<String>,
+    /// Where they are told to reach it [default: the address of --store-listen]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "State")]
+    pub store_advertise: Option<String>,
+    /// Managers whose embedded store this one joins; with several, one that answers is enough
+    #[arg(long, value_name = "HOST:PORT,...", help_heading = "State")]
+    pub store_join: Option<String>,
+    /// File with the join token of those managers
+    #[arg(long, value_name = "FILE", help_heading = "State")]
+    pub store_token_file: Option<String>,
+    /// File with the secret that seals registry credentials in a store; the same for all managers
+    /// of the pool [env: SWARM_POOL_KEY_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "State")]
+    pub pool_key_file: Option<String>,
+
     /// --advertise and a discovery that is a store
     #[arg(long, help_heading = "High availability", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]

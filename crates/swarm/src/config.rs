@@ -4,7 +4,7 @@
 //! Invariant: every flag given is used, refused, or named in the log as of no effect; the
 //! words of classic Swarm's refusals are kept where old scripts look for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,12 @@ use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_discovery::{Discovery, DiscoveryBackend, DiscoveryOptions};
 use swarm_engine::TlsFiles;
+use swarm_model::StalePolicy;
+use swarm_model::intent::UnknownPolicy;
+use swarm_pool::RescheduleConfig;
 
 use crate::cli::{DiscoveryFlags, ManageFlags};
+use crate::store::{Choice, EmbeddedFlags, Named};
 use crate::tls::TlsPaths;
 use crate::tokens;
 use crate::usage::UsageError;
@@ -26,6 +30,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 const DEFAULT_HOST: &str = "tcp://127.0.0.1:2375";
 /// Where Docker's engine listens.
 const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
+/// Its socket.
+const LOCAL_SOCKET: &str = "/var/run/docker.sock";
 /// The least `--heartbeat`, as in classic.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -33,14 +39,16 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
 const DEFAULT_REPLICATION_TTL: &str = "20s";
 /// Below this a busy machine would lose its lock by itself.
 const SHORTEST_REPLICATION_TTL: Duration = Duration::from_secs(1);
-/// The discoveries that are a store.
-const STORES: [&str; 3] = ["consul", "etcd", "zk"];
 
 /// What `swarm manage` runs with.
 #[derive(Debug)]
 pub struct ManageConfig {
-    /// The pool's engines.
-    pub discovery: Arc<dyn DiscoveryBackend>,
+    /// The pool's engines, as far as the command line names them; `None` where the store does.
+    pub discovery: Option<Arc<dyn DiscoveryBackend>>,
+    /// What the pool's state is kept in.
+    pub store: Choice,
+    /// `--pool-key-file`.
+    pub pool_key: Option<PathBuf>,
     /// Where the API is served.
     pub listen: Vec<Listen>,
     /// TLS for both sides.
@@ -94,8 +102,8 @@ impl ManageConfig {
         if let Some(text) = &flags.heartbeat {
             heartbeat(text)?;
             notes.push(
-                "--heartbeat has no effect: a list needs no questions, and a file is looked at \
-                 every second"
+                "--heartbeat has no effect: stores tell of changes by themselves, a list needs no \
+                 questions, and a file is looked at every second"
                     .to_owned(),
             );
         }
@@ -103,12 +111,38 @@ impl ManageConfig {
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
         tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
-        let (discovery, engine_tls) = match url {
-            Some(url) => (Discovery::parse(&url, &options)?, None),
-            None => local_engine(&options, &listen, env, &mut notes)?,
+        let pool_key = flags.pool_key_file.clone().or_else(|| set(env, "SWARM_POOL_KEY_FILE"));
+        let named = url.as_deref().map(|url| Named::parse(url, &options)).transpose()?.flatten();
+        if named.as_ref().is_some_and(|named| named.of_managers) {
+            return Err(UsageError::flags(
+                "swarm:// is for nodes (swarm join, swarm list): a manager keeps the store itself; \
+                 give --data-dir, --store-listen, and --store-join to join others",
+            ));
+        }
+        let store = choose_store(&flags, named, url.is_none(), env, &mut notes)?;
+        let (discovery, engine_tls) = match (&store, &url) {
+            (Choice::Shared(_), _) => (None, None),
+            (_, Some(url)) => (Some(Discovery::parse(url, &options)?), None),
+            // A manager that others join needs no engine of its own.
+            (Choice::Embedded(flags), None)
+                if flags.listen.is_some()
+                    && set(env, "DOCKER_HOST").is_none()
+                    && !Path::new(LOCAL_SOCKET).exists() =>
+            {
+                notes.push(format!(
+                    "{LOCAL_SOCKET} is not there: the pool has the engines that join"
+                ));
+                (None, None)
+            }
+            (_, None) => {
+                let (local, tls) = local_engine(&options, &listen, env, &mut notes)?;
+                (Some(local), tls)
+            }
         };
         Ok(Self {
             discovery,
+            store,
+            pool_key: pool_key.map(PathBuf::from),
             listen,
             engine_tls: engine_tls.filter(|_| tls.is_none()),
             tls,
@@ -126,13 +160,77 @@ impl ManageConfig {
     }
 }
 
+/// Which store the flags ask for.
+fn choose_store(
+    flags: &ManageFlags,
+    named: Option<Named>,
+    alone: bool,
+    env: Env<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Choice, UsageError> {
+    let text = |flag: &Option<String>| flag.clone().filter(|text| !text.trim().is_empty());
+    let given = text(&flags.data_dir).or_else(|| set(env, "SWARM_DATA_DIR")).map(PathBuf::from);
+    if let Some(named) = named {
+        for (flag, used) in [
+            ("--data-dir", flags.data_dir.is_some()),
+            ("--store-listen", flags.store_listen.is_some()),
+            ("--store-advertise", flags.store_advertise.is_some()),
+            ("--store-join", flags.store_join.is_some()),
+        ] {
+            if used {
+                notes.push(format!("{flag} has no effect: the pool's state is in the discovery"));
+            }
+        }
+        return Ok(Choice::Shared(named));
+    }
+    let join = match (text(&flags.store_join), text(&flags.store_token_file)) {
+        (None, None) => None,
+        (Some(peers), Some(file)) => {
+            let peers: Vec<String> = peers.split(',').map(|peer| peer.trim().to_owned()).collect();
+            for peer in &peers {
+                advertise("--store-join", peer)?;
+            }
+            Some((peers, PathBuf::from(file)))
+        }
+        _ => {
+            return Err(UsageError::flags(
+                "--store-join HOST:PORT[,HOST:PORT...] and --store-token-file FILE go together: \
+                 managers are joined with the token that each of them writes into its data folder \
+                 (join-token.manager)",
+            ));
+        }
+    };
+    let listen = text(&flags.store_listen);
+    if (join.is_some() || flags.store_advertise.is_some()) && listen.is_none() {
+        return Err(UsageError::flags(
+            "--store-listen HOST:PORT is needed: managers of one pool reach each other there",
+        ));
+    }
+    let wanted = given.is_some() || listen.is_some() || alone;
+    let data_dir = given.or_else(|| crate::store::default_data_dir(env).filter(|_| wanted));
+    let Some(data_dir) = data_dir else {
+        if alone {
+            notes.push("no HOME: the pool's state is in memory; give --data-dir to keep it".into());
+        }
+        return Ok(Choice::Memory);
+    };
+    Ok(Choice::Embedded(EmbeddedFlags {
+        data_dir,
+        listen,
+        advertise: text(&flags.store_advertise),
+        join,
+    }))
+}
+
 /// `--cluster-opt`'s values.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct ClusterOptions {
     /// Share of an engine's resources given away beyond what it has; more than -1.
     pub overcommit: f64,
     /// Further engines tried when a create fails.
     pub create_retries: u32,
+    /// What becomes of containers whose engine fails.
+    pub reschedule: RescheduleConfig,
 }
 
 impl ClusterOptions {
@@ -141,7 +239,8 @@ impl ClusterOptions {
         discovery: &mut DiscoveryOptions,
         notes: &mut Vec<String>,
     ) -> Result<Self, UsageError> {
-        let mut options = Self { overcommit: 0.05, create_retries: 0 };
+        let mut options =
+            Self { overcommit: 0.05, create_retries: 0, reschedule: RescheduleConfig::default() };
         for (key, value) in pairs("--cluster-opt", texts)? {
             let text = format!("{key}={value}");
             let wrong = |problem: String| UsageError::value("--cluster-opt", &text, problem);
@@ -175,12 +274,28 @@ impl ClusterOptions {
                         })
                     })?;
                 }
+                "swarm.reschedule" => {
+                    options.reschedule.policy =
+                        value.parse().map_err(|error: UnknownPolicy| wrong(error.to_string()))?;
+                }
+                "swarm.reschedule.stale" => {
+                    options.reschedule.stale = match value.as_str() {
+                        "remove" => StalePolicy::Remove,
+                        "keep" => StalePolicy::Keep,
+                        _ => return Err(wrong("expected remove or keep".to_owned())),
+                    };
+                }
+                "swarm.reschedule.grace" => {
+                    options.reschedule.grace =
+                        duration("--cluster-opt swarm.reschedule.grace", &value)?;
+                }
                 key if key.starts_with("kv.") => {
                     discovery.insert(key.to_owned(), value);
                 }
                 _ => {
                     return Err(wrong(
-                        "unknown option; known are swarm.overcommit, swarm.createretry, and \
+                        "unknown option; known are swarm.overcommit, swarm.createretry, \
+                         swarm.reschedule, swarm.reschedule.grace, swarm.reschedule.stale, and \
                          kv. options for the discovery"
                             .to_owned(),
                     ));
@@ -226,7 +341,10 @@ pub fn required_discovery(
     })?;
     let mut options = pairs("--discovery-opt", &flags.options)?;
     tokens::add_service(&mut options, flags, Some(&url), env)?;
-    Ok(Discovery::parse(&url, &options)?)
+    match Named::parse(&url, &options)? {
+        Some(named) => Ok(named.discovery()),
+        None => Ok(Discovery::parse(&url, &options)?),
+    }
 }
 
 /// Reads `--heartbeat`.
@@ -405,15 +523,16 @@ fn replication(
     };
     let discovery = discovery.unwrap_or_default();
     let scheme = discovery.split_once("://").map_or("", |(scheme, _)| scheme);
-    if !STORES.iter().any(|store| scheme.eq_ignore_ascii_case(store)) {
+    let is_store = crate::store::SHARED.iter().any(|store| scheme.eq_ignore_ascii_case(store));
+    if !is_store && flags.store_listen.is_none() {
         let what = match scheme {
             "" if discovery.is_empty() => "without a DISCOVERY there is".to_owned(),
             "" | "nodes" | "unix" => "a list of engines has".to_owned(),
             scheme => format!("{scheme}:// has"),
         };
         return Err(UsageError::flags(format!(
-            "--replication is only supported with consul, etcd and zookeeper discovery, where the \
-             managers elect one of them; {what} no store"
+            "--replication is only supported with consul, etcd and zookeeper discovery, or with \
+             --store-listen, where the managers keep the store themselves; {what} no store"
         )));
     }
     Ok(Some(Replication { ttl, advertise: address.to_string() }))

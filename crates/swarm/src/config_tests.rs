@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use clap::Parser;
 
 use super::*;
+use swarm_model::Policy;
+
 use crate::cli::{Cli, Command};
 
 fn resolve_with(line: &[&str], variables: &[(&str, &str)]) -> Result<ManageConfig, UsageError> {
@@ -16,6 +18,11 @@ fn resolve_with(line: &[&str], variables: &[(&str, &str)]) -> Result<ManageConfi
     ManageConfig::resolve(*flags, &|name| variables.get(name).map(ToString::to_string))
 }
 
+/// The engines that the command line names.
+fn described(config: &ManageConfig) -> String {
+    config.discovery.as_ref().unwrap().describe()
+}
+
 fn resolve(line: &[&str]) -> Result<ManageConfig, UsageError> {
     resolve_with(line, &[])
 }
@@ -24,10 +31,11 @@ fn resolve(line: &[&str]) -> Result<ManageConfig, UsageError> {
 fn the_defaults_are_classics() {
     let config = resolve(&["a:1"]).unwrap();
     assert_eq!(config.listen, [Listen::Tcp("127.0.0.1:2375".to_owned())]);
-    assert_eq!(config.discovery.describe(), "a:1");
+    assert_eq!(described(&config), "a:1");
     assert_eq!(config.strategy.name(), "spread");
     assert_eq!(config.filters, FilterSet::default());
-    assert_eq!(config.cluster, ClusterOptions { overcommit: 0.05, create_retries: 0 });
+    assert_eq!((config.cluster.overcommit, config.cluster.create_retries), (0.05, 0));
+    assert_eq!(config.cluster.reschedule.policy, Policy::Off);
     assert_eq!(config.refresh, (Duration::from_secs(30), Duration::from_mins(1)));
     assert_eq!(config.failure_retries, 3);
     assert_eq!(config.tls, None);
@@ -75,11 +83,11 @@ fn every_flag_reaches_the_configuration() {
     assert_eq!(config.strategy.name(), "binpack");
     assert_eq!(config.filters.to_string(), "health, port");
     assert!(config.cors && config.refresh_on_node_filter);
-    assert_eq!(config.cluster, ClusterOptions { overcommit: -0.5, create_retries: 2 });
+    assert_eq!((config.cluster.overcommit, config.cluster.create_retries), (-0.5, 2));
     assert_eq!(config.refresh, (Duration::from_secs(90), Duration::from_mins(2)));
     assert_eq!(config.failure_retries, 5);
     assert_eq!(config.refresh_on_name.as_deref(), Some("web"));
-    assert_eq!(config.discovery.describe(), "file:///pool");
+    assert_eq!(described(&config), "file:///pool");
     assert!(config.notes[0].contains("uses less than its engines have"));
 }
 
@@ -93,13 +101,13 @@ fn the_environment_counts_where_no_flag_does() {
     ];
     let config = resolve_with(&[], &variables).unwrap();
     assert_eq!(config.listen.len(), 2);
-    assert_eq!(config.discovery.describe(), "a:1");
+    assert_eq!(described(&config), "a:1");
     assert_eq!(config.strategy.name(), "random");
     assert_eq!(config.notes, ["SWARM_ADVERTISE has no effect without --replication"]);
     let config =
         resolve_with(&["-H", "unix:///x", "--strategy", "spread", "c:3"], &variables).unwrap();
     assert_eq!(config.listen, [Listen::Unix("/x".into())]);
-    assert_eq!((config.discovery.describe().as_str(), config.strategy.name()), ("c:3", "spread"));
+    assert_eq!((described(&config).as_str(), config.strategy.name()), ("c:3", "spread"));
     // Set but empty is not set.
     let empty = variables.map(|(name, _)| (name, ""));
     let config = resolve_with(&["d:4"], &empty).unwrap();
@@ -120,7 +128,7 @@ fn without_discovery_the_local_engine_is_the_pool() {
     ];
     for (docker_host, expected) in table {
         let config = resolve_with(&[], &[("DOCKER_HOST", docker_host)]).unwrap();
-        assert_eq!(config.discovery.describe(), expected, "{docker_host}");
+        assert_eq!(described(&config), expected, "{docker_host}");
         assert!(config.engine_tls.is_none());
     }
     let error = resolve_with(&[], &[("DOCKER_HOST", "ssh://me@there")]).unwrap_err().to_string();
@@ -195,7 +203,7 @@ fn every_refusal_names_the_flag_the_value_and_what_was_expected() {
             &["swarm.createretry can not be negative, -1 is invalid"],
         ),
         (&["--cluster-opt", "swarm.createretry=many"], &["expected a whole number"]),
-        (&["--cluster-opt", "kv.path=x"], &["kv.path", "not built yet"]),
+        (&["--cluster-opt", "kv.path=x"], &["kv.path", "are for consul, etcd and zookeeper"]),
         (&["--discovery-opt", "x"], &["--discovery-opt \"x\"", "expected KEY=VALUE"]),
         (&["--discovery", "b:2"], &["given twice: \"a:1\" and --discovery \"b:2\""]),
         (&["--replication"], &["--advertise address must be provided when using --replication"]),
@@ -255,4 +263,45 @@ fn replication_needs_an_address_and_a_store() {
     }
     let notes = resolve(&["--replication-ttl", "30s", "--advertise", "m:1", "a:1"]).unwrap().notes;
     assert_eq!(notes.len(), 2, "{notes:?}");
+}
+
+#[test]
+fn what_becomes_of_containers_whose_engine_fails_is_a_cluster_option() {
+    let resolved = |option: &str| resolve(&["--cluster-opt", option, "a:1"]);
+    let policy = resolved("swarm.reschedule=on-node-failure").unwrap().cluster.reschedule.policy;
+    assert_eq!(policy, Policy::OnNodeFailure);
+    let grace = resolved("swarm.reschedule.grace=3s").unwrap().cluster.reschedule.grace;
+    assert_eq!(grace, Duration::from_secs(3));
+    for (option, words) in [
+        (
+            "swarm.reschedule=always",
+            "expected off, on-node-failure or on-node-failure-with-volumes",
+        ),
+        ("swarm.reschedule.stale=burn", "expected remove or keep"),
+        ("swarm.reschedule.grace=soon", "expected a duration"),
+    ] {
+        let error = resolved(option).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn where_the_state_is_kept() {
+    let store = |line: &[&str]| resolve(line).map(|config| config.store);
+    assert!(matches!(store(&["a:1"]).unwrap(), Choice::Memory));
+    let Choice::Embedded(flags) = store(&["--data-dir", "/d", "a:1"]).unwrap() else {
+        unreachable!("a folder was given")
+    };
+    assert_eq!((flags.data_dir.to_str(), flags.listen), (Some("/d"), None));
+    assert!(matches!(store(&["consul://c/p"]).unwrap(), Choice::Shared(_)));
+    for (line, words) in [
+        (&["--store-join", "m:1", "a:1"][..], "go together"),
+        (&["--store-join", "m:1", "--store-token-file", "f", "a:1"][..], "--store-listen"),
+        (&["swarm://m:1"][..], "kv.tokenfile"),
+        (&["consul://"][..], "names no server"),
+        (&["consul://c", "--discovery-opt", "kv.pth=x"][..], "unknown option; known are kv.path"),
+    ] {
+        let error = store(line).unwrap_err().to_string();
+        assert!(error.contains(words), "{line:?}: {error}");
+    }
 }

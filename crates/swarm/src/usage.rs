@@ -20,6 +20,12 @@ pub enum UsageError {
     /// A discovery URL or option that names no usable backend.
     #[error(transparent)]
     Discovery(#[from] swarm_discovery::DiscoveryError),
+    /// A store's URL that cannot be.
+    #[error("discovery {0}")]
+    StoreUrl(#[from] swarm_kv::UrlError),
+    /// A store that cannot be opened with these options.
+    #[error(transparent)]
+    Store(#[from] swarm_kv::StoreError),
 }
 
 impl UsageError {

@@ -22,7 +22,7 @@ mod spread;
 
 pub use drain::drain;
 pub use plan::{Move, Plan, Pool, Settings, Stay, plan};
-pub use resident::{LABEL_REBALANCE, Movable, Resident, movable};
+pub use resident::{Cause, LABEL_REBALANCE, Movable, Resident, movable};
 
 #[cfg(test)]
 mod tests;

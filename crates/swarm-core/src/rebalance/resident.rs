@@ -46,11 +46,22 @@ pub struct Movable {
     pub start_first: bool,
 }
 
+/// Who asks for a container to move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A person who wants its engine empty.
+    Drain,
+    /// Nobody about this one: others are to have more room. A container whose policy is `off` is
+    /// left alone.
+    Balance,
+}
+
 /// Whether the container of this intent may move, which is for containers that can be made anew
 /// without anybody missing anything. `None` stands for a container that was made beside the pool.
 /// `shared_volume` tells whether a named volume is the same data on every engine.
 pub fn movable(
     intent: Option<&Intent>,
+    cause: Cause,
     shared_volume: impl Fn(&str) -> bool,
 ) -> Result<Movable, String> {
     let intent = intent.ok_or("it was made beside the pool")?;
@@ -64,7 +75,7 @@ pub fn movable(
     match label.map(|(_, value)| value.as_str()) {
         Some("off") => return Err(format!("its label {LABEL_REBALANCE} is off")),
         Some("on") => {}
-        _ if intent.policy == Policy::Off => {
+        _ if intent.policy == Policy::Off && cause == Cause::Balance => {
             return Err(format!(
                 "its reschedule policy is off, and its label {LABEL_REBALANCE} is not on"
             ));

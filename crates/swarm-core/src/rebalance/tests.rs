@@ -27,7 +27,7 @@ fn intent(name: &str, config: &Value) -> Intent {
 
 fn resident(name: &str, node: usize, config: &Value) -> Resident {
     let intent = intent(name, config);
-    let movable = movable(Some(&intent), |volume| volume == "nfs");
+    let movable = movable(Some(&intent), Cause::Balance, |volume| volume == "nfs");
     let request = movable.as_ref().map(|one| one.request.clone()).unwrap_or_default();
     let port = |wish: &crate::placement::ports::PortWish| PortUse {
         port: wish.first,
@@ -133,14 +133,20 @@ fn what_cannot_move_says_why() {
         let error = config(value.clone()).unwrap_err();
         assert!(error.starts_with(expected), "{value}: {error}");
     }
-    assert_eq!(movable(None, |_| false).unwrap_err(), "it was made beside the pool");
+    assert_eq!(
+        movable(None, Cause::Balance, |_| false).unwrap_err(),
+        "it was made beside the pool"
+    );
     let mut off = intent("x", &json!({}));
     off.policy = swarm_model::Policy::Off;
-    assert!(movable(Some(&off), |_| false).unwrap_err().contains("policy is off"));
+    assert!(movable(Some(&off), Cause::Balance, |_| false).unwrap_err().contains("policy is off"));
     off.config = label("on").as_object().cloned().unwrap();
-    assert!(movable(Some(&off), |_| false).is_ok());
+    assert!(movable(Some(&off), Cause::Balance, |_| false).is_ok());
     off.place = swarm_model::Place::Nowhere { reason: String::new() };
-    assert_eq!(movable(Some(&off), |_| false).unwrap_err(), "it is being moved already");
+    assert_eq!(
+        movable(Some(&off), Cause::Balance, |_| false).unwrap_err(),
+        "it is being moved already"
+    );
 
     let address = json!({"EndpointsConfig": {"lan": {"IPAMConfig": {"IPv4Address": "10.0.0.9"}}}});
     for (value, first) in [

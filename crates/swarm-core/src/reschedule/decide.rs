@@ -129,12 +129,8 @@ fn at(
                 let reason = format!("{a} has a second copy of it, and the one on {b} stays");
                 decisions.push(Step(remove(other, intent.stale), reason));
             }
-            let never_ran = !there.container.running && !there.container.ever_started;
-            let moved = transition::may_have_copies(intent);
-            if *settled && moved && never_ran && intent.desired == Desired::Running {
-                let (engine, container) = (engine.clone(), container.to_owned());
-                let reason = "it was moved and is to run, and has not been started yet".to_owned();
-                decisions.push(Step(Action::Start { engine, container }, reason));
+            if *settled {
+                decisions.extend(finishing(intent, engine, there));
             }
         }
         Some(Verdict::Failed(why)) => decisions.push(match current.first() {
@@ -146,6 +142,25 @@ fn at(
         }
         Some(Verdict::Doubtful { .. }) | None => {}
     }
+}
+
+/// It is where it should be: what a move or a rename may have left undone.
+fn finishing(intent: &Intent, engine: &EngineRef, there: &Found<'_>) -> Option<Decision> {
+    let never_ran = !there.container.running && !there.container.ever_started;
+    let moved = transition::may_have_copies(intent);
+    if moved && never_ran && intent.desired == Desired::Running {
+        let reason = "it was moved and is to run, and has not been started yet".to_owned();
+        let (engine, container) = (engine.clone(), there.container.id.to_owned());
+        return Some(Step(Action::Start { engine, container }, reason));
+    }
+    let has = there.container.name;
+    if has == intent.name {
+        return None;
+    }
+    let (engine, container) = (engine.clone(), there.container.id.to_owned());
+    let to = intent.name.clone();
+    let reason = format!("its name on {} is {has}", engine.name);
+    Some(Step(Action::Rename { engine, container, to }, reason))
 }
 
 /// Its engine does not have it.

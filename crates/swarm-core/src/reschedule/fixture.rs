@@ -259,6 +259,11 @@ impl Pool {
                 let copy = copies.iter_mut().find(|copy| copy.id == *container).unwrap();
                 (copy.running, copy.started) = (true, true);
             }
+            Action::Rename { engine, container, to } => {
+                let copies = self.copies(engine);
+                let copy = copies.iter_mut().find(|copy| copy.id == *container).unwrap();
+                copy.name = to.clone();
+            }
             Action::Abandon { .. } => {
                 let next = transition::abandoned(&intent(), &step.reason);
                 if next.is_none() {
@@ -280,7 +285,7 @@ impl Pool {
                 }
                 let copy = copies.iter_mut().find(|copy| copy.id == *container).unwrap();
                 copy.running = false;
-                copy.name = transition::aside(&copy.name, copy.generation);
+                copy.name = transition::aside(&copy.name, copy.generation, container);
             }
         }
     }

@@ -55,10 +55,11 @@ fn phase(action: &Action) -> u8 {
         Action::RemoveStale { .. } => 0,
         Action::Finish { .. } => 1,
         Action::Start { .. } => 2,
-        Action::Abandon { .. } => 3,
-        Action::Drop { .. } => 4,
-        Action::Place { .. } => 5,
-        Action::Lose { .. } => 6,
+        Action::Rename { .. } => 3,
+        Action::Abandon { .. } => 4,
+        Action::Drop { .. } => 5,
+        Action::Place { .. } => 6,
+        Action::Lose { .. } => 7,
     }
 }
 

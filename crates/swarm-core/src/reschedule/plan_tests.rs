@@ -186,6 +186,16 @@ fn a_moved_container_is_started_once_if_it_is_to_run() {
 }
 
 #[test]
+fn a_container_gets_the_name_that_is_wanted() {
+    let mut pool = pool().wants(intent("web", 1, at("n1", "c"))).has("n1", "web", 1, "c");
+    pool.engine("n1").copies[0].name = "web.new".to_owned();
+    assert_eq!(pool.says(), "rename web: its name on n1 is web.new");
+    let plan = pool.plan();
+    pool.apply(&plan.steps[0]);
+    assert_eq!(pool.says(), "");
+}
+
+#[test]
 fn what_was_removed_beside_the_manager_is_forgotten() {
     let web = |generation| pool().wants(intent("web", generation, at("n1", "c")));
     let unsettled = State::Healthy { settled: false };
@@ -259,7 +269,7 @@ fn an_old_copy_that_is_to_be_kept_is_set_aside_once() {
     let mut pool = pool().wants(web).has("n1", "web", 1, "old").has("n2", "web", 2, "new");
     let plan = pool.plan();
     pool.apply(&plan.steps[0]);
-    assert_eq!(pool.engine("n1").copies[0].name, "web.stale-1");
+    assert_eq!(pool.engine("n1").copies[0].name, "web.stale-1-old");
     assert_eq!(pool.says(), "");
     pool.engine("n1").copies[0].running = true;
     assert!(pool.says().starts_with("remove-stale"), "somebody started it: {}", pool.says());

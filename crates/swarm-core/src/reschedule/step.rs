@@ -17,7 +17,8 @@ pub enum Action {
     },
     /// Find a node, write where it goes ([`super::transition::going`]), create it with the labels
     /// of the intent's generation, write where it is ([`super::transition::arrived`]), and start it
-    /// if it is to run.
+    /// if it is to run; not, though, when by then a copy of it is known to run on an engine that came
+    /// back meanwhile: the next plan removes that one first.
     Place {
         /// Engines that have an old copy of it still: not there, the name is taken.
         avoid: Vec<EngineRef>,
@@ -36,6 +37,16 @@ pub enum Action {
         engine: EngineRef,
         /// The engine's id of it.
         container: String,
+    },
+    /// Give it its name: a rename was announced and not carried out, or a move ended before the new
+    /// copy got its name.
+    Rename {
+        /// Where.
+        engine: EngineRef,
+        /// The engine's id of it.
+        container: String,
+        /// The name it is to have.
+        to: String,
     },
     /// The create never happened, or will not be known to have: write
     /// [`super::transition::abandoned`]. When that leaves nothing, keep that it was removed
@@ -76,6 +87,7 @@ impl Action {
             Self::Place { .. } => "place",
             Self::Finish { .. } => "finish",
             Self::Start { .. } => "start",
+            Self::Rename { .. } => "rename",
             Self::Abandon { .. } => "abandon",
             Self::Drop { .. } => "drop",
             Self::RemoveStale { .. } => "remove-stale",

@@ -2,7 +2,8 @@
 //! for moves that a person or a rebalance asks for, and for clients' creates.
 //!
 //! Invariants: the generation never falls; it rises whenever a create request may have been sent and
-//! another is to follow, so that one request at most carries each generation.
+//! another is to follow, so that one request at most carries each generation; a move from an engine
+//! that works ([`moved`]) makes its copy with the present one.
 
 use swarm_model::{EngineRef, Intent, Moved, Place};
 
@@ -34,6 +35,21 @@ pub fn going(intent: &Intent, to: &EngineRef) -> Intent {
 #[must_use]
 pub fn moving(intent: &Intent, to: &EngineRef, reason: &str, at: i64) -> Intent {
     going(&lost(intent, reason, at), to)
+}
+
+/// It was moved off an engine that works: the copy that was made beside the old one is the one that
+/// is wanted from this write on, and the old one is removed.
+///
+/// Both carry the same generation, so that until this write the copy is the one too many: whoever
+/// leads then removes it and the old one goes on, whatever has become of the move.
+#[must_use]
+pub fn moved(intent: &Intent, to: &EngineRef, container: &str, reason: &str, at: i64) -> Intent {
+    let mut next = arrived(intent, to, container);
+    if let Some(from) = intent.place.engine() {
+        let (from, to, reason) = (from.clone(), Some(to.clone()), reason.to_owned());
+        next.note(Moved { at, from, to, reason });
+    }
+    next
 }
 
 /// It is there.
@@ -75,14 +91,21 @@ pub fn may_have_copies(intent: &Intent) -> bool {
     intent.generation > 1 || !intent.moves.is_empty()
 }
 
-/// The name under which an old copy is set aside ([`swarm_model::StalePolicy::Keep`]).
-pub fn aside(name: &str, generation: u64) -> String {
-    format!("{name}.stale-{generation}")
+/// The name under which an old copy is set aside ([`swarm_model::StalePolicy::Keep`]). The engine's
+/// id of it is in it, for an engine may keep copies of several containers that had one name.
+pub fn aside(name: &str, generation: u64, container: &str) -> String {
+    format!("{name}{}", aside_ending(generation, container))
 }
 
-/// Whether a container has such a name.
-pub fn is_aside(name: &str, generation: u64) -> bool {
-    name.strip_suffix(&format!(".stale-{generation}")).is_some_and(|name| !name.is_empty())
+/// Whether this is the name of such a copy.
+pub fn is_aside(name: &str, generation: u64, container: &str) -> bool {
+    let ending = aside_ending(generation, container);
+    name.strip_suffix(&ending).is_some_and(|name| !name.is_empty())
+}
+
+fn aside_ending(generation: u64, container: &str) -> String {
+    let short = container.get(..12).unwrap_or(container);
+    format!(".stale-{generation}-{short}")
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Containers for Pool {
                     return Ok(Reply::no_content());
                 }
                 Some(intent) => {
-                    let mut error = self.lost_words(&intent);
+                    let mut error = Self::lost_words(&intent);
                     error.message.push_str("; docker rm -f gives it up");
                     return Err(error);
                 }

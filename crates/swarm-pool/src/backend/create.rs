@@ -113,12 +113,17 @@ impl Pool {
     /// Holds a name that no container has, those included whose engine is away.
     pub(super) fn reserve_name(&self, name: &str) -> Result<NameGuard> {
         let guard = self.shared.index.reserve(name)?;
+        if self.moved_container(name).is_some_and(|id| self.find_container(&id).is_ok()) {
+            return Err(ApiError::conflict(format!(
+                "the container name \"/{name}\" is in use by a container that is being moved"
+            )));
+        }
         match self.lost_container(name) {
             None => Ok(guard),
             Some(intent) => Err(ApiError::conflict(format!(
                 "the container name \"/{name}\" is in use by a container that cannot be asked \
                  ({}); remove it with docker rm -f {name} to use the name again",
-                self.lost_words(&intent).message
+                Self::lost_words(&intent).message
             ))),
         }
     }

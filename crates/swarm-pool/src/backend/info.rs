@@ -31,6 +31,9 @@ impl Pool {
         }
         rows.put("Strategy", self.shared.scheduler.strategy());
         rows.put("Filters", self.shared.scheduler.filters());
+        for (name, value) in self.kept_rows() {
+            rows.put(name, value);
+        }
         rows.put("Nodes", views.len().to_string());
         for view in &views {
             rows.splice(view.info_rows.get_or_init(|| Rows::of_engine(view)));

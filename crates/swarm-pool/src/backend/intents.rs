@@ -102,7 +102,7 @@ impl Pool {
 
     /// The credentials lent with this create, or for the last pull of its image.
     fn sealed(&self, id: &str, image: &str, headers: &HeaderMap) -> Option<String> {
-        let key = self.shared.state.key.as_ref()?;
+        let key = self.shared.state.key()?;
         let header = headers.get(REGISTRY_AUTH).and_then(|value| value.to_str().ok());
         let header = header.filter(|text| !credentials::is_empty(text));
         let lent = match header {
@@ -177,6 +177,16 @@ impl Pool {
         self.is_lost(&found).then_some(found)
     }
 
+    /// The engine's id of the container that is to have this name and does not yet: it was moved, and
+    /// its old copy is being removed.
+    pub(super) fn moved_container(&self, name: &str) -> Option<String> {
+        let intent = self.shared.state.intents.named(name.trim_start_matches('/'))?;
+        match &intent.place {
+            Place::At { container, .. } => Some(container.clone()),
+            Place::Going { .. } | Place::Nowhere { .. } => None,
+        }
+    }
+
     /// Whether no engine of the pool has been heard of that has this container.
     pub(super) fn is_lost(&self, intent: &Intent) -> bool {
         let Some(at) = intent.place.engine() else { return true };
@@ -186,7 +196,7 @@ impl Pool {
     }
 
     /// What a client is told who asks something of a container that cannot be asked.
-    pub(super) fn lost_words(&self, intent: &Intent) -> ApiError {
+    pub(super) fn lost_words(intent: &Intent) -> ApiError {
         let what = match &intent.place {
             Place::At { engine, .. } | Place::Going { to: engine } => {
                 format!("its engine {} cannot be reached", engine.name)

@@ -19,6 +19,7 @@ mod list;
 mod load;
 mod lost;
 mod networks;
+mod nodes;
 mod plugins;
 mod progress;
 mod prune;
@@ -182,8 +183,11 @@ impl Pool {
             self.settle_all().await;
             found = self.find_container(name);
         }
+        if let (Err(LookupError::Missing), Some(id)) = (&found, self.moved_container(name)) {
+            found = self.find_container(&id);
+        }
         let located = found.map_err(|error| match (&error, self.lost_container(name)) {
-            (LookupError::Missing, Some(intent)) => self.lost_words(&intent),
+            (LookupError::Missing, Some(intent)) => Self::lost_words(&intent),
             _ => error.into_api(name, |id| self.full_name(id)),
         })?;
         let engine = self

@@ -82,7 +82,15 @@ impl Pool {
                 Outcome::Refused(error) => Err(error.into()),
             },
             Action::Finish { engine, container } => {
-                self.write(&transition::arrived(&intent, engine, container)).await
+                self.write(&transition::arrived(&intent, engine, container)).await?;
+                if let Ok(engine) = self.engine_of(engine) {
+                    self.show(&engine, container);
+                }
+                Ok(())
+            }
+            Action::Rename { engine, container, to } => {
+                let engine = self.engine_of(engine)?;
+                self.give_name(&engine, container, to).await.map_err(StepError::from)
             }
             Action::Start { engine, container } => {
                 let engine = self.engine_of(engine)?;
@@ -164,6 +172,29 @@ impl Pool {
         self.ask(engine, Method::POST, &format!("/containers/{container}/start")).await?;
         engine.wrote(Mark::Container(container.to_owned()));
         Ok(())
+    }
+
+    /// Gives a container its name.
+    pub(super) async fn give_name(
+        &self,
+        engine: &Engine,
+        container: &str,
+        name: &str,
+    ) -> Result<(), ApiError> {
+        let path = format!("/containers/{container}/rename?name={name}");
+        self.ask(engine, Method::POST, &path).await?;
+        self.show(engine, container);
+        Ok(())
+    }
+
+    /// A copy that was kept from sight is the one that is wanted now.
+    pub(super) fn show(&self, engine: &Engine, container: &str) {
+        self.shared.state.forget_superseded(std::iter::once(container));
+        let view = engine.view();
+        if let Some(known) = view.containers.iter().find(|known| known.id() == container) {
+            self.shared.index.apply(engine.key(), &[], std::slice::from_ref(known));
+        }
+        engine.wrote(Mark::Container(container.to_owned()));
     }
 
     /// Whether an engine has a container after all.

@@ -38,8 +38,9 @@ impl Pool {
                 availability: old.as_ref().map_or(Availability::Active, |old| old.availability),
                 // Whoever is back is not gone.
                 gone: false,
-                created: old.map_or(now, |old| old.created),
-                updated: now,
+                created: old.as_ref().map_or(now, |old| old.created),
+                // A node's version, too: never the same twice.
+                updated: old.map_or(now, |old| now.max(old.updated + 1)),
             };
             self.shared.scheduler.set_availability(&identity.id, record.availability);
             records.set(&identity.id, record);

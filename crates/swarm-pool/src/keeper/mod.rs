@@ -13,14 +13,17 @@
 mod act;
 mod attempts;
 mod count;
+mod drain;
 mod follow;
 mod look;
-
+mod moves;
+mod rebalance;
 mod remake;
 mod stale;
+mod survey;
 mod tell;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -36,6 +39,10 @@ use crate::{Pool, Role};
 
 pub(crate) use attempts::{Attempts, Turn};
 pub(crate) use count::Moves;
+pub(crate) use drain::Drain;
+pub(crate) use rebalance::Outcome;
+
+use rebalance::{Arrivals, Work};
 
 /// Between two looks though nothing happened: what no event told of is found after so long.
 const PERIOD: Duration = Duration::from_secs(15);
@@ -60,6 +67,15 @@ pub(crate) struct Keeper {
     /// When this manager began to watch as primary.
     watching_since: Mutex<Millis>,
     turns: Arc<Semaphore>,
+    /// How far each engine's draining is, by its id.
+    drains: Mutex<HashMap<String, Drain>>,
+    /// Moves for the sake of drains that are under way: the intent's id, and the engine's.
+    drain_moves: Mutex<HashMap<String, String>>,
+    drain_turns: Arc<Semaphore>,
+    /// What was asked for and is to be begun.
+    works: Mutex<VecDeque<Work>>,
+    work_turn: Arc<Semaphore>,
+    arrivals: Mutex<Arrivals>,
     epoch: Instant,
 }
 
@@ -72,6 +88,12 @@ impl Keeper {
             held: Mutex::default(),
             watching_since: Mutex::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            drains: Mutex::default(),
+            drain_moves: Mutex::default(),
+            drain_turns: Arc::new(Semaphore::new(drain::AT_ONCE)),
+            works: Mutex::default(),
+            work_turn: Arc::new(Semaphore::new(1)),
+            arrivals: Mutex::default(),
             epoch: Instant::now(),
         }
     }
@@ -79,6 +101,19 @@ impl Keeper {
     /// Now, on a steady clock.
     pub fn now(&self) -> Millis {
         Millis(u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// An engine's availability was changed: what was told of its draining is over.
+    pub fn forget_drain(&self, engine: &str) {
+        self.drains.lock().remove(engine);
+    }
+
+    /// Another manager leads, and does what is left.
+    fn end(&self) {
+        self.attempts.clear();
+        self.works.lock().clear();
+        self.drains.lock().clear();
+        *self.arrivals.lock() = Arrivals::default();
     }
 
     /// What waits, and why.
@@ -115,7 +150,8 @@ pub(crate) async fn run(
         }
         reign.cancel();
         strong.shared.state.unload();
-        strong.shared.keeping.attempts.clear();
+        strong.shared.scheduler.forget_availability();
+        strong.shared.keeping.end();
         drop(strong);
         if stop.is_cancelled() {
             return;
@@ -133,6 +169,9 @@ impl Pool {
         while let Err(error) = self.shared.state.load().await {
             warn!(%error, "cannot take over what the pool's store keeps; trying again");
             tokio::time::sleep(RETRY.mul_f64(1.0 + rand::random::<f64>())).await;
+        }
+        for record in self.shared.state.engines.all() {
+            self.shared.scheduler.set_availability(&record.engine.id, record.availability);
         }
         let keeping = &self.shared.keeping;
         *keeping.watching_since.lock() = keeping.now();
@@ -185,6 +224,10 @@ impl Pool {
                 pool.shared.keeper.notify_one();
             });
         }
+        self.drain_engines(stop);
+        let next = self.follow_arrivals();
+        self.work(stop);
+        let wake = wake.into_iter().chain(next).min();
         let now = self.shared.keeping.now();
         wake.map_or(PERIOD, |at| (at - now).clamp(BREATH, PERIOD))
     }

@@ -102,7 +102,7 @@ impl Pool {
     /// The credentials kept with an intent, as a client would lend them.
     fn lent(&self, intent: &Intent) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let (Some(key), Some(sealed)) = (&self.shared.state.key, &intent.credentials) else {
+        let (Some(key), Some(sealed)) = (self.shared.state.key(), &intent.credentials) else {
             return headers;
         };
         match key.open(&intent.id, sealed).map(|lent| HeaderValue::from_str(&lent)) {
@@ -149,6 +149,21 @@ impl Pool {
         intent: &Intent,
         container: &str,
     ) -> Result<(), ApiError> {
+        self.join_networks(engine, intent, container).await;
+        if intent.desired == Desired::Running {
+            self.start_container(engine, container).await?;
+        }
+        engine.wrote(Mark::Container(container.to_owned()));
+        Ok(())
+    }
+
+    /// Networks that were connected or left after its create.
+    pub(super) async fn join_networks(
+        &self,
+        engine: &Arc<Engine>,
+        intent: &Intent,
+        container: &str,
+    ) {
         for (network, endpoint) in &intent.networks {
             let verb = if endpoint.is_null() { "disconnect" } else { "connect" };
             let done = async {
@@ -167,11 +182,6 @@ impl Pool {
                       "cannot {verb} a network as it was");
             }
         }
-        if intent.desired == Desired::Running {
-            self.start_container(engine, container).await?;
-        }
-        engine.wrote(Mark::Container(container.to_owned()));
-        Ok(())
     }
 }
 

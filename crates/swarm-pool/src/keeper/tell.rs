@@ -38,7 +38,7 @@ impl Pool {
         action: &'static str,
     ) {
         let attributes = json!({"name": step.name, "reason": step.reason, "from": engine.name});
-        self.publish(action, container, "", attributes, Some(engine));
+        self.publish(action, container, "", &attributes, Some(engine));
     }
 
     fn tell(
@@ -58,7 +58,7 @@ impl Pool {
         if let Some(to) = to {
             attributes["to"] = to.name.as_str().into();
         }
-        self.publish(action, id, image, attributes, to.or(from));
+        self.publish(action, id, image, &attributes, to.or(from));
     }
 
     /// One event of the pool's own, in the form of `GET /events`.
@@ -67,7 +67,7 @@ impl Pool {
         action: &'static str,
         id: &str,
         image: &str,
-        attributes: serde_json::Value,
+        attributes: &serde_json::Value,
         engine: Option<&EngineRef>,
     ) {
         self.shared.moves.count(action);
@@ -93,6 +93,27 @@ impl Pool {
         let Some(identity) = view.identity.clone() else { return };
         let line = identity.event_line(&event);
         self.shared.events.publish(PoolEvent { node: identity, event, line });
+    }
+
+    /// What `docker info` says of it; nothing while there is nothing to say.
+    pub(crate) fn kept_rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = Vec::new();
+        let counts = self.shared.moves.all();
+        if !counts.is_empty() {
+            let texts = counts.iter().map(|(action, count)| {
+                format!("{} {count}", action.trim_start_matches("reschedule_").replace('_', " "))
+            });
+            rows.push(("Rescheduling", texts.collect::<Vec<_>>().join(", ")));
+        }
+        let held = self.shared.keeping.held();
+        if let Some(first) = held.first() {
+            let more = match held.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            };
+            rows.push(("Waiting", format!("{}: {}{more}", first.name, first.reason)));
+        }
+        rows
     }
 
     /// Says once of each container what it waits for.

@@ -4,6 +4,7 @@ use swarm_kv::{Expect, Write};
 use swarm_memory::Memory;
 use swarm_model::{Availability, EngineRef, FORMAT};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
@@ -15,7 +16,7 @@ fn record(name: &str) -> EngineRecord {
         address: format!("{name}:2375"),
         cpus: 1,
         memory: 1,
-        labels: Default::default(),
+        labels: BTreeMap::default(),
         availability: Availability::Active,
         gone: false,
         created: 0,

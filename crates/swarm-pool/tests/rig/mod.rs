@@ -24,7 +24,7 @@ use swarm_docker::Query;
 use swarm_engine::{ClientOptions, EngineClient, Outgoing};
 use swarm_kv::Layout;
 use swarm_memory::Memory;
-use swarm_pool::{Build, Election, Pool, PoolConfig, RescheduleConfig, StoreConfig};
+use swarm_pool::{Build, Election, KeySource, Pool, PoolConfig, RescheduleConfig, StoreConfig};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -67,7 +67,11 @@ pub fn config() -> PoolConfig {
 
 /// A pool's state in `store`.
 pub fn kept_in(store: &Arc<Memory>) -> StoreConfig {
-    StoreConfig { store: Arc::clone(store) as _, layout: Layout::new("", None), key: None }
+    StoreConfig {
+        store: Arc::clone(store) as _,
+        layout: Layout::new("", None),
+        key: KeySource::Store,
+    }
 }
 
 impl Rig {
@@ -108,6 +112,12 @@ impl Rig {
         let kept = kept_in(&self.store);
         let pool = Pool::start(config, Arc::new(self.named.clone()), kept, stop.clone());
         (pool, stop.drop_guard())
+    }
+
+    /// Ends the manager; its engines go on.
+    pub fn end(self) -> (Fleet, Named) {
+        drop(self.stop);
+        (self.fleet, self.named)
     }
 
     /// Every engine of the fleet shows as healthy within `limit`.

@@ -49,7 +49,9 @@ impl DiscoveryBackend for Named {
         Ok(())
     }
 
-    async fn deregister(&self, _: &Entry) -> Result<(), DiscoveryError> {
+    async fn deregister(&self, entry: &Entry) -> Result<(), DiscoveryError> {
+        self.0
+            .send_modify(|named| *named = named.iter().filter(|e| *e != entry).cloned().collect());
         Ok(())
     }
 }

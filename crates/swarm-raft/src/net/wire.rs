@@ -201,9 +201,9 @@ impl From<StoreError> for Fault {
             StoreError::Fenced { key } => Self::Fenced(key),
             StoreError::LeaseLost { id } => Self::LeaseLost(id),
             StoreError::TooLarge { key, size, .. } => Self::TooLarge(key, size as u64),
-            other @ (StoreError::Garbage { .. } | StoreError::Option { .. }) => {
-                Self::Refused(other.to_string())
-            }
+            other @ (StoreError::Garbage { .. }
+            | StoreError::NotPrimary { .. }
+            | StoreError::Option { .. }) => Self::Refused(other.to_string()),
         }
     }
 }

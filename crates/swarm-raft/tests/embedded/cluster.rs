@@ -8,7 +8,7 @@ use swarm_kv::{KeyValue, Write};
 use swarm_raft::{Embedded, EmbeddedOptions, Member};
 use swarm_testkit::stores::conformance;
 
-use crate::pool::{Pool, eventually, folder, join, open};
+use crate::pool::{Pool, eventually, folder, join, open, options};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_managers_do_what_every_store_must_through_each_of_them() {
@@ -71,4 +71,43 @@ async fn all_go_at_once_and_come_back_with_everything() {
     }
     pool.managers[2].renew(&lease).await.unwrap();
     pool.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_lost_its_quorum_for_good_goes_on_alone() {
+    let mut pool = Pool::of(3).await;
+    for number in 0..50 {
+        pool.managers[0].put(Write::new(format!("d/{number:02}"), "x")).await.unwrap();
+    }
+    let all_applied = async || (pool.managers[2].list("d").await.ok()?.len() == 50).then_some(());
+    eventually("it has everything", all_applied).await;
+    let tokens = pool.managers[2].tokens().await.unwrap();
+    for manager in pool.managers.drain(..) {
+        manager.shutdown().await;
+    }
+    // The folders of the others are gone.
+    let kept = pool.folders.pop().unwrap();
+    let alone = eventually("its folder is free", async || {
+        let mut options = options(kept.path(), "127.0.0.1:0").await;
+        options.alone = true;
+        Embedded::open(options).await.ok()
+    })
+    .await;
+    assert_eq!(alone.members().await.len(), 1);
+    assert_eq!(alone.list("d").await.unwrap().len(), 50);
+    assert_eq!(alone.tokens().await.unwrap(), tokens);
+    alone.put(Write::new("d/new", "x")).await.unwrap();
+    // It is a pool like any other from then on.
+    let second = folder();
+    let joined = join(&second, &[&alone], &tokens.manager).await.unwrap();
+    eventually("it is filled", async || (joined.list("d").await.ok()?.len() == 51).then_some(()))
+        .await;
+    alone.shutdown().await;
+    let (address, id) = (alone.address().to_owned(), alone.id());
+    drop(alone);
+    let again = open(&kept, &address).await;
+    assert_eq!(again.id(), id);
+    eventually("both answer", async || again.put(Write::new("d/k", "x")).await.ok()).await;
+    joined.shutdown().await;
+    again.shutdown().await;
 }

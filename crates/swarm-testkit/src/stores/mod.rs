@@ -3,6 +3,8 @@
 pub mod conformance;
 pub mod consul;
 mod server;
+pub mod zookeeper;
 
 pub use consul::ConsulServer;
 pub use server::{Server, free_port};
+pub use zookeeper::ZooKeeperServer;

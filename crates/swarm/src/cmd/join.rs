@@ -19,6 +19,11 @@ use crate::values::{advertise, duration};
 /// How long taking the registration back may hold up the end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// How long the engine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest pause after a registration that did not work.
+const SOON: Duration = Duration::from_secs(2);
+
 /// When to register, and for how long.
 struct Rhythm {
     heartbeat: Duration,
@@ -37,7 +42,7 @@ pub async fn run(flags: JoinFlags, env: Env<'_>) -> anyhow::Result<()> {
     let entry = advertise("--advertise", &address)?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    keep_registered(&*discovery, &entry, &rhythm, &stop).await.context("cannot join")
+    keep_registered(&*discovery, &OverTcp, &entry, &rhythm, &stop).await.context("cannot join")
 }
 
 fn rhythm(flags: &JoinFlags) -> Result<Rhythm, UsageError> {
@@ -52,20 +57,90 @@ fn rhythm(flags: &JoinFlags) -> Result<Rhythm, UsageError> {
     Ok(Rhythm { heartbeat, ttl, delay })
 }
 
+/// What was said last: a state that lasts is told once.
+#[derive(Default)]
+struct Told(Option<String>);
+
+impl Told {
+    fn tell(&mut self, state: &str, say: impl FnOnce()) {
+        if self.0.as_deref() != Some(state) {
+            self.0 = Some(state.to_owned());
+            say();
+        }
+    }
+}
+
+/// Whether an engine answers.
+trait Asked {
+    async fn answers(&self, entry: &Entry) -> Result<(), String>;
+}
+
+/// The engine itself, over TCP. Any answer counts: one that speaks TLS says in plain words that it
+/// does, and its certificates are the managers' business.
+struct OverTcp;
+
+impl Asked for OverTcp {
+    async fn answers(&self, entry: &Entry) -> Result<(), String> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let Entry::Tcp { host, port } = entry else { return Ok(()) };
+        let asked = async {
+            let mut stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
+            let question =
+                format!("GET /_ping HTTP/1.1\r\nHost: {entry}\r\nConnection: close\r\n\r\n");
+            stream.write_all(question.as_bytes()).await?;
+            let read = stream.read(&mut [0; 64]).await?;
+            if read == 0 {
+                return Err(std::io::Error::other("it hung up without a word"));
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+        }
+    }
+}
+
 async fn keep_registered(
     discovery: &dyn DiscoveryBackend,
+    engine: &impl Asked,
     entry: &Entry,
     rhythm: &Rhythm,
     stop: &CancellationToken,
 ) -> Result<(), DiscoveryError> {
+    if !discovery.takes_registrations() {
+        // In its own words.
+        return discovery.register(entry, rhythm.ttl).await;
+    }
     let mut wait = rhythm.delay.mul_f64(rand::random());
+    let mut told = Told::default();
     while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
-        match discovery.register(entry, rhythm.ttl).await {
-            Ok(()) => info!(%entry, discovery = %discovery.describe(), "registered"),
-            Err(error @ DiscoveryError::NoRegistration { .. }) => return Err(error),
-            Err(error) => warn!(%entry, %error, "not registered; trying again"),
-        }
         wait = rhythm.heartbeat;
+        // Whoever registers an engine vouches for it.
+        if let Err(error) = engine.answers(entry).await {
+            told.tell(
+                &error,
+                || warn!(%entry, error, "the engine does not answer: not registered"),
+            );
+            wait = wait.min(SOON);
+            continue;
+        }
+        match discovery.register(entry, rhythm.ttl).await {
+            Ok(()) => told.tell("", || {
+                info!(%entry, discovery = %discovery.describe(), "registered");
+            }),
+            Err(
+                error @ (DiscoveryError::NoRegistration { .. }
+                | DiscoveryError::NotRegistrable { .. }),
+            ) => return Err(error),
+            Err(error) => {
+                told.tell(&error.to_string(), || {
+                    warn!(%entry, %error, "not registered; trying again");
+                });
+                // The registration runs on meanwhile; a store that is back is to hear of it soon.
+                wait = wait.min(SOON).mul_f64(1.0 + rand::random::<f64>() / 2.0);
+            }
+        }
     }
     match tokio::time::timeout(FAREWELL, discovery.deregister(entry)).await {
         Ok(Ok(())) => info!(%entry, "left"),
@@ -99,11 +174,17 @@ mod tests {
         fn watch(&self) -> EntryStream {
             unreachable!("join does not watch")
         }
+        fn takes_registrations(&self) -> bool {
+            true
+        }
         async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
             let mut book = self.0.lock().unwrap();
             book.push(format!("+{entry} {ttl:?}"));
             if book.len().is_multiple_of(2) {
-                return Err(DiscoveryError::NotBuilt { scheme: "busy".to_owned() });
+                return Err(DiscoveryError::Store(swarm_kv::StoreError::Unreachable {
+                    store: "book".to_owned(),
+                    reason: "busy".to_owned(),
+                }));
             }
             Ok(())
         }
@@ -111,6 +192,34 @@ mod tests {
             self.0.lock().unwrap().push(format!("-{entry}"));
             Ok(())
         }
+    }
+
+    /// An engine that answers for its first minutes.
+    struct For(tokio::time::Instant, Duration);
+
+    impl Asked for For {
+        async fn answers(&self, _: &Entry) -> Result<(), String> {
+            if self.0.elapsed() < self.1 { Ok(()) } else { Err("silent".to_owned()) }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_does_not_answer_is_not_registered() {
+        let book = Book::default();
+        let entry: Entry = "node:2375".parse().unwrap();
+        let (heartbeat, ttl, delay) =
+            (Duration::from_mins(1), Duration::from_mins(3), Duration::ZERO);
+        let rhythm = Rhythm { heartbeat, ttl, delay };
+        let stop = CancellationToken::new();
+        let stopping = async {
+            tokio::time::sleep(Duration::from_mins(10)).await;
+            stop.cancel();
+        };
+        let engine = For(tokio::time::Instant::now(), Duration::from_secs(1));
+        let (outcome, ()) =
+            tokio::join!(keep_registered(&book, &engine, &entry, &rhythm, &stop), stopping);
+        outcome.unwrap();
+        assert_eq!(*book.0.lock().unwrap(), ["+node:2375 180s", "-node:2375"]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -122,14 +231,19 @@ mod tests {
             ttl: Duration::from_mins(3),
             delay: Duration::from_secs(10),
         };
+        let engine = For(tokio::time::Instant::now(), Duration::from_mins(10));
         let stop = CancellationToken::new();
         let stopping = async {
             tokio::time::sleep(Duration::from_secs(150)).await;
             stop.cancel();
         };
-        let (outcome, ()) = tokio::join!(keep_registered(&book, &entry, &rhythm, &stop), stopping);
+        let (outcome, ()) =
+            tokio::join!(keep_registered(&book, &engine, &entry, &rhythm, &stop), stopping);
         outcome.unwrap();
-        let expected = ["+node:2375 180s", "+node:2375 180s", "+node:2375 180s", "-node:2375"];
-        assert_eq!(*book.0.lock().unwrap(), expected);
+        let book = book.0.lock().unwrap();
+        // Each second one is refused here, and tried again soon.
+        assert!((4..=7).contains(&book.len()), "{book:?}");
+        assert!(book[..book.len() - 1].iter().all(|line| line == "+node:2375 180s"), "{book:?}");
+        assert_eq!(book.last().map(String::as_str), Some("-node:2375"));
     }
 }

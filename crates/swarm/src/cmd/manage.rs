@@ -9,7 +9,6 @@ use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
 use swarm_backend::Forward;
 use swarm_engine::ClientOptions;
-use swarm_kv::{KeyValue, Layout};
 use swarm_pool::{Build, Election, Pool, PoolConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::ManageConfig;
 use crate::election;
+use crate::store::{Choice, Opened};
 use crate::tls::Tls;
 use crate::values::Listen;
 
@@ -38,20 +38,24 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
 
+    let mut config = config;
+    let store = std::mem::replace(&mut config.store, Choice::Memory);
+    let opened = store.open(config.discovery.take(), config.pool_key.as_deref()).await?;
     let election =
-        election::start(config.store.shared(), config.replication.as_ref(), &config.listen);
+        election::start(opened.shared.clone(), config.replication.as_ref(), &config.listen);
     let options = ServerOptions {
         forward: forward(&election, &tls),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cors: config.cors,
         ..ServerOptions::default()
     };
-    info!(discovery = %config.discovery.describe(), strategy = config.strategy.name(),
+    info!(discovery = %opened.discovery.describe(), store = %opened.config.store.describe(),
+        strategy = config.strategy.name(),
         filters = %config.filters, "starting the pool");
     let pool_stop = CancellationToken::new();
-    let discovery = Arc::clone(&config.discovery);
+    let Opened { config: kept, embedded, discovery, .. } = opened;
     let pool_config = pool_config(config, &tls, election.clone());
-    let pool = Pool::start(pool_config, discovery, pool_stop.clone());
+    let pool = Pool::start(pool_config, discovery, kept, pool_stop.clone());
     notify(sd_notify::NotifyState::Ready);
     let serve = swarm_api::serve(listeners, pool, options, serving.clone());
     tokio::join!(serve, async {
@@ -60,6 +64,9 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     });
     notify(sd_notify::NotifyState::Stopping);
     pool_stop.cancel();
+    if let Some(embedded) = embedded {
+        embedded.shutdown().await;
+    }
     info!("stopped");
     Ok(())
 }
@@ -80,6 +87,7 @@ fn pool_config(config: ManageConfig, tls: &Tls, election: Election) -> PoolConfi
         failure_retries: config.failure_retries,
         refresh_on_node_filter: config.refresh_on_node_filter,
         refresh_on_name: config.refresh_on_name,
+        reschedule: config.cluster.reschedule,
         election,
         engine: ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() },
         build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT.unwrap_or("unknown") },

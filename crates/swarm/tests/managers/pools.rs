@@ -12,7 +12,10 @@ use swarm_discovery::{Discovery, DiscoveryOptions};
 use swarm_engine::{ClientOptions, EngineAddress, EngineClient, Outgoing, read_body};
 use swarm_kv::KeyValue;
 use swarm_memory::Memory;
-use swarm_pool::{Build, Election, ElectionConfig, Pool, PoolConfig, Role};
+use swarm_pool::{
+    Build, Election, ElectionConfig, KeySource, Pool, PoolConfig, RescheduleConfig, Role,
+    StoreConfig,
+};
 use swarm_testkit::fleet::{Fleet, FleetConfig};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -29,6 +32,7 @@ async fn manage(store: &Arc<Memory>, fleet: &Fleet) -> Managed {
     let listener = Listener::tcp("127.0.0.1:0", None).await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let store: Arc<dyn KeyValue> = store.clone();
+    let kept = StoreConfig { store: Arc::clone(&store), layout: layout(), key: KeySource::Store };
     let config = ElectionConfig { replication: true, name: address.clone(), ttl: TTL };
     let election = Election::start(store, &layout(), &config);
     let stop = CancellationToken::new();
@@ -41,12 +45,13 @@ async fn manage(store: &Arc<Memory>, fleet: &Fleet) -> Managed {
         failure_retries: 3,
         refresh_on_node_filter: false,
         refresh_on_name: None,
+        reschedule: RescheduleConfig::default(),
         election: election.clone(),
         engine: ClientOptions::default(),
         build: Build { version: "0.0.0", commit: "test" },
     };
     let discovery = Discovery::parse(&fleet.discovery_url(), &DiscoveryOptions::default()).unwrap();
-    let pool = Pool::start(config, discovery, stop.clone());
+    let pool = Pool::start(config, discovery, kept, stop.clone());
     let forward = election.forwarder(ClientOptions::default());
     let forward = forward.map(|forwarder| forwarder as Arc<dyn Forward>);
     let options = ServerOptions { forward, ..ServerOptions::default() };
