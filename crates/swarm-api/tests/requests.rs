@@ -66,7 +66,8 @@ async fn calls_go_to_the_port_of_their_kind() {
 #[tokio::test]
 async fn every_answer_carries_what_docker_clients_read() {
     let server = run(Fake::describing()).await;
-    for (path, status) in [("/info", 200), ("/nope", 404), ("/v1.99/info", 400), ("/nodes", 503)] {
+    for (path, status) in [("/info", 200), ("/nope", 404), ("/v1.99/info", 400), ("/services", 503)]
+    {
         let answer = server.get(path).await;
         assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.header("api-version"), "1.41");

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use swarm_e2e::{Client, IMAGE, Lab, Pool, exclusive, until};
 use tempfile::TempDir;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const GRACE: [&str; 2] = ["--cluster-opt", "swarm.reschedule.grace=1s"];
 const MOVES: [&str; 2] = ["-e", "reschedule:on-node-failure"];
 

@@ -25,10 +25,10 @@ Discovery:
     file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
     unix:///run/a.sock,node2:2375  engines on this machine by their sockets
     consul://h1:8500/prefix        engines that swarm join registers in Consul
+    etcd://h1:2379,h2:2379/prefix  the same in etcd
     zk://h1:2181,h2:2181/prefix    the same in ZooKeeper
     token://TOKEN                  the same in a token service (swarm discovery, swarm create)
-    swarm://manager:2378           for swarm join and list: managers that keep the store themselves
-  etcd:// is not built yet in this version.";
+    swarm://manager:2378           for swarm join and list: managers that keep the store themselves";
 
 const MANAGE_EXAMPLES: &str = "\
 Examples:
@@ -43,6 +43,7 @@ Examples:
 Cluster options:
   swarm.overcommit=0.05   share of an engine's CPUs and memory given away beyond what it has
   swarm.createretry=0     further engines tried when creating a container fails
+  swarm.rebalance=off     auto: even the pool out after an engine joined or came back
   swarm.reschedule=off    what containers that name no policy do when their engine fails: off,
                           on-node-failure or on-node-failure-with-volumes
   swarm.reschedule.grace=10s      how long an engine is silent before its containers move
@@ -113,12 +114,134 @@ pub enum Command {
     /// Serve tokens: a place where engines register, for pools without a key-value store
     #[command(args_override_self = true, after_help = SERVICE_EXAMPLES)]
     Discovery(Box<ServiceFlags>),
+    /// Show a pool's engines, keep them from getting containers, empty them, take them out
+    #[command(subcommand, after_help = NODE_EXAMPLES)]
+    Node(NodeCommand),
+    /// Show what would even a pool out, and with --apply do it
+    #[command(args_override_self = true)]
+    Rebalance(RebalanceFlags),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \
         swarm completion zsh > \"${fpath[1]}/_swarm\"\n  \
         swarm completion fish > ~/.config/fish/completions/swarm.fish")]
     Completion(CompletionFlags),
+}
+
+const NODE_EXAMPLES: &str = "\
+Examples:
+  swarm node ls
+  swarm node cordon node-3             it gets nothing new
+  swarm node drain node-3              what can move moves; what cannot is listed
+  swarm node uncordon node-3           after its maintenance
+  swarm node rm node-3                 it is gone for good";
+
+/// The manager that is asked, the same for several commands.
+#[derive(Debug, Default, Args)]
+pub struct ManagerFlags {
+    /// The manager: tcp://HOST:PORT or unix:///PATH [default: tcp://127.0.0.1:2375]
+    /// [env: DOCKER_HOST]
+    #[arg(short = 'H', long = "host", value_name = "ADDRESS", help_heading = "Manager")]
+    pub host: Option<String>,
+    /// Use TLS; implied by --tlsverify
+    #[arg(long, help_heading = "Manager")]
+    pub tls: bool,
+    /// Use TLS, and talk only to a manager with a certificate of the CA [env: DOCKER_TLS_VERIFY]
+    #[arg(long, help_heading = "Manager")]
+    pub tlsverify: bool,
+    /// The CA's certificate [default: ca.pem in DOCKER_CERT_PATH]
+    #[arg(long, value_name = "FILE", help_heading = "Manager")]
+    pub tlscacert: Option<String>,
+    /// Our certificate [default: cert.pem in DOCKER_CERT_PATH]
+    #[arg(long, value_name = "FILE", help_heading = "Manager")]
+    pub tlscert: Option<String>,
+    /// Its key [default: key.pem in DOCKER_CERT_PATH]
+    #[arg(long, value_name = "FILE", help_heading = "Manager")]
+    pub tlskey: Option<String>,
+}
+
+/// What is done with nodes.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// List a pool's engines
+    #[command(visible_alias = "list", args_override_self = true)]
+    Ls {
+        /// Print names only
+        #[arg(short, long)]
+        quiet: bool,
+        /// Whom to ask.
+        #[command(flatten)]
+        manager: ManagerFlags,
+    },
+    /// Print all that is known of engines, as JSON
+    #[command(args_override_self = true)]
+    Inspect(NodesFlags),
+    /// Let engines keep what they have and get nothing new
+    #[command(args_override_self = true)]
+    Cordon(NodesFlags),
+    /// Let engines get containers again
+    #[command(args_override_self = true)]
+    Uncordon(NodesFlags),
+    /// Move what can move off engines, and say what cannot
+    #[command(args_override_self = true)]
+    Drain(DrainFlags),
+    /// Take engines out of the pool
+    #[command(visible_alias = "remove", args_override_self = true)]
+    Rm {
+        /// Also those that answer; what runs on them goes on outside the pool
+        #[arg(short, long)]
+        force: bool,
+        /// Which.
+        #[command(flatten)]
+        nodes: NodesFlags,
+    },
+}
+
+/// Which nodes.
+#[derive(Debug, Args)]
+pub struct NodesFlags {
+    /// Names or ids
+    #[arg(value_name = "NODE", required = true)]
+    pub nodes: Vec<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
+/// Flags of `swarm node drain`.
+#[derive(Debug, Args)]
+pub struct DrainFlags {
+    /// Which.
+    #[command(flatten)]
+    pub nodes: NodesFlags,
+    /// Begin, and do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Fail when anything cannot be moved
+    #[arg(long, conflicts_with = "no_wait")]
+    pub strict: bool,
+    /// How long to wait [default: 10m]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub timeout: Option<String>,
+}
+
+/// Flags of `swarm rebalance`.
+#[derive(Debug, Args)]
+pub struct RebalanceFlags {
+    /// Make the moves; without it they are only shown
+    #[arg(long)]
+    pub apply: bool,
+    /// How many moves at the same time, 1 to 16
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub at_once: u32,
+    /// How many moves at most, 1 to 1000
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub limit: u32,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
 }
 
 /// Which discovery, the same for three commands.

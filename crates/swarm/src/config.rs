@@ -289,14 +289,21 @@ impl ClusterOptions {
                     options.reschedule.grace =
                         duration("--cluster-opt swarm.reschedule.grace", &value)?;
                 }
+                "swarm.rebalance" => {
+                    options.reschedule.rebalance = match value.as_str() {
+                        "auto" => true,
+                        "off" => false,
+                        _ => return Err(wrong("expected auto or off".to_owned())),
+                    };
+                }
                 key if key.starts_with("kv.") => {
                     discovery.insert(key.to_owned(), value);
                 }
                 _ => {
                     return Err(wrong(
                         "unknown option; known are swarm.overcommit, swarm.createretry, \
-                         swarm.reschedule, swarm.reschedule.grace, swarm.reschedule.stale, and \
-                         kv. options for the discovery"
+                         swarm.reschedule, swarm.reschedule.grace, swarm.reschedule.stale, \
+                         swarm.rebalance, and kv. options for the discovery"
                             .to_owned(),
                     ));
                 }
@@ -399,7 +406,7 @@ fn local_engine(
 }
 
 /// The Docker client's own files, from where it looks for them itself.
-fn docker_certificates(env: Env<'_>) -> Option<TlsFiles> {
+pub fn docker_certificates(env: Env<'_>) -> Option<TlsFiles> {
     let folder = set(env, "DOCKER_CERT_PATH")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(set(env, "HOME")?).join(".docker")))?;

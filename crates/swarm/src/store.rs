@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::usage::UsageError;
 
 /// The schemes of a DISCOVERY that is a store of its own.
-pub const SHARED: [&str; 2] = ["consul", "zk"];
+pub const SHARED: [&str; 3] = ["consul", "etcd", "zk"];
 /// The scheme by which nodes reach managers that keep the store themselves.
 const MANAGERS: &str = "swarm";
 
@@ -37,9 +37,6 @@ impl Named {
     /// The store that `url` names; `None` when it names none.
     pub fn parse(url: &str, options: &DiscoveryOptions) -> Result<Option<Self>, UsageError> {
         let scheme = url.trim().split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        if scheme.as_deref() == Some("etcd") {
-            return Err(UsageError::flags("discovery etcd:// is not built yet in this version"));
-        }
         let (Some(scheme), port) = (scheme.as_deref(), default_port(scheme.as_deref())) else {
             return Ok(None);
         };
@@ -48,6 +45,7 @@ impl Named {
         let url = StoreUrl::parse(url, port)?;
         let store: Arc<dyn KeyValue> = match scheme {
             "consul" => Arc::new(swarm_consul::Consul::open(&url, &options)?),
+            "etcd" => Arc::new(swarm_etcd::Etcd::open(&url, &options)?),
             "zk" => Arc::new(swarm_zookeeper::ZooKeeper::open(&url, &options)?),
             _ => Arc::new(remote(&url, &options)?),
         };
@@ -64,6 +62,7 @@ impl Named {
 fn default_port(scheme: Option<&str>) -> Option<u16> {
     match scheme? {
         "consul" => Some(swarm_consul::DEFAULT_PORT),
+        "etcd" => Some(swarm_etcd::DEFAULT_PORT),
         "zk" => Some(swarm_zookeeper::DEFAULT_PORT),
         MANAGERS => Some(swarm_raft::DEFAULT_PORT),
         _ => None,

@@ -130,7 +130,7 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["-l", "loud", "list", "a:1"], "--log-level \"loud\": expected debug, info"),
         (&["m", "-engine-failure-retry", "x", "a:1"], "--engine-failure-retry \"x\""),
         (&["m", "--replication", "a:1"], "--advertise address must be provided"),
-        (&["m", "etcd://h/x"], "etcd:// is not built yet"),
+        (&["m", "etcd://"], "it names no server"),
         (&["m", "gopher://h/x"], "unknown scheme \"gopher\"; known are nodes://"),
         (&["m", "10.0.0.[9:1]:2375"], "the range [9:1], which runs backwards"),
         (&["m", "h[0:70000]:2375"], "more than 65536 addresses"),
@@ -152,7 +152,7 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["join", "a:1"], "missing mandatory --advertise"),
         (&["join", "--advertise", "x", "a:1"], "ip:port or hostname:port"),
         (&["join", "--ttl", "60s", "--advertise", "a:1", "a:1"], "strictly superior"),
-        (&["join", "--advertise", "a:1", "consul://h/x"], "consul:// is not built yet"),
+        (&["join", "--advertise", "a:1", "consul://"], "it names no server"),
         (&["create", "extra"], "unexpected argument 'extra'"),
         (&["completion", "tcsh"], "[possible values: bash, zsh, fish]"),
     ];

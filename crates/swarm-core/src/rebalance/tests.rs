@@ -118,7 +118,9 @@ fn binpack_empties_the_least_used_engine_or_leaves_it_alone() {
 
 #[test]
 fn what_cannot_move_says_why() {
-    let config = |value: Value| movable(Some(&intent("x", &value)), |volume| volume == "nfs");
+    let config = |value: Value| {
+        movable(Some(&intent("x", &value)), Cause::Balance, |volume| volume == "nfs")
+    };
     let label = |value: &str| json!({"Labels": {LABEL_REBALANCE: value}});
     for (value, expected) in [
         (label("off"), "its label com.docker.swarm.rebalance is off"),
@@ -140,6 +142,7 @@ fn what_cannot_move_says_why() {
     let mut off = intent("x", &json!({}));
     off.policy = swarm_model::Policy::Off;
     assert!(movable(Some(&off), Cause::Balance, |_| false).unwrap_err().contains("policy is off"));
+    assert!(movable(Some(&off), Cause::Drain, |_| false).is_ok(), "a person asked");
     off.config = label("on").as_object().cloned().unwrap();
     assert!(movable(Some(&off), Cause::Balance, |_| false).is_ok());
     off.place = swarm_model::Place::Nowhere { reason: String::new() };

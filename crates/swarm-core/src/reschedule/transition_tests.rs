@@ -30,3 +30,14 @@ fn each_further_create_has_a_generation_of_its_own() {
     assert_eq!((again.generation, again.moves[0].to.as_ref()), (3, None));
     assert_eq!(going(&again, &engine("n3")).moves[0].to, Some(engine("n3")));
 }
+
+#[test]
+fn a_move_off_a_working_engine_keeps_the_generation_and_makes_the_old_copy_the_one_too_many() {
+    let web = intent("web", 3, at("n1", "c1"));
+    let there = super::moved(&web, &engine("n2"), "c2", "drained", 7);
+    assert_eq!((there.generation, &there.place), (3, &at("n2", "c2")));
+    let note =
+        Moved { at: 7, from: engine("n1"), to: Some(engine("n2")), reason: "drained".to_owned() };
+    assert_eq!(there.moves, [note]);
+    assert!(may_have_copies(&there), "so that one that never ran is started");
+}

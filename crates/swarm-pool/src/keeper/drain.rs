@@ -51,8 +51,8 @@ impl Drain {
         };
         if !self.stays.is_empty() {
             let each = self.stays.iter().map(|one| format!("{}: {}", one.name, one.reason));
-            words += &format!(", {} cannot move: ", self.stays.len());
-            words += &each.collect::<Vec<_>>().join("; ");
+            let (count, each) = (self.stays.len(), each.collect::<Vec<_>>().join("; "));
+            words = format!("{words}, {count} cannot move: {each}");
         }
         words
     }
@@ -81,7 +81,7 @@ impl Pool {
         let survey = self.survey(Cause::Drain);
         for engine in engines {
             let plan = self.plan_drain(&survey, &NodeId::new(engine.id.as_str()));
-            self.tell_stays(&engine.name, drains.lock().get(&engine.id), &plan.stays);
+            Self::tell_stays(&engine.name, drains.lock().get(&engine.id), &plan.stays);
             let seen = self.drain_step(&engine.id, plan, stop);
             let mut drains = drains.lock();
             let drain = drains.entry(engine.id).or_default();
@@ -138,7 +138,7 @@ impl Pool {
     }
 
     /// Says once of each container why it stays.
-    fn tell_stays(&self, engine: &str, before: Option<&Drain>, stays: &[Stay]) {
+    fn tell_stays(engine: &str, before: Option<&Drain>, stays: &[Stay]) {
         if before.is_none() {
             info!(engine, "draining");
         }

@@ -6,3 +6,6 @@ pub mod discovery;
 pub mod join;
 pub mod list;
 pub mod manage;
+pub mod manager;
+pub mod node;
+pub mod rebalance;
