@@ -23,7 +23,7 @@ mod stale;
 mod survey;
 mod tell;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
