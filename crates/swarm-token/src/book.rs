@@ -210,34 +210,44 @@ impl Book {
         Ok(true)
     }
 
-    /// Makes a token's engines exactly `addresses`, which are in order and each there once; the
-    /// token is made where there is none. The bounds hold before anything changes.
-    pub(crate) fn replace(
-        &mut self,
-        token: Token,
-        addresses: &[Box<str>],
-        ttl: u32,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    /// Whether a token could have so many engines in the place of those it has.
+    pub(crate) fn fits(&self, token: Token, nodes: usize) -> Result<(), Refusal> {
         let limit = self.limits.nodes_per_cluster;
-        if addresses.len() > limit {
+        if nodes > limit {
             return Err(Refusal::TooManyNodes { what: "a token", limit });
         }
         let there = self.clusters.get(&token);
         let before = there.map_or(0, |found| found.nodes.len() + found.left.len());
         let limit = self.limits.nodes;
-        if self.nodes - before + addresses.len() > limit {
+        if self.nodes - before + nodes > limit {
             return Err(Refusal::TooManyNodes { what: "the service", limit });
         }
-        if there.is_none() {
-            self.create(token, now)?;
+        let limit = self.limits.clusters;
+        if there.is_none() && self.clusters.len() >= limit {
+            return Err(Refusal::TooManyClusters { limit });
         }
+        Ok(())
+    }
+
+    /// Makes a token's engines exactly `addresses`, which are on disk with this ttl; the token is
+    /// made where there is none.
+    pub(crate) fn replace(
+        &mut self,
+        token: Token,
+        addresses: Vec<Box<str>>,
+        ttl: u32,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        self.fits(token, addresses.len())?;
+        self.create(token, now)?;
         let cluster = self.open(token, now)?;
-        let same = cluster.nodes.keys().eq(addresses);
-        let node = || Node { ttl, renewed: now, kept: false };
-        cluster.nodes = addresses.iter().map(|address| (address.clone(), node())).collect();
+        let before = cluster.nodes.len() + cluster.left.len();
+        let node = |address| (address, Node { ttl, renewed: now, kept: true });
+        let nodes: BTreeMap<_, _> = addresses.into_iter().map(node).collect();
+        let (same, count) = (cluster.nodes.keys().eq(nodes.keys()), nodes.len());
+        cluster.nodes = nodes;
         cluster.left.clear();
-        self.nodes = self.nodes - before + addresses.len();
+        self.nodes = self.nodes - before + count;
         if !same {
             self.changed(token);
         }

@@ -126,13 +126,13 @@ fn bounds_are_told_and_hold() {
     let refused = book.register(token(2), "b:2", 60, 0);
     assert_eq!(refused, Err(Refusal::TooManyNodes { what: "the service", limit: 3 }));
     let both = ["x:1".into(), "y:1".into()];
-    assert!(book.replace(token(2), &both, 60, 0).is_err());
+    assert!(book.replace(token(2), both.to_vec(), 60, 0).is_err());
     assert_eq!(set(&mut book, token(2)).1, ["a:1"], "a refusal changes nothing");
     assert_eq!(book.deregister(token(1), "a:1", 0), Ok(true));
     assert!(book.register(token(1), "a:1", 60, 0).is_ok(), "who left has its place");
     assert!(book.remove(token(2)) && !book.remove(token(2)));
     assert_eq!(book.nodes, 2);
-    assert_eq!(book.replace(token(4), &both[..1], 60, 0), Ok(()));
+    assert_eq!(book.replace(token(4), both[..1].to_vec(), 60, 0), Ok(()));
 }
 
 #[test]
@@ -159,7 +159,7 @@ proptest! {
                 0 => book.create(token, now),
                 1 | 2 => book.register(token, &address, 60, now).map(drop),
                 3 => book.deregister(token, &address, now).map(drop),
-                4 => book.replace(token, &[address.into()], 30, now),
+                4 => book.replace(token, vec![address.into()], 30, now),
                 _ => { now += 45_000; book.expire(now); Ok(()) }
             };
             let sum: usize = book.all().map(|(_, c)| c.nodes.len() + c.left.len()).sum();

@@ -162,7 +162,10 @@ fn open(path: &Path) -> Result<Database, redb::Error> {
     let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = file.map_err(StorageError::Io)?;
     let file = FileBackend::new(file)?;
-    Ok(Database::builder().set_cache_size(CACHE).create_with_backend(file)?)
+    // A file that was altered is called so, where it would otherwise be trusted until it fails.
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE).set_check_integrity_on_open(true);
+    Ok(builder.create_with_backend(file)?)
 }
 
 /// Everything, or the layout's version where it is a newer one.

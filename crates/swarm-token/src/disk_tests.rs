@@ -80,6 +80,26 @@ fn a_file_that_is_none_is_called_damaged_and_left_alone() {
 }
 
 #[test]
+fn a_file_that_was_altered_is_called_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut disk, _) = Disk::open(folder.path()).unwrap();
+    let node = |n| Change::Node { token: token(1), address: format!("h{n}:1").into(), ttl: 60 };
+    let nodes: Vec<_> = (0..1_000).map(node).collect();
+    disk.write(&[Change::Create { token: token(1), at: 5 }]).unwrap();
+    disk.write(&nodes).unwrap();
+    drop(disk);
+    let path = folder.path().join(FILE);
+    let mut content = std::fs::read(&path).unwrap();
+    // The first page is the file's head.
+    for page in content.chunks_mut(4096).skip(1) {
+        page[..512].fill(0xa5);
+    }
+    std::fs::write(&path, content).unwrap();
+    let error = Disk::open(folder.path()).unwrap_err();
+    assert!(matches!(error, DiskError::Damaged { .. }), "{error}");
+}
+
+#[test]
 fn a_newer_layout_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     drop(Disk::open(folder.path()).unwrap());

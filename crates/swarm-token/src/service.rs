@@ -181,7 +181,8 @@ impl Service {
         written.wait().await
     }
 
-    /// Makes a token's engines exactly these, and the token where there is none.
+    /// Makes a token's engines exactly these, and the token where there is none: on disk first, so
+    /// that a failure changes nothing. Who registers meanwhile may have to renew to be seen.
     pub(crate) async fn replace(
         &self,
         token: Token,
@@ -190,19 +191,12 @@ impl Service {
     ) -> Result<(), Refusal> {
         addresses.sort_unstable();
         addresses.dedup();
-        let now = self.clock.now();
+        let at = self.clock.now();
         let place = self.writer.place().await?;
-        let written = {
-            let mut book = self.book.lock();
-            book.replace(token, &addresses, ttl, now)?;
-            place.put(Change::Replace { token, at: now, addresses: addresses.clone(), ttl })
-        };
-        written.wait().await?;
-        let mut book = self.book.lock();
-        for address in &addresses {
-            book.kept(token, address, ttl);
-        }
-        Ok(())
+        self.book.lock().fits(token, addresses.len())?;
+        let change = Change::Replace { token, at, addresses: addresses.clone(), ttl };
+        place.put(change).wait().await?;
+        self.book.lock().replace(token, addresses, ttl, self.clock.now())
     }
 
     /// Drops a token and its engines: on disk first, so that a failure can be tried again. What is

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 
 const TTL: u32 = 60;
+const EXPIRE: Duration = Duration::from_hours(6);
 
 struct Running {
     service: Arc<Service>,
@@ -17,7 +18,7 @@ impl Running {
     async fn start(directory: &Path) -> Self {
         let (service, written) = Service::open(ServiceConfig {
             directory: directory.to_owned(),
-            expire: Duration::from_hours(720),
+            expire: EXPIRE,
             owner: OwnerKey::of_directory(directory).unwrap(),
             limits: Limits { creations: 2, waiters: 1, ..Limits::default() },
         })
@@ -67,11 +68,11 @@ async fn registrations_and_tokens_end_and_stay_ended() {
     }
     assert_eq!(running.set(used).await, ["b:1".into()], "who renews stays, who does not goes");
     assert_eq!(running.service.node(used, "a:1"), Ok(NodeState::Absent));
-    tokio::time::sleep(Duration::from_hours(719)).await;
+    tokio::time::sleep(EXPIRE * 9 / 10).await;
     assert!(running.set(used).await.is_empty());
-    tokio::time::sleep(Duration::from_hours(2)).await;
+    tokio::time::sleep(EXPIRE / 5).await;
     let refused = running.service.nodes(unused, None, &running.stop).await;
-    assert_eq!(refused, Err(Refusal::UnknownToken), "nobody used it for thirty days");
+    assert_eq!(refused, Err(Refusal::UnknownToken), "nobody used it for so long");
     running.end().await;
 
     let again = Running::start(folder.path()).await;

@@ -240,7 +240,7 @@ impl TokenService {
     /// The innermost cause says it best; the address, which holds the token, is left out.
     fn silent(&self, error: &reqwest::Error) -> DiscoveryError {
         let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-        let reason = match causes.last().map(ToString::to_string) {
+        let mut reason = match causes.last().map(ToString::to_string) {
             _ if error.is_timeout() => "no answer in time".to_owned(),
             Some(words) if words.contains("InvalidContentType") => {
                 format!("{words}: it speaks plain HTTP, and its address begins with http://")
@@ -248,6 +248,12 @@ impl TokenService {
             Some(words) => words,
             None => "the connection failed".to_owned(),
         };
+        // A service that misses our certificate hangs up after the handshake; whether its reason
+        // comes through before the connection breaks is chance.
+        let hung_up = !error.is_timeout() && !error.is_connect();
+        if hung_up && !self.site.is_plain() && self.options.cert.is_none() {
+            reason.push_str("; a service that wants client certificates needs token.certfile");
+        }
         DiscoveryError::TokenSilent { service: self.site.to_string(), reason }
     }
 }

@@ -5,11 +5,16 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use tokio::net::TcpListener;
+use swarm_engine::{ClientOptions, EngineClient};
+use swarm_testkit::fleet::{Fleet, FleetConfig};
 
 use crate::daemon::Daemon;
 
 const SOON: Duration = Duration::from_secs(20);
+
+async fn fleet(engines: usize) -> Fleet {
+    Fleet::start(FleetConfig { engines, ..FleetConfig::default() }).await.unwrap()
+}
 
 /// A running `swarm discovery`, and how its clients find it.
 struct Serving {
@@ -62,15 +67,8 @@ async fn a_pool_registers_lists_and_leaves() {
     let url = format!("token://{}", token.trim());
     assert_eq!(serving.output(&["list", &url]), "");
 
-    // An engine's address: somebody answers there.
-    let engine = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = engine.local_addr().unwrap().to_string();
-    let accepting = tokio::spawn(async move {
-        while let Ok((mut asked, _)) = engine.accept().await {
-            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
-            let _ = tokio::io::AsyncWriteExt::write_all(&mut asked, answer).await;
-        }
-    });
+    let fleet = fleet(1).await;
+    let address = fleet.addresses()[0].to_string();
     let join = ["join", "--advertise", &address, "--discovery-url", &serving.url, &url];
     let mut agent = Daemon::start(&join, &[]);
     serving.wait_for_list(&url, &format!("{address}\n")).await;
@@ -93,7 +91,6 @@ async fn a_pool_registers_lists_and_leaves() {
     agent.signal("TERM");
     assert_eq!(agent.wait(SOON), Some(0));
     assert_eq!(serving.output(&["list", &url]), "", "who leaves is taken out at once");
-    accepting.abort();
 
     let wrong = folder.path().join("wrong");
     std::fs::write(&wrong, "the-key-of-somebody-else").unwrap();
@@ -108,6 +105,54 @@ async fn a_pool_registers_lists_and_leaves() {
 
     serving.daemon.signal("TERM");
     assert_eq!(serving.daemon.wait(SOON), Some(0));
+}
+
+/// Waits until `docker info` tells of `count` engines, all healthy.
+async fn wait_for_healthy(manager: &EngineClient, count: usize) {
+    let until = Instant::now() + SOON;
+    loop {
+        let info = manager.get_bytes("/info", 1 << 20, SOON).await.unwrap();
+        let text = String::from_utf8_lossy(&info);
+        let nodes = format!("[\"Nodes\",\"{count}\"]");
+        if text.contains(&nodes) && text.matches("\"Healthy\"").count() == count {
+            return;
+        }
+        assert!(Instant::now() < until, "no {count} healthy engines: {text}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_follows_the_engines_that_join_and_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serving = Serving::start(folder.path(), "127.0.0.1:0").await;
+    let url = format!("token://{}", serving.output(&["create"]).trim());
+    let fleet = fleet(2).await;
+    let environment = [("SWARM_DISCOVERY_URL", &*serving.url)];
+    let manager = Daemon::start(&["manage", "-H", "tcp://127.0.0.1:0", &url], &environment);
+    let address = manager.tcp_address().await.parse().unwrap();
+    let client = EngineClient::new(address, ClientOptions::default());
+    wait_for_healthy(&client, 0).await;
+
+    let join = |address: String| {
+        Daemon::start(&["join", "--advertise", &address, "--heartbeat", "1s", &url], &environment)
+    };
+    let mut agents: Vec<_> = fleet.addresses().iter().map(|a| join(a.to_string())).collect();
+    wait_for_healthy(&client, 2).await;
+
+    // An outage is told once and costs nobody.
+    serving.daemon.signal("KILL");
+    serving.daemon.wait(SOON);
+    manager.wait_for("the engines known so far stay").await;
+    wait_for_healthy(&client, 2).await;
+    let listen = serving.url.strip_prefix("http://").unwrap().to_owned();
+    let serving = Serving::start(folder.path(), &listen).await;
+    for agent in &mut agents[..1] {
+        agent.signal("TERM");
+        assert_eq!(agent.wait(SOON), Some(0));
+    }
+    wait_for_healthy(&client, 1).await;
+    assert_eq!(serving.output(&["list", &url]).lines().count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

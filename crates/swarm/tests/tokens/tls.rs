@@ -65,7 +65,7 @@ async fn only_those_with_a_certificate_are_let_in() {
     let wrong_ca = other.path().join("ca.pem").display().to_string();
     let missing = at("missing.pem");
     for (options, words) in [
-        (&whole[..1], "ertificate"),
+        (&whole[..1], "client certificates needs token.certfile"),
         (&[("token.cacertfile", &*wrong_ca)], "invalid peer certificate"),
         (&[], "invalid peer certificate"),
         (&[("token.cacertfile", &*missing)], "missing.pem: cannot read it"),
