@@ -28,12 +28,18 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 8] = [
+const TESTS: [Need; 4] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
-    ("openssl", &["openssl"]),
     ("curl", &["curl"]),
+];
+
+/// What the tests of the stores use, beside Consul: they run with the unit tests.
+const STORES: [Need; 6] = [
+    ("etcd", &["etcd-server"]),
+    ("etcdctl", &["etcd-client"]),
+    ("openssl", &["openssl"]),
     ("java", &["default-jre-headless"]),
     ("/usr/share/java/zookeeper.jar", &["libzookeeper-java"]),
     ("/usr/share/java/slf4j-simple.jar", &["libslf4j-java"]),
@@ -44,6 +50,12 @@ pub fn everything() -> Result<()> {
     base()?;
     install(&TESTS)?;
     sid::fetch()?;
+    stores()
+}
+
+/// The servers that the stores' tests run.
+pub fn stores() -> Result<()> {
+    install(&STORES)?;
     bullseye::fetch()
 }
 

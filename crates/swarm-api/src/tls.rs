@@ -88,7 +88,8 @@ impl ServerTls {
         Ok(())
     }
 
-    pub(crate) fn current(&self) -> Arc<ServerConfig> {
+    /// The identity in use, for the next connection.
+    pub fn current(&self) -> Arc<ServerConfig> {
         self.current.load_full()
     }
 }

@@ -51,6 +51,11 @@ pub trait DiscoveryBackend: fmt::Debug + Send + Sync {
     /// force; the stream goes on after it.
     fn watch(&self) -> EntryStream;
 
+    /// Whether engines register here; where they do not, a person writes the set.
+    fn takes_registrations(&self) -> bool {
+        false
+    }
+
     /// Enters an engine for `ttl`; the caller renews it well before `ttl` is over.
     /// [`DiscoveryError::NoRegistration`] where the set is fixed from outside.
     async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError>;

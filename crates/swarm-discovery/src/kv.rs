@@ -70,6 +70,10 @@ impl DiscoveryBackend for Kv {
         }))
     }
 
+    fn takes_registrations(&self) -> bool {
+        true
+    }
+
     async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
         if matches!(entry, Entry::Unix { .. }) {
             return Err(DiscoveryError::NotRegistrable { entry: entry.to_string() });

@@ -71,6 +71,10 @@ impl DiscoveryBackend for Union {
         }))
     }
 
+    fn takes_registrations(&self) -> bool {
+        true
+    }
+
     async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
         self.registered.register(entry, ttl).await
     }

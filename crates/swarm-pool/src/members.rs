@@ -33,6 +33,8 @@ struct Member {
 /// The engines of a pool.
 pub struct Members {
     shared: Arc<Shared>,
+    /// The addresses that discovery named last.
+    named: ArcSwap<HashSet<String>>,
     list: ArcSwap<Vec<Arc<Engine>>>,
     table: Mutex<Table>,
 }
@@ -51,12 +53,22 @@ impl std::fmt::Debug for Members {
 
 impl Members {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, list: ArcSwap::default(), table: Mutex::default() }
+        Self {
+            shared,
+            named: ArcSwap::default(),
+            list: ArcSwap::default(),
+            table: Mutex::default(),
+        }
     }
 
     /// All engines, in the order of their addresses.
     pub fn all(&self) -> Arc<Vec<Arc<Engine>>> {
         self.list.load_full()
+    }
+
+    /// Whether discovery names this address.
+    pub fn is_named(&self, address: &str) -> bool {
+        self.named.load().contains(address)
     }
 
     /// The engines that may be asked now.
@@ -109,6 +121,8 @@ impl Members {
             match update {
                 Some(Ok(entries)) => {
                     named = entries;
+                    let addresses = named.iter().map(Entry::to_string).collect();
+                    self.named.store(Arc::new(addresses));
                     let stay = self.not_left(&*discovery, &named).await;
                     self.assign(&named, &stay);
                 }

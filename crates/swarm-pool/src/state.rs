@@ -132,7 +132,8 @@ impl State {
     pub fn is_stale(&self, engine_id: &str, container: &Container) -> bool {
         let Some(id) = container.swarm_id().filter(|_| self.is_loaded()) else { return false };
         let Some(intent) = self.intents.get(id) else {
-            return self.removed.get(id).is_some_and(|removed| removed.engine.id == engine_id);
+            // Copies of it may be on several engines, whichever it was on last.
+            return self.removed.get(id).is_some();
         };
         let generation = container.generation();
         generation < intent.generation

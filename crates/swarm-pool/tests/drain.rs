@@ -1,5 +1,6 @@
 //! Containers that leave engines that work: drains and rebalancing, over simulated engines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod rig;
 
@@ -83,7 +84,10 @@ async fn rebalance(rig: &Rig, query: &[(&str, &str)]) -> rig::Answer<Vec<Value>>
 fn never_two(events: &[Value]) {
     let mut names: HashMap<String, String> = HashMap::new();
     let mut running: HashMap<String, String> = HashMap::new();
-    for event in events {
+    // Each engine's stream is in order; which of two engines is heard first is chance.
+    let mut events = events.to_vec();
+    events.sort_by_key(|event| event["timeNano"].as_i64());
+    for event in &events {
         let id = event["Actor"]["ID"].as_str().unwrap().to_owned();
         let name = event["Actor"]["Attributes"]["name"].as_str().unwrap_or_default().to_owned();
         match event["Action"].as_str().unwrap() {

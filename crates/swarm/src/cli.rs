@@ -8,6 +8,7 @@
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 use crate::values::boolean;
 
 const STYLES: Styles = Styles::styled()
@@ -24,10 +25,10 @@ Discovery:
     file:///etc/swarm/pool         a file, one address or range per line, followed as it changes
     unix:///run/a.sock,node2:2375  engines on this machine by their sockets
     consul://h1:8500/prefix        engines that swarm join registers in Consul
+    etcd://h1:2379,h2:2379/prefix  the same in etcd
     zk://h1:2181,h2:2181/prefix    the same in ZooKeeper
     token://TOKEN                  the same in a token service (swarm discovery, swarm create)
-    swarm://manager:2378           for swarm join and list: managers that keep the store themselves
-  etcd:// is not built yet in this version.";
+    swarm://manager:2378           for swarm join and list: managers that keep the store themselves";
 
 const MANAGE_EXAMPLES: &str = "\
 Examples:
@@ -108,8 +109,11 @@ pub enum Command {
     #[command(visible_alias = "l", args_override_self = true, after_help = SCHEMES)]
     List(ListFlags),
     /// Make a token for a new pool
-    #[command(visible_alias = "c")]
-    Create,
+    #[command(visible_alias = "c", args_override_self = true)]
+    Create(CreateFlags),
+    /// Serve tokens: a place where engines register, for pools without a key-value store
+    #[command(args_override_self = true, after_help = SERVICE_EXAMPLES)]
+    Discovery(Box<ServiceFlags>),
     /// Show a pool's engines, keep them from getting containers, empty them, take them out
     #[command(subcommand, after_help = NODE_EXAMPLES)]
     Node(NodeCommand),
@@ -249,6 +253,9 @@ pub struct DiscoveryFlags {
     /// The same as the argument DISCOVERY
     #[arg(long = "discovery", value_name = "URL", help_heading = "Discovery options")]
     pub flag: Option<String>,
+    /// Where the token service of token://TOKEN is: https://HOST:PORT [env: SWARM_DISCOVERY_URL]
+    #[arg(long = "discovery-url", value_name = "URL", help_heading = "Discovery options")]
+    pub service: Option<String>,
     /// An option of the discovery backend; may be repeated
     #[arg(long = "discovery-opt", value_name = "KEY=VALUE", help_heading = "Discovery options")]
     pub options: Vec<String>,

@@ -19,6 +19,7 @@ use swarm_pool::RescheduleConfig;
 use crate::cli::{DiscoveryFlags, ManageFlags};
 use crate::store::{Choice, EmbeddedFlags, Named};
 use crate::tls::TlsPaths;
+use crate::tokens;
 use crate::usage::UsageError;
 use crate::values::{Listen, advertise, count, duration, listen};
 
@@ -109,6 +110,7 @@ impl ManageConfig {
         let listen = hosts(&flags.hosts, env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
+        tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
         let pool_key = flags.pool_key_file.clone().or_else(|| set(env, "SWARM_POOL_KEY_FILE"));
         let named = url.as_deref().map(|url| Named::parse(url, &options)).transpose()?.flatten();
         if named.as_ref().is_some_and(|named| named.of_managers) {
@@ -344,7 +346,8 @@ pub fn required_discovery(
             "discovery required to {command} a cluster; see 'swarm {command} --help'"
         ))
     })?;
-    let options = pairs("--discovery-opt", &flags.options)?;
+    let mut options = pairs("--discovery-opt", &flags.options)?;
+    tokens::add_service(&mut options, flags, Some(&url), env)?;
     match Named::parse(&url, &options)? {
         Some(named) => Ok(named.discovery()),
         None => Ok(Discovery::parse(&url, &options)?),

@@ -13,6 +13,7 @@ mod limits;
 mod logging;
 mod store;
 mod tls;
+mod tokens;
 mod usage;
 mod values;
 
@@ -73,9 +74,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(flags, &env)),
         Some(Command::List(flags)) => runtime()?.block_on(cmd::list::run(flags, &env)),
+        Some(Command::Create(flags)) => runtime()?.block_on(cmd::create::run(flags, &env)),
+        Some(Command::Discovery(flags)) => runtime()?.block_on(cmd::discovery::run(*flags, &env)),
         Some(Command::Node(command)) => runtime()?.block_on(cmd::node::run(command, &env)),
         Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
-        Some(Command::Create) => cmd::create::run(),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
     }
 }

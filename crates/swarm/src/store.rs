@@ -45,6 +45,7 @@ impl Named {
         let url = StoreUrl::parse(url, port)?;
         let store: Arc<dyn KeyValue> = match scheme {
             "consul" => Arc::new(swarm_consul::Consul::open(&url, &options)?),
+            "etcd" => Arc::new(swarm_etcd::Etcd::open(&url, &options)?),
             "zk" => Arc::new(swarm_zookeeper::ZooKeeper::open(&url, &options)?),
             _ => Arc::new(remote(&url, &options)?),
         };
@@ -61,6 +62,7 @@ impl Named {
 fn default_port(scheme: Option<&str>) -> Option<u16> {
     match scheme? {
         "consul" => Some(swarm_consul::DEFAULT_PORT),
+        "etcd" => Some(swarm_etcd::DEFAULT_PORT),
         "zk" => Some(swarm_zookeeper::DEFAULT_PORT),
         MANAGERS => Some(swarm_raft::DEFAULT_PORT),
         _ => None,

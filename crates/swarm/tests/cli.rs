@@ -11,6 +11,7 @@ fn swarm(arguments: &[&str]) -> Output {
     for name in [
         "SWARM_HOST",
         "SWARM_DISCOVERY",
+        "SWARM_DISCOVERY_URL",
         "SWARM_ADVERTISE",
         "SWARM_STRATEGY",
         "DOCKER_HOST",
@@ -60,7 +61,9 @@ fn help_is_printed_and_is_no_error() {
         (&["help", "manage"], &["--tlsverify", "--container-name-refresh-filter"]),
         (&["j", "--help"], &["--ttl", "[default: 180s]", "--delay", "[env: SWARM_ADVERTISE]"]),
         (&["l", "--help"], &["--timeout", "[default: 10s]", "[env: SWARM_DISCOVERY]"]),
-        (&["c", "--help"], &["token"]),
+        (&["c", "--help"], &["token", "--discovery-url", "[env: SWARM_DISCOVERY_URL]"]),
+        (&["discovery", "--help"], &["--data-dir", "[default: 720h]", "list", "remove"]),
+        (&["discovery", "list", "--help"], &["--owner-key-file", "--discovery-url"]),
         (&["completion", "--help"], &["bash", "zsh", "fish"]),
     ];
     for (arguments, words) in table {
@@ -127,18 +130,29 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["-l", "loud", "list", "a:1"], "--log-level \"loud\": expected debug, info"),
         (&["m", "-engine-failure-retry", "x", "a:1"], "--engine-failure-retry \"x\""),
         (&["m", "--replication", "a:1"], "--advertise address must be provided"),
-        (&["m", "etcd://h/x"], "etcd:// is not built yet"),
+        (&["m", "etcd://"], "it names no server"),
         (&["m", "gopher://h/x"], "unknown scheme \"gopher\"; known are nodes://"),
         (&["m", "10.0.0.[9:1]:2375"], "the range [9:1], which runs backwards"),
         (&["m", "h[0:70000]:2375"], "more than 65536 addresses"),
         (&["list"], "discovery required to list a cluster"),
         (&["list", "--timeout", "0s", "a:1"], "--timeout should be a positive number"),
-        (&["list", "token://abc"], "token:// is not built yet"),
+        (&["list", "token://abc"], "run your own with 'swarm discovery'"),
+        (&["list", "--discovery-url", "http://h", "a:1"], "only token://TOKEN has a token service"),
+        (&["list", "--discovery-url", "h:1", "token://abc"], "expected https://HOST:PORT"),
+        (&["list", "--discovery-opt", "kv.path=x", "token://h/abc"], "kv.path: unknown option"),
+        (&["create"], "run one with 'swarm discovery' and give its address by --discovery-url"),
+        (&["create", "--discovery-url", "gopher://h"], "expected https://HOST:PORT"),
+        (&["discovery", "--listen", "unix:///x"], "--listen \"unix:///x\": expected tcp://HOST"),
+        (&["discovery", "--expire", "10s"], "expected one minute or more"),
+        (&["discovery", "--tlscert", "c"], "--tlscert and --tlskey go together"),
+        (&["discovery", "--tlscacert", "c"], "--tlscacert needs both"),
+        (&["discovery", "list"], "--owner-key-file <FILE>"),
+        (&["discovery", "list", "--owner-key-file", "k"], "discovery list needs a token service"),
         (&["join", "--advertise", "a:1"], "discovery required to join a cluster"),
         (&["join", "a:1"], "missing mandatory --advertise"),
         (&["join", "--advertise", "x", "a:1"], "ip:port or hostname:port"),
         (&["join", "--ttl", "60s", "--advertise", "a:1", "a:1"], "strictly superior"),
-        (&["join", "--advertise", "a:1", "consul://h/x"], "consul:// is not built yet"),
+        (&["join", "--advertise", "a:1", "consul://"], "it names no server"),
         (&["create", "extra"], "unexpected argument 'extra'"),
         (&["completion", "tcsh"], "[possible values: bash, zsh, fish]"),
     ];
@@ -162,8 +176,19 @@ fn what_fails_while_running_ends_with_1_and_says_why() {
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = format!("tcp://{}", busy.local_addr().unwrap());
     let path = file.to_str().unwrap();
+    let data = folder.path().join("data");
+    let data = data.to_str().unwrap();
     let table: &[(&[&str], &str)] = &[
-        (&["create"], "tokens are not built yet"),
+        (&["create", "--discovery-url", "http://127.0.0.1:1"], "127.0.0.1:1 does not answer"),
+        (
+            &["discovery", "--listen", &taken, "--data-dir", data],
+            "cannot listen on tcp://127.0.0.1",
+        ),
+        (&["discovery", "--listen", "127.0.0.1:0", "--data-dir", path], "data directory"),
+        (
+            &["discovery", "--listen", "127.0.0.1:0", "--data-dir", data, "--owner-key-file", path],
+            "expected one line of 16 characters",
+        ),
         (&["list", &missing], "cannot read discovery file"),
         (&["join", "--advertise", "a:1", "nodes://a:1"], "a fixed set of engines without registr"),
         (&["join", "--addr", "a:1", &missing], "write the address into the file instead"),

@@ -62,7 +62,7 @@ impl<'a> Copies<'a> {
 
 /// An old copy that was set aside is a person's to remove; one that runs again is a copy again.
 fn is_set_aside(container: &ContainerView<'_>) -> bool {
-    !container.running && transition::is_aside(container.name, container.generation)
+    !container.running && transition::is_aside(container.name, container.generation, container.id)
 }
 
 fn by_place<'a>(a: &Found<'a>, b: &Found<'a>) -> Ordering {

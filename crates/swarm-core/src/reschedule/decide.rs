@@ -146,16 +146,21 @@ fn at(
 
 /// It is where it should be: what a move or a rename may have left undone.
 fn finishing(intent: &Intent, engine: &EngineRef, there: &Found<'_>) -> Option<Decision> {
-    let (engine, container) = (engine.clone(), there.container.id.to_owned());
     let never_ran = !there.container.running && !there.container.ever_started;
     let moved = transition::may_have_copies(intent);
     if moved && never_ran && intent.desired == Desired::Running {
         let reason = "it was moved and is to run, and has not been started yet".to_owned();
+        let (engine, container) = (engine.clone(), there.container.id.to_owned());
         return Some(Step(Action::Start { engine, container }, reason));
     }
-    let (has, to) = (there.container.name, intent.name.clone());
+    let has = there.container.name;
+    if has == intent.name {
+        return None;
+    }
+    let (engine, container) = (engine.clone(), there.container.id.to_owned());
+    let to = intent.name.clone();
     let reason = format!("its name on {} is {has}", engine.name);
-    (has != to).then_some(Step(Action::Rename { engine, container, to }, reason))
+    Some(Step(Action::Rename { engine, container, to }, reason))
 }
 
 /// Its engine does not have it.

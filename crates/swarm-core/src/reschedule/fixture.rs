@@ -285,7 +285,7 @@ impl Pool {
                 }
                 let copy = copies.iter_mut().find(|copy| copy.id == *container).unwrap();
                 copy.running = false;
-                copy.name = transition::aside(&copy.name, copy.generation);
+                copy.name = transition::aside(&copy.name, copy.generation, container);
             }
         }
     }

@@ -18,6 +18,8 @@
 //!   the time fence of the lease, which is looked at just before the request goes out;
 //! - one create request at most for each generation of an intent, never repeated: whatever its
 //!   answer was, the next attempt has the next generation;
+//! - no container is started, for a plan or for a client, while another copy of its intent is known
+//!   to run;
 //! - a container that is on its way out (`Drop`, `RemoveStale`) is looked up once more by its id
 //!   before anything is done about it.
 

@@ -269,7 +269,7 @@ fn an_old_copy_that_is_to_be_kept_is_set_aside_once() {
     let mut pool = pool().wants(web).has("n1", "web", 1, "old").has("n2", "web", 2, "new");
     let plan = pool.plan();
     pool.apply(&plan.steps[0]);
-    assert_eq!(pool.engine("n1").copies[0].name, "web.stale-1");
+    assert_eq!(pool.engine("n1").copies[0].name, "web.stale-1-old");
     assert_eq!(pool.says(), "");
     pool.engine("n1").copies[0].running = true;
     assert!(pool.says().starts_with("remove-stale"), "somebody started it: {}", pool.says());

@@ -17,7 +17,8 @@ pub enum Action {
     },
     /// Find a node, write where it goes ([`super::transition::going`]), create it with the labels
     /// of the intent's generation, write where it is ([`super::transition::arrived`]), and start it
-    /// if it is to run.
+    /// if it is to run; not, though, when by then a copy of it is known to run on an engine that came
+    /// back meanwhile: the next plan removes that one first.
     Place {
         /// Engines that have an old copy of it still: not there, the name is taken.
         avoid: Vec<EngineRef>,

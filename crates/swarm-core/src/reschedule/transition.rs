@@ -91,14 +91,21 @@ pub fn may_have_copies(intent: &Intent) -> bool {
     intent.generation > 1 || !intent.moves.is_empty()
 }
 
-/// The name under which an old copy is set aside ([`swarm_model::StalePolicy::Keep`]).
-pub fn aside(name: &str, generation: u64) -> String {
-    format!("{name}.stale-{generation}")
+/// The name under which an old copy is set aside ([`swarm_model::StalePolicy::Keep`]). The engine's
+/// id of it is in it, for an engine may keep copies of several containers that had one name.
+pub fn aside(name: &str, generation: u64, container: &str) -> String {
+    format!("{name}{}", aside_ending(generation, container))
 }
 
-/// Whether a container has such a name.
-pub fn is_aside(name: &str, generation: u64) -> bool {
-    name.strip_suffix(&format!(".stale-{generation}")).is_some_and(|name| !name.is_empty())
+/// Whether this is the name of such a copy.
+pub fn is_aside(name: &str, generation: u64, container: &str) -> bool {
+    let ending = aside_ending(generation, container);
+    name.strip_suffix(&ending).is_some_and(|name| !name.is_empty())
+}
+
+fn aside_ending(generation: u64, container: &str) -> String {
+    let short = container.get(..12).unwrap_or(container);
+    format!(".stale-{generation}-{short}")
 }
 
 #[cfg(test)]

@@ -16,8 +16,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection without a request is kept: longer than the heartbeat, so that a renewal
 /// does not cost a handshake.
 const IDLE: Duration = Duration::from_mins(5);
-/// A peer that is silently gone is found after this and three more of it.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 pub(crate) fn client(options: &TokenOptions) -> Result<Client, DiscoveryError> {
     // A redirect would carry the token to whomever it names.
@@ -29,9 +27,9 @@ pub(crate) fn client(options: &TokenOptions) -> Result<Client, DiscoveryError> {
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(2)
-        .tcp_keepalive(KEEPALIVE)
-        .tcp_keepalive_interval(KEEPALIVE)
-        .tcp_keepalive_retries(3);
+        // Every question has a deadline, which finds a peer that is silently gone; probes between
+        // two renewals would be more than the renewals.
+        .tcp_keepalive(None);
     if let Some(ca) = &options.ca {
         let pem = read("token.cacertfile", ca)?;
         let found = Certificate::from_pem_bundle(&pem).unwrap_or_default();

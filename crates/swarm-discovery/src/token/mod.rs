@@ -73,6 +73,10 @@ impl DiscoveryBackend for Token {
         }))
     }
 
+    fn takes_registrations(&self) -> bool {
+        true
+    }
+
     async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
         self.service.register(&self.id, registrable(entry)?, ttl).await
     }

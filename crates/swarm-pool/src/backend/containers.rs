@@ -97,7 +97,7 @@ impl Containers for Pool {
             let done = reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED;
             if removes && reply.status.is_success() {
                 self.shared.index.forget(engine.key(), &located.id);
-                self.unwanted(&located);
+                self.unwanted(&located).await;
             }
             engine.wrote(Mark::Container(located.id.to_string()));
             if let Some(wish) = wish.filter(|_| done) {

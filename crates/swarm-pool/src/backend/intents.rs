@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 use swarm_backend::{ApiError, Result};
+use swarm_core::reschedule::transition;
 use swarm_docker::container::CreateBody;
 use swarm_kv::StoreError;
 use swarm_model::intent::LABEL_STALE;
@@ -153,10 +154,25 @@ impl Pool {
         Some(self.shared.keeping.attempts.join(&self.intent_of(located)?))
     }
 
-    /// A client had a container removed.
-    pub(super) fn unwanted(&self, located: &Located) {
-        if let Some(id) = self.intent_of(located) {
-            self.shared.state.intents.delete(&id);
+    /// A client had a container removed. One that was moved may have copies on engines that are
+    /// away: that it was removed is kept before its intent goes.
+    pub(super) async fn unwanted(&self, located: &Located) {
+        let Some(id) = self.intent_of(located) else { return };
+        let state = &self.shared.state;
+        let Some(intent) = state.intents.get(&id) else { return };
+        let from = intent.place.engine().filter(|_| transition::may_have_copies(&intent));
+        if let Some(engine) = from {
+            let removed = removed(&intent, engine.clone());
+            let version = state.removed.set(&id, removed);
+            if let Err(error) = state.removed.stored(&id, version).await {
+                warn!(container = %intent.name, %error, "that it was removed is not kept yet");
+            }
+        }
+        let version = state.intents.delete(&id);
+        if intent.policy != Policy::Off
+            && let Err(error) = state.intents.stored(&id, version).await
+        {
+            warn!(container = %intent.name, %error, "that it was removed is not kept yet");
         }
     }
 
@@ -190,6 +206,10 @@ impl Pool {
     /// Whether no engine of the pool has been heard of that has this container.
     pub(super) fn is_lost(&self, intent: &Intent) -> bool {
         let Some(at) = intent.place.engine() else { return true };
+        if self.shared.keeping.has_departed(&at.id) {
+            // With its engine it left the pool.
+            return false;
+        }
         !self.members.all().iter().any(|engine| {
             engine.view().identity.as_ref().is_some_and(|identity| identity.id == at.id)
         })
@@ -218,13 +238,7 @@ impl Pool {
             Place::Nowhere { .. } => intent.moves.last().map(|moved| moved.from.clone()),
         };
         if let Some(engine) = engine {
-            let removed = Removed {
-                format: FORMAT,
-                id: intent.id.clone(),
-                name: intent.name.clone(),
-                engine,
-                at: clock::now_millis() / 1_000,
-            };
+            let removed = removed(intent, engine);
             let version = state.removed.set(&intent.id, removed);
             state.removed.stored(&intent.id, version).await.map_err(refused)?;
         }
@@ -243,6 +257,17 @@ impl Pool {
             });
             host.extend(given);
         }
+    }
+}
+
+/// What is kept of a container that was removed while a copy of it may be on `engine` or others.
+pub(crate) fn removed(intent: &Intent, engine: EngineRef) -> Removed {
+    Removed {
+        format: FORMAT,
+        id: intent.id.clone(),
+        name: intent.name.clone(),
+        engine,
+        at: clock::now_millis() / 1_000,
     }
 }
 

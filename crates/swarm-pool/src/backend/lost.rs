@@ -16,7 +16,9 @@ impl Pool {
         }
         let known = self.known_engines();
         let lost = state.intents.all().into_iter().filter(|intent| {
-            intent.place.engine().is_none_or(|engine| !known.contains(&engine.id))
+            intent.place.engine().is_none_or(|engine| {
+                !known.contains(&engine.id) && !self.shared.keeping.has_departed(&engine.id)
+            })
         });
         lost.filter_map(|intent| entry_of(&intent)).collect()
     }

@@ -7,12 +7,13 @@ use swarm_backend::ApiError;
 use swarm_core::reschedule::transition;
 use swarm_core::reschedule::{Action, Step};
 use swarm_kv::StoreError;
-use swarm_model::{EngineRef, FORMAT, Intent, Place, Removed};
+use swarm_model::{EngineRef, Intent, Place};
 use tracing::{info, warn};
 
 use super::Turn;
 use super::remake::Outcome;
 use crate::Pool;
+use crate::backend::intents::removed;
 use crate::clock;
 use crate::engine::{Engine, Mark, READ_DEADLINE};
 
@@ -123,13 +124,7 @@ impl Pool {
     async fn forget(&self, intent: &Intent, remember: bool) -> Result<(), StepError> {
         let state = &self.shared.state;
         if let Some(engine) = intent.place.engine().filter(|_| remember) {
-            let removed = Removed {
-                format: FORMAT,
-                id: intent.id.clone(),
-                name: intent.name.clone(),
-                engine: engine.clone(),
-                at: clock::now_millis() / 1_000,
-            };
+            let removed = removed(intent, engine.clone());
             let version = state.removed.set(&intent.id, removed);
             state.removed.stored(&intent.id, version).await?;
         }

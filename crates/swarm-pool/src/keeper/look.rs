@@ -159,8 +159,22 @@ impl Pool {
             };
             Some((seen, address.parse::<Entry>().ok()?))
         });
+        let departed = parking_lot::Mutex::new(HashSet::new());
         futures_util::stream::iter(asked)
             .for_each_concurrent(ASKED_AT_ONCE, async |(seen, entry)| {
+                if matches!(seen.state, Is::Unknown { .. })
+                    && !self.members.is_named(&entry.to_string())
+                    && matches!(
+                        tokio::time::timeout(DEADLINE, discovery.has_left(&entry)).await,
+                        Ok(Ok(true))
+                    )
+                {
+                    // It was taken out of the pool with what is on it: nobody knows how that is,
+                    // and nothing is done about it until it is back.
+                    departed.lock().insert(seen.engine.id.clone());
+                    seen.state = Is::Healthy { settled: false };
+                    return;
+                }
                 let answer = tokio::time::timeout(DEADLINE, discovery.registration(&entry)).await;
                 seen.registration = match answer {
                     Ok(Ok(known)) => registration(known),
@@ -168,6 +182,7 @@ impl Pool {
                 };
             })
             .await;
+        *self.shared.keeping.departed.lock() = departed.into_inner();
     }
 
     /// Whether placement would find a node for it now.

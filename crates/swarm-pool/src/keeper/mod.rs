@@ -23,7 +23,7 @@ mod stale;
 mod survey;
 mod tell;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub(crate) struct Keeper {
     silent: Mutex<HashMap<String, Millis>>,
     /// Since when each intent's container has been seen ended although it is to run.
     ended: Mutex<HashMap<String, Millis>>,
+    /// Engines, by their id, that left the pool on purpose with intents on them.
+    departed: Mutex<HashSet<String>>,
     /// What waits, and why; from the last look.
     held: Mutex<Vec<Held>>,
     /// When this manager began to watch as primary.
@@ -85,6 +87,7 @@ impl Keeper {
             attempts: Attempts::default(),
             silent: Mutex::default(),
             ended: Mutex::default(),
+            departed: Mutex::default(),
             held: Mutex::default(),
             watching_since: Mutex::default(),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
@@ -114,6 +117,11 @@ impl Keeper {
         self.works.lock().clear();
         self.drains.lock().clear();
         *self.arrivals.lock() = Arrivals::default();
+    }
+
+    /// Whether an engine left the pool on purpose, and what was on it with it.
+    pub fn has_departed(&self, engine: &str) -> bool {
+        self.departed.lock().contains(engine)
     }
 
     /// What waits, and why.

@@ -1,10 +1,25 @@
-//! `swarm create`: a token for a new pool. It needs the token discovery service, which comes
-//! with token:// itself; until then it says so.
+//! `swarm create`: a token for a new pool, made by a token service. It prints the token and nothing
+//! else, as classic did, so that scripts can keep it.
 
-/// Says what is not there yet and what to use meanwhile.
-pub fn run() -> anyhow::Result<()> {
-    anyhow::bail!(
-        "tokens are not built yet in this version (the public discovery service that gave them \
-         is gone); name the pool's engines in a list or a file instead, see 'swarm manage --help'"
-    )
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
+
+use crate::config::Env;
+use crate::tokens::CreateFlags;
+
+/// Asks for a token and prints it.
+pub async fn run(flags: CreateFlags, env: Env<'_>) -> anyhow::Result<()> {
+    let token = flags.site.service("swarm create", env)?.create().await?;
+    print(format!("{token}\n").as_bytes())
+}
+
+/// Writes to standard output; whoever closed it has read enough.
+pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(bytes) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("standard output")
+        }
+        _ => Ok(()),
+    }
 }

@@ -108,6 +108,10 @@ async fn keep_registered(
     rhythm: &Rhythm,
     stop: &CancellationToken,
 ) -> Result<(), DiscoveryError> {
+    if !discovery.takes_registrations() {
+        // In its own words.
+        return discovery.register(entry, rhythm.ttl).await;
+    }
     let mut wait = rhythm.delay.mul_f64(rand::random());
     let mut told = Told::default();
     while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
@@ -169,6 +173,9 @@ mod tests {
         }
         fn watch(&self) -> EntryStream {
             unreachable!("join does not watch")
+        }
+        fn takes_registrations(&self) -> bool {
+            true
         }
         async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
             let mut book = self.0.lock().unwrap();

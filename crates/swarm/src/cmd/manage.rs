@@ -144,7 +144,7 @@ pub fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
 
 /// Reads the TLS files again on SIGHUP; without TLS the signal is caught all the same, so
 /// that a log rotation's habit does not end the manager.
-fn reload_on_hangup(tls: Tls) -> anyhow::Result<()> {
+pub fn reload_on_hangup(tls: Tls) -> anyhow::Result<()> {
     let mut hangup = listen_for(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
@@ -168,7 +168,7 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 }
 
 /// Tells the service manager; without one this does nothing.
-fn notify(state: sd_notify::NotifyState<'_>) {
+pub fn notify(state: sd_notify::NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(false, &[state]) {
         warn!(%error, "cannot tell the service manager");
     }

@@ -2,6 +2,7 @@
 
 pub mod completion;
 pub mod create;
+pub mod discovery;
 pub mod join;
 pub mod list;
 pub mod manage;

@@ -1,0 +1,163 @@
+//! TLS towards etcd: PEM files to a client configuration, and a failed handshake in the words of
+//! who must mend it. Errors name a file, never its content.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore,
+};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use swarm_kv::{StoreError, StoreOptions};
+
+/// The configuration that the options ask for; none where they ask for no TLS.
+pub(crate) fn config(options: &StoreOptions) -> Result<Option<Arc<ClientConfig>>, StoreError> {
+    if !options.uses_tls() {
+        return Ok(None);
+    }
+    let Some(ca) = &options.ca else {
+        return Err(wrong(
+            "kv.cacertfile",
+            "TLS needs the authority that etcd's certificates come from; where it is a public one, \
+             give the system's list, as /etc/ssl/certs/ca-certificates.crt",
+        ));
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("kv.cacertfile", ca)? {
+        roots.add(certificate).map_err(|error| {
+            wrong(
+                &named("kv.cacertfile", ca),
+                format!("it is not an authority's certificate: {error}"),
+            )
+        })?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong("kv.cacertfile", error.to_string()))?
+        .with_root_certificates(roots);
+    let mut config = match (&options.cert, &options.key) {
+        (Some(cert), Some(key)) => {
+            let chain = certificates("kv.certfile", cert)?;
+            let secret = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| unreadable("kv.keyfile", key, &error, "private key"))?;
+            builder
+                .with_client_auth_cert(chain, secret)
+                .map_err(|error| wrong("kv.certfile, kv.keyfile", error.to_string()))?
+        }
+        (None, None) => builder.with_no_client_auth(),
+        _ => return Err(wrong("kv.certfile, kv.keyfile", "a certificate and its key go together")),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Some(Arc::new(config)))
+}
+
+fn certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(list) if list.is_empty() => {
+            Err(unreadable(option, path, &pem::Error::NoItemsFound, "certificate"))
+        }
+        Ok(list) => Ok(list),
+        Err(error) => Err(unreadable(option, path, &error, "certificate")),
+    }
+}
+
+fn unreadable(option: &str, path: &Path, error: &pem::Error, kind: &str) -> StoreError {
+    let reason = match error {
+        pem::Error::Io(error) => format!("cannot read it: {error}"),
+        pem::Error::NoItemsFound => format!("there is no {kind} in PEM form in it"),
+        // The other variants quote the file, and a key must not reach a log.
+        _ => format!("the {kind} in it is not valid PEM"),
+    };
+    wrong(&named(option, path), reason)
+}
+
+fn named(option: &str, path: &Path) -> String {
+    format!("{option}={}", path.display())
+}
+
+fn wrong(option: &str, reason: impl Into<String>) -> StoreError {
+    StoreError::Option { option: format!("--discovery-opt {option}"), reason: reason.into() }
+}
+
+/// A failed handshake in words; rustls's own name of the failure stays in them, for searching.
+pub(crate) fn explain(error: &Error) -> String {
+    match error {
+        // A signature that does not verify is an authority of the same name with another key.
+        Error::InvalidCertificate(
+            kind @ (CertificateError::UnknownIssuer | CertificateError::BadSignature),
+        ) => format!("its certificate is from no authority in kv.cacertfile ({kind:?})"),
+        Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => format!("its certificate has expired; etcd needs a new one ({error})"),
+        Error::InvalidCertificate(_) => {
+            format!("its certificate is not for this address or not in order: {error}")
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it asks for a client certificate (CertificateRequired); give kv.certfile and kv.keyfile"
+                .to_owned()
+        }
+        Error::AlertReceived(alert) if blames_certificate(*alert) => format!(
+            "it does not accept our certificate (alert {alert:?}); kv.certfile must be from an \
+             authority of etcd's --trusted-ca-file, for client authentication, and in date"
+        ),
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "it does not speak TLS at this port (InvalidContentType); without TLS, leave out \
+             kv.cacertfile and kv.certfile"
+                .to_owned()
+        }
+        other => format!("the TLS handshake failed: {other}"),
+    }
+}
+
+fn blames_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_names_the_side_that_is_wrong() {
+        for (error, words) in [
+            (Error::InvalidCertificate(CertificateError::UnknownIssuer), "no authority in kv.ca"),
+            (Error::InvalidCertificate(CertificateError::Expired), "has expired"),
+            (Error::InvalidCertificate(CertificateError::NotValidForName), "not for this address"),
+            (Error::AlertReceived(AlertDescription::BadCertificate), "accept our certificate"),
+            (Error::AlertReceived(AlertDescription::CertificateRequired), "give kv.certfile"),
+            (InvalidMessage::InvalidContentType.into(), "does not speak TLS"),
+        ] {
+            let text = explain(&error);
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_serve_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("empty.pem");
+        std::fs::write(&file, "nothing\n").unwrap();
+        let options = |ca, cert, key| StoreOptions { ca, cert, key, ..StoreOptions::default() };
+        for (options, words) in [
+            (options(None, Some(file.clone()), Some(file.clone())), "kv.cacertfile: TLS needs"),
+            (options(Some("/no/such".into()), None, None), "kv.cacertfile=/no/such: cannot read"),
+            (options(Some(file.clone()), None, None), "there is no certificate in PEM form"),
+        ] {
+            let error = config(&options).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        assert!(config(&StoreOptions::default()).unwrap().is_none());
+    }
+}
