@@ -124,6 +124,7 @@ impl Members {
                     let addresses = named.iter().map(Entry::to_string).collect();
                     self.named.store(Arc::new(addresses));
                     let stay = self.not_left(&*discovery, &named).await;
+                    self.note_departures(&named, &stay);
                     self.assign(&named, &stay);
                 }
                 Some(Err(error)) => warn!(%error, "discovery; the engines known so far stay"),
@@ -161,6 +162,20 @@ impl Members {
             })
             .buffer_unordered(ASKED_AT_ONCE);
         asked.filter_map(async |stays| stays).collect().await
+    }
+
+    /// Engines that answer and go all the same were taken out on purpose.
+    fn note_departures(&self, named: &[Entry], stay: &HashSet<String>) {
+        let unnamed = self.unnamed_reachable(named);
+        for engine in self.list.load().iter() {
+            let address = engine.view().address.to_string();
+            if let Some(reference) = engine.reference()
+                && unnamed.contains(&address)
+                && !stay.contains(&address)
+            {
+                self.shared.keeping.depart(reference.id);
+            }
+        }
     }
 
     fn has_unnamed(&self, named: &[Entry]) -> bool {

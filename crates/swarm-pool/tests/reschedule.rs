@@ -142,7 +142,8 @@ async fn a_new_manager_knows_what_was_on_an_engine_that_it_never_met() {
     let taken = create(&second, "web", json!({})).await.unwrap_err();
     assert!(taken.message.contains("docker rm -f web"), "{}", taken.message);
     remove(&second, "web").await.unwrap();
-    create(&second, "web", json!({})).await.unwrap();
+    eventually("its name is free", LONG, async || create(&second, "web", json!({})).await.is_ok())
+        .await;
     rig.fleet.engines().iter().find(|engine| engine.name() == from).unwrap().resume().unwrap();
     eventually("what was removed goes when its engine returns", LONG, async || {
         let copies = holders(&rig, "web");

@@ -182,7 +182,17 @@ impl Pool {
                 };
             })
             .await;
-        *self.shared.keeping.departed.lock() = departed.into_inner();
+        let departed = departed.into_inner();
+        let mut known = self.shared.keeping.departed.lock();
+        // Seen to leave, or said to have left; whoever is back is neither.
+        let back = |id: &String| {
+            engines.iter().any(|seen| seen.engine.id == *id && addresses.contains_key(id))
+        };
+        known.retain(|id| !back(id));
+        known.extend(departed);
+        for seen in engines.iter_mut().filter(|seen| known.contains(&seen.engine.id)) {
+            seen.state = Is::Healthy { settled: false };
+        }
     }
 
     /// Whether placement would find a node for it now.

@@ -119,6 +119,11 @@ impl Keeper {
         *self.arrivals.lock() = Arrivals::default();
     }
 
+    /// An engine was taken out of the pool before this manager's eyes.
+    pub fn depart(&self, engine: String) {
+        self.departed.lock().insert(engine);
+    }
+
     /// Whether an engine left the pool on purpose, and what was on it with it.
     pub fn has_departed(&self, engine: &str) -> bool {
         self.departed.lock().contains(engine)
