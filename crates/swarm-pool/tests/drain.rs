@@ -1,6 +1,5 @@
 //! Containers that leave engines that work: drains and rebalancing, over simulated engines.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod rig;
 

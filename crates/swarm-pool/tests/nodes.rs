@@ -1,6 +1,5 @@
 //! `/nodes` over simulated engines: what is shown, cordon, and taking one out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod rig;
 
