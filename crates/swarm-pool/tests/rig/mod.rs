@@ -255,7 +255,9 @@ pub async fn inspect(pool: &Pool, name: &str) -> Answer<Value> {
 
 /// The name of the node a container is on.
 pub async fn node_of(pool: &Pool, name: &str) -> String {
-    inspect(pool, name).await.unwrap()["Node"]["Name"].as_str().unwrap().to_owned()
+    inspect(pool, name)
+        .await
+        .map_or_else(|_| String::new(), |found| found["Node"]["Name"].as_str().unwrap().to_owned())
 }
 
 /// `POST /containers/{name}/{verb}`.
