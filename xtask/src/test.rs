@@ -128,10 +128,12 @@ fn counted(mut command: Command) -> Result<Count> {
     Ok(count)
 }
 
-/// The numbers in a summary line of libtest or nextest.
+/// The numbers in a summary line of libtest or nextest. Nextest shows a failed test's own output,
+/// and with it libtest's line for that one test, indented: those it has counted itself.
 fn summary(line: &str) -> Option<Count> {
+    let at_the_margin = line.starts_with("test result: ");
     let line = line.trim();
-    let ours = line.starts_with("test result: ")
+    let ours = at_the_margin
         || (line.starts_with("Summary [") && line.contains("tests run:"))
         || (line.starts_with("Summary [") && line.contains("test run:"));
     if !ours {
@@ -218,6 +220,8 @@ mod tests {
         let one = "     Summary [   0.026s] 1 test run: 1 passed, 0 skipped";
         assert_eq!(summary(one), Some(Count { passed: 1, failed: 0 }));
         assert_eq!(summary("test a::b ... ok"), None);
+        let shown = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured;";
+        assert_eq!(summary(shown), None, "what nextest shows of a failed test");
     }
 
     #[test]
