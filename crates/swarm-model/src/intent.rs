@@ -14,7 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EngineRef, FORMAT, FormatError};
+use crate::{Configuration, EngineRef, FORMAT, FormatError};
 
 /// Label with the intent's id; classic Swarm's own.
 pub const LABEL_ID: &str = "com.docker.swarm.id";
@@ -148,8 +148,8 @@ pub struct Intent {
     pub id: String,
     /// The container's name, without a slash.
     pub name: String,
-    /// The body of `POST /containers/create`, scheduling expressions in their labels.
-    pub config: Map<String, Value>,
+    /// What was asked for.
+    pub config: Configuration,
     /// The query's `platform`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
@@ -178,6 +178,10 @@ pub struct Intent {
     /// Its last moves, oldest first, at most [`MOVES_KEPT`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Moved>,
+    /// Where volumes of its engine's own are mounted in it, as was seen there: those that its image
+    /// asks for are in no configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
     /// When it was first wanted, seconds since 1970.
     #[serde(default)]
     pub created: i64,
@@ -203,16 +207,19 @@ impl Intent {
     }
 
     /// What ties the container's data to its engine: host binds and volumes that are one engine's
-    /// own, as its configuration names them. `shared` tells whether a named volume is the same
-    /// data everywhere (a volume plugin's).
+    /// own, as its configuration names them and as they were seen. `shared` tells whether a named
+    /// volume is the same data everywhere (a volume plugin's).
     pub fn local_data(&self, shared: impl Fn(&str) -> bool) -> Vec<String> {
-        let host = self.config.get("HostConfig").and_then(Value::as_object);
+        let config = self.config.fields();
+        let host = config.get("HostConfig").and_then(Value::as_object);
         let list = |key: &str| {
             let list = host.and_then(|host| host.get(key)).and_then(Value::as_array);
             list.into_iter().flatten()
         };
         let mut found = Vec::new();
+        let mut named = Vec::new();
         for bind in list("Binds").filter_map(Value::as_str) {
+            named.extend(bind.split(':').nth(1).map(str::to_owned));
             let source = bind.split(':').next().unwrap_or_default();
             if source.starts_with('/') && bind.contains(':') {
                 found.push(format!("host path {source}"));
@@ -224,6 +231,7 @@ impl Intent {
         }
         for mount in list("Mounts").filter_map(Value::as_object) {
             let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
+            named.push(text("Target").to_owned());
             match (text("Type"), text("Source"), text("Target")) {
                 ("bind", source, _) => found.push(format!("host path {source}")),
                 ("volume", "", target) => found.push(format!("volume at {target}")),
@@ -233,8 +241,12 @@ impl Intent {
                 _ => {}
             }
         }
-        let volumes = self.config.get("Volumes").and_then(Value::as_object);
-        found.extend(volumes.into_iter().flatten().map(|(path, _)| format!("volume at {path}")));
+        let volumes = config.get("Volumes").and_then(Value::as_object);
+        let asked = volumes.into_iter().flatten().map(|(path, _)| path);
+        found.extend(asked.clone().map(|path| format!("volume at {path}")));
+        named.extend(asked.cloned());
+        let seen = self.volumes.iter().filter(|path| !named.contains(path));
+        found.extend(seen.map(|path| format!("volume at {path}")));
         found
     }
 }
@@ -250,7 +262,7 @@ mod tests {
             format: FORMAT,
             id: "i".into(),
             name: "web".into(),
-            config: config.as_object().cloned().unwrap_or_default(),
+            config: serde_json::from_value(config.clone()).unwrap(),
             platform: None,
             version: None,
             networks: Map::new(),
@@ -261,6 +273,7 @@ mod tests {
             generation: 1,
             place: Place::Nowhere { reason: "r".into() },
             moves: vec![],
+            volumes: vec![],
             created: 0,
         }
     }
@@ -291,6 +304,10 @@ mod tests {
         for (config, expected) in table {
             assert_eq!(intent(&config).local_data(|name| name == "nfs"), expected, "{config}");
         }
+        let config = json!({"HostConfig": {"Binds": ["nfs:/n"]}, "Volumes": {"/data": {}}});
+        let mut seen = intent(&config);
+        seen.volumes = ["/n", "/data", "/log"].map(str::to_owned).into();
+        assert_eq!(seen.local_data(|name| name == "nfs"), ["volume at /data", "volume at /log"]);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::Method;
 use rig::{LONG, Rig, act, config, create, direct, eventually, inspect, list, node_of, remove};
 use serde_json::{Value, json};
-use swarm_kv::{KeyValue as _, StoreError};
-use swarm_model::{Desired, Intent, Place, Policy};
+use swarm_kv::{KeyValue as _, StoreError, Write};
+use swarm_model::{Desired, EngineRef, FORMAT, Intent, Place, Policy, Removed};
 use swarm_pool::{PoolConfig, RescheduleConfig};
 use swarm_testkit::fleet::{Engine, FleetConfig};
 
@@ -181,7 +181,7 @@ async fn a_client_is_noted_stop_rename_and_removal() {
     act(&rig.pool, "site", "update", &update).await.unwrap();
     let kept = intent(&rig, "site").await.unwrap();
     assert_eq!(kept.desired, Desired::Stopped);
-    assert_eq!(kept.config["HostConfig"]["Memory"], 1 << 20);
+    assert_eq!(kept.config.fields()["HostConfig"]["Memory"], 1 << 20);
     assert!(matches!(kept.place, Place::At { .. }));
     let from = node_of(&rig.pool, "site").await;
     engine_named(&rig, &from).silence();
@@ -194,4 +194,54 @@ async fn a_client_is_noted_stop_rename_and_removal() {
     eventually("it can be removed", LONG, async || remove(&rig.pool, "site").await.is_ok()).await;
     eventually("nothing is wanted any more", LONG, async || intent(&rig, "site").await.is_none())
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_was_given_beside_the_manager_is_what_is_wanted() {
+    let rig = rig().await;
+    run(&rig, "web", on_failure()).await;
+    let from = node_of(&rig.pool, "web").await;
+    let path = "/containers/web/rename?name=site";
+    direct(engine_named(&rig, &from), Method::POST, path, &Value::Null).await.unwrap();
+    eventually("it is kept under its new name", Duration::from_mins(1), async || {
+        intent(&rig, "site").await.is_some()
+    })
+    .await;
+    engine_named(&rig, &from).silence();
+    moved(&rig, "site", &from).await;
+    assert!(intent(&rig, "web").await.is_none());
+}
+
+/// Ten minutes are long enough for every engine that was at a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_is_forgotten_when_every_engine_was_looked_at() {
+    let rig = rig().await;
+    run(&rig, "web", json!({})).await;
+    let hour = 3_600_000;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let put = async |id: &str, ago: u128| {
+        let removed = Removed {
+            format: FORMAT,
+            id: id.to_owned(),
+            name: id.to_owned(),
+            engine: EngineRef { id: "e".into(), name: "e".into() },
+            at: i64::try_from((now.as_millis() - ago) / 1_000).unwrap(),
+        };
+        let key = format!("docker/swarm/removed/{id}");
+        rig.store.put(Write::new(&*key, removed.to_json())).await.unwrap();
+    };
+    put("old", hour).await;
+    put("new", 1_000).await;
+    let left = async || {
+        let items = rig.store.list("docker/swarm/removed").await.unwrap();
+        items.iter().map(|item| item.key.rsplit('/').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let away = &rig.fleet.engines()[0];
+    away.stop();
+    rig.status(away, "Unhealthy", LONG).await;
+    let (_second, _stop) = rig.second_on_store(quick(Policy::Off));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(left().await, ["new", "old"], "an engine that is away may have a copy");
+    away.resume().unwrap();
+    eventually("the old one is forgotten", LONG, async || left().await == ["new"]).await;
 }

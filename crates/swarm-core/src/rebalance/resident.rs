@@ -68,7 +68,7 @@ pub fn movable(
     if !matches!(intent.place, Place::At { .. }) {
         return Err("it is being moved already".to_owned());
     }
-    let mut body = Value::Object(intent.config.clone());
+    let mut body = Value::Object(intent.config.fields());
     let request = Request::from_create_body(&intent.name, &mut body)
         .map_err(|error| format!("its configuration cannot be read: {error}"))?;
     let label = request.labels.iter().find(|(key, _)| key == LABEL_REBALANCE);
@@ -100,14 +100,15 @@ pub fn movable(
 /// network they share, or one volume that both would write.
 fn clashes_with_itself(intent: &Intent) -> bool {
     let object = |value: Option<&Value>| value.and_then(Value::as_object).cloned();
-    let host = object(intent.config.get("HostConfig")).unwrap_or_default();
+    let config = intent.config.fields();
+    let host = object(config.get("HostConfig")).unwrap_or_default();
     let filled = |value: &Value| {
         !matches!(value, Value::Null)
             && value.as_str() != Some("")
             && *value != Value::Array(vec![])
     };
     let writes = ["Binds", "Mounts"].iter().filter_map(|key| host.get(*key)).any(filled);
-    let networking = object(intent.config.get("NetworkingConfig")).unwrap_or_default();
+    let networking = object(config.get("NetworkingConfig")).unwrap_or_default();
     let endpoints = object(networking.get("EndpointsConfig")).unwrap_or_default();
     let addressed = endpoints.values().chain(intent.networks.values()).any(|endpoint| {
         let ipam = endpoint.get("IPAMConfig");
@@ -115,5 +116,5 @@ fn clashes_with_itself(intent: &Intent) -> bool {
         endpoint.get("MacAddress").is_some_and(filled)
             || fixed.iter().any(|key| ipam.and_then(|ipam| ipam.get(*key)).is_some_and(filled))
     });
-    writes || addressed || intent.config.get("MacAddress").is_some_and(filled)
+    writes || addressed || config.get("MacAddress").is_some_and(filled)
 }

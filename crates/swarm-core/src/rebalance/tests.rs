@@ -143,7 +143,7 @@ fn what_cannot_move_says_why() {
     off.policy = swarm_model::Policy::Off;
     assert!(movable(Some(&off), Cause::Balance, |_| false).unwrap_err().contains("policy is off"));
     assert!(movable(Some(&off), Cause::Drain, |_| false).is_ok(), "a person asked");
-    off.config = label("on").as_object().cloned().unwrap();
+    off.config = serde_json::from_value(label("on")).unwrap();
     assert!(movable(Some(&off), Cause::Balance, |_| false).is_ok());
     off.place = swarm_model::Place::Nowhere { reason: String::new() };
     assert_eq!(

@@ -11,7 +11,8 @@ use crate::placement::request::Dependency;
 
 /// What an intent's configuration says it needs.
 pub fn dependencies(intent: &Intent) -> Vec<Dependency> {
-    let host = intent.config.get("HostConfig").and_then(Value::as_object);
+    let config = intent.config.fields();
+    let host = config.get("HostConfig").and_then(Value::as_object);
     host.map(extract::dependencies).unwrap_or_default()
 }
 

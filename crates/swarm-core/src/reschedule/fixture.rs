@@ -82,7 +82,7 @@ pub(super) fn intent(id: &str, generation: u64, place: Place) -> Intent {
 
 /// With this configuration.
 pub(super) fn with(mut intent: Intent, host: &Value) -> Intent {
-    intent.config.insert("HostConfig".to_owned(), host.clone());
+    intent.config.edit(|config| drop(config.insert("HostConfig".to_owned(), host.clone())));
     intent
 }
 

@@ -91,6 +91,12 @@ pub fn may_have_copies(intent: &Intent) -> bool {
     intent.generation > 1 || !intent.moves.is_empty()
 }
 
+/// The name of a new copy for as long as an old one has the container's own: while a container that
+/// works is moved.
+pub fn next_name(name: &str) -> String {
+    format!("{name}-next")
+}
+
 /// The name under which an old copy is set aside ([`swarm_model::StalePolicy::Keep`]). The engine's
 /// id of it is in it, for an engine may keep copies of several containers that had one name.
 pub fn aside(name: &str, generation: u64, container: &str) -> String {

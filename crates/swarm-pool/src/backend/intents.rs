@@ -82,7 +82,7 @@ impl Pool {
             format: FORMAT,
             id: wish.swarm_id.clone(),
             name: wish.name.clone(),
-            config: wish.body.map().clone(),
+            config: wish.body.map().into(),
             platform: wish.query.get("platform").map(str::to_owned),
             version: wish.version.map(|version| version.to_string()),
             networks: Map::new(),
@@ -97,6 +97,7 @@ impl Pool {
             generation: wish.generation,
             place,
             moves: Vec::new(),
+            volumes: Vec::new(),
             created: known.map_or(now, |known| known.created),
         }
     }
@@ -249,14 +250,16 @@ impl Pool {
     /// Notes what `POST /containers/{name}/update` changed: its body names fields of `HostConfig`.
     pub(super) fn updated(intent: &mut Intent, update: &[u8]) {
         let Ok(Value::Object(update)) = serde_json::from_slice(update) else { return };
-        let host = intent.config.entry("HostConfig").or_insert_with(|| Value::Object(Map::new()));
-        if let Value::Object(host) = host {
-            // Zero and null mean "as it was" (Docker's `UpdateConfig`).
-            let given = update.into_iter().filter(|(_, value)| {
-                !(value.is_null() || value.as_i64() == Some(0) || value.as_str() == Some(""))
-            });
-            host.extend(given);
-        }
+        // Zero and null mean "as it was" (Docker's `UpdateConfig`).
+        let given = update.into_iter().filter(|(_, value)| {
+            !(value.is_null() || value.as_i64() == Some(0) || value.as_str() == Some(""))
+        });
+        intent.config.edit(|config| {
+            let host = config.entry("HostConfig").or_insert_with(|| Value::Object(Map::new()));
+            if let Value::Object(host) = host {
+                host.extend(given);
+            }
+        });
     }
 }
 
@@ -273,7 +276,5 @@ pub(crate) fn removed(intent: &Intent, engine: EngineRef) -> Removed {
 
 /// The configuration of an intent, as a create's body.
 pub(crate) fn body_of(intent: &Intent) -> Result<CreateBody> {
-    let json = serde_json::to_vec(&intent.config)
-        .map_err(|error| ApiError::system(format!("intent {}: {error}", intent.id)))?;
-    CreateBody::parse(&json)
+    CreateBody::parse(intent.config.as_str().as_bytes())
 }

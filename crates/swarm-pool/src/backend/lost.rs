@@ -42,7 +42,8 @@ fn entry_of(intent: &Intent) -> Option<(ListEntry, String)> {
             (intent.id.as_str(), from.unwrap_or_default())
         }
     };
-    let text = |key: &str| intent.config.get(key).cloned().unwrap_or(Value::Null);
+    let config = intent.config.fields();
+    let text = |key: &str| config.get(key).cloned().unwrap_or(Value::Null);
     let command = match (text("Entrypoint"), text("Cmd")) {
         (Value::Array(parts), _) | (_, Value::Array(parts)) => {
             let words: Vec<_> = parts.iter().filter_map(Value::as_str).collect();
@@ -51,7 +52,7 @@ fn entry_of(intent: &Intent) -> Option<(ListEntry, String)> {
         (_, Value::String(words)) => words,
         _ => String::new(),
     };
-    let host = intent.config.get("HostConfig");
+    let host = config.get("HostConfig");
     let mode = host.and_then(|host| host.get("NetworkMode")).cloned().unwrap_or(json!("default"));
     let entry = json!({
         "Id": id,
@@ -61,7 +62,7 @@ fn entry_of(intent: &Intent) -> Option<(ListEntry, String)> {
         "Command": command,
         "Created": intent.created,
         "Ports": [],
-        "Labels": intent.config.get("Labels").filter(|l| l.is_object()).unwrap_or(&json!({})),
+        "Labels": config.get("Labels").filter(|l| l.is_object()).unwrap_or(&json!({})),
         "State": match intent.desired {
             Desired::Created => "created",
             Desired::Running => "running",

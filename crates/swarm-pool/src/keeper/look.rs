@@ -8,13 +8,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use swarm_core::placement::request::Request;
 use swarm_core::reschedule::{
-    ContainerView, EngineView, Millis, Plan, Registration, Settings, State, View,
+    ContainerView, EngineView, Millis, Plan, Registration, Settings, State, View, transition,
 };
 use swarm_discovery::{DiscoveryBackend, Entry};
 use swarm_docker::container::State as Running;
 use swarm_model::{EngineRef, Intent};
 
-use super::stale::is_aside;
 use crate::Pool;
 use crate::backend::intents::body_of;
 use crate::engine::{Container, Engine, Objects};
@@ -224,7 +223,7 @@ fn container_view<'c>(
 ) -> Option<ContainerView<'c>> {
     let intent = container.swarm_id().filter(|id| is_kept(id))?;
     let name = container.names().next().unwrap_or_default();
-    if is_aside(name, container.id()) {
+    if transition::is_aside(name, container.generation(), container.id()) {
         return None;
     }
     let state = container.entry.state().state;

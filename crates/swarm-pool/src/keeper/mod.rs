@@ -15,6 +15,7 @@ mod attempts;
 mod count;
 mod drain;
 mod follow;
+mod forget;
 mod look;
 mod moves;
 mod rebalance;
@@ -62,6 +63,8 @@ pub(crate) struct Keeper {
     silent: Mutex<HashMap<String, Millis>>,
     /// Since when each intent's container has been seen ended although it is to run.
     ended: Mutex<HashMap<String, Millis>>,
+    /// Since when each intent's container has been seen under another name.
+    renamed: Mutex<HashMap<String, Millis>>,
     /// Engines, by their id, that left the pool on purpose with intents on them.
     departed: Mutex<HashSet<String>>,
     /// What waits, and why; from the last look.
@@ -87,6 +90,7 @@ impl Keeper {
             attempts: Attempts::default(),
             silent: Mutex::default(),
             ended: Mutex::default(),
+            renamed: Mutex::default(),
             departed: Mutex::default(),
             held: Mutex::default(),
             watching_since: Mutex::default(),
@@ -190,6 +194,7 @@ impl Pool {
         *keeping.watching_since.lock() = keeping.now();
         keeping.silent.lock().clear();
         keeping.ended.lock().clear();
+        keeping.renamed.lock().clear();
         info!(intents = self.shared.state.intents.len(), "keeping what the pool's containers are");
         // Everything is read once more, so that what is known is younger than what was taken over.
         for engine in self.members.reachable() {
@@ -220,6 +225,7 @@ impl Pool {
         }
         self.follow_engines();
         self.follow_containers();
+        self.forget_removed();
         let Plan { steps, wake, held } = self.look(discovery, plan).await;
         self.say_what_waits(held);
         for step in steps {

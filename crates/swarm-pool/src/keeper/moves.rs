@@ -51,11 +51,6 @@ pub(crate) struct Order {
     pub start_first: bool,
 }
 
-/// The name of a new copy until the old one is gone.
-fn next_name(name: &str) -> String {
-    format!("{name}-next")
-}
-
 impl Pool {
     /// Carries a move out; the name of the engine that has it now, or why it did not move.
     pub(super) async fn move_container(&self, order: &Order, turn: Turn) -> Result<String, String> {
@@ -86,7 +81,7 @@ impl Pool {
             return Err(StepError::Changed);
         };
         let mut making = self.find_place(&before, &self.others(from, order.to.as_ref())).await?;
-        making.wish.name = next_name(&before.name);
+        making.wish.name = transition::next_name(&before.name);
         let engine = Arc::clone(&making.engine);
         let made = self.create_anew(&engine, &making.wish, &making.request).await;
         let new = made.inspect_err(|_| {

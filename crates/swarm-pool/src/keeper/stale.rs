@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use swarm_backend::full;
-use swarm_core::reschedule::Step;
+use swarm_core::reschedule::{Step, transition};
 use swarm_model::{EngineRef, StalePolicy};
 use tracing::info;
 
@@ -15,19 +15,6 @@ use crate::engine::{CHANGE_DEADLINE, Mark, post_json};
 /// How long a stale copy may take to end by itself, in seconds: it must not run beside the one that
 /// replaced it for longer.
 const GRACE: u32 = 2;
-
-/// The name of a copy that was set aside.
-fn aside(name: &str, id: &str) -> String {
-    let short: String = id.chars().take(12).collect();
-    // Docker's names may be long; what tells copies apart stays whole.
-    let name: String = name.chars().take(100).collect();
-    format!("{name}-stale-{short}")
-}
-
-/// Whether a container was set aside.
-pub(super) fn is_aside(name: &str, id: &str) -> bool {
-    id.get(..12).is_some_and(|short| name.ends_with(&format!("-stale-{short}")))
-}
 
 impl Pool {
     pub(super) async fn remove_stale(
@@ -67,7 +54,10 @@ impl Pool {
                 let never = full(r#"{"RestartPolicy":{"Name":"no"}}"#);
                 let reply = at.send(post_json(path, None, never), Some(CHANGE_DEADLINE)).await?;
                 crate::backend::document(reply).await?;
-                let new = aside(name, container);
+                let known = at.view();
+                let known = known.containers.iter().find(|known| known.id() == container);
+                let generation = known.map_or(1, |known| known.generation());
+                let new = transition::aside(name, generation, container);
                 let rename = format!("/containers/{container}/rename?name={new}");
                 self.ask(&at, Method::POST, &rename).await?;
                 info!(container = name, engine = %engine.name, new, reason = %step.reason,
@@ -78,19 +68,5 @@ impl Pool {
         }
         at.wrote(Mark::Container(container.to_owned()));
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_set_aside_is_known_by_its_name() {
-        let id = "0123456789abcdef0123456789abcdef";
-        assert_eq!(aside("web", id), "web-stale-0123456789ab");
-        assert!(is_aside(&aside("web", id), id));
-        assert!(!is_aside("web-stale-0123456789ab", "ffffffffffffffff"));
-        assert!(!is_aside("web", id) && !is_aside("web", ""));
     }
 }

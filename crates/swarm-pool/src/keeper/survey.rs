@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use swarm_core::placement::node::{NodeId, NodeSummary};
 use swarm_core::rebalance::{self, Cause, Plan, Resident, Settings};
-use swarm_core::reschedule::depend;
+use swarm_core::reschedule::{depend, transition};
 use swarm_model::{Intent, Place};
 
-use super::stale::is_aside;
 use crate::Pool;
 use crate::engine::{Container, EngineView};
 
@@ -29,7 +28,7 @@ impl Pool {
             for container in &*view.containers {
                 let name = container.names().next().unwrap_or_default();
                 let hidden = self.shared.state.is_superseded(container.id());
-                if hidden || is_aside(name, container.id()) {
+                if hidden || transition::is_aside(name, container.generation(), container.id()) {
                     continue;
                 }
                 let intent = container.swarm_id().and_then(|id| self.shared.state.intents.get(id));

@@ -50,7 +50,8 @@ impl Pool {
         to: Option<&EngineRef>,
         reason: &str,
     ) {
-        let image = intent.config.get("Image").and_then(|image| image.as_str()).unwrap_or("");
+        let config = intent.config.fields();
+        let image = config.get("Image").and_then(|image| image.as_str()).unwrap_or("");
         let mut attributes = json!({"name": intent.name, "image": image, "reason": reason});
         if let Some(from) = from {
             attributes["from"] = from.name.as_str().into();

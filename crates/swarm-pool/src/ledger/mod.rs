@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 use swarm_kv::{Guard, KeyValue, Revision, StoreError};
 use swarm_model::{EngineRecord, FormatError, Intent, Removed};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::warn;
 
 /// What a ledger can hold.
@@ -102,6 +103,8 @@ struct Row<T> {
     failed: Option<(u64, StoreError)>,
     /// It waits for a writer, or one is at it.
     queued: bool,
+    /// Until when a first write of it whose answer was lost may still come to the store.
+    late: Option<Instant>,
 }
 
 struct Table<T> {
@@ -112,7 +115,15 @@ struct Table<T> {
 
 impl<T> Default for Row<T> {
     fn default() -> Self {
-        Self { value: None, revision: None, version: 0, stored: 0, failed: None, queued: false }
+        Self {
+            value: None,
+            revision: None,
+            version: 0,
+            stored: 0,
+            failed: None,
+            queued: false,
+            late: None,
+        }
     }
 }
 

@@ -70,6 +70,28 @@ async fn an_outage_loses_nothing() {
     assert_eq!(EngineRecord::parse(&kept.value).unwrap().cpus, 7);
 }
 
+/// What was not kept in time was refused to the client, and its write is on its way all the same.
+#[tokio::test(start_paused = true)]
+async fn a_first_write_that_comes_late_does_not_bring_back_what_was_deleted() {
+    let store = Memory::new();
+    let ledger = ledger(&store, None);
+    store.fail(Some(StoreError::Unreachable { store: "memory".into(), reason: "test".into() }));
+    ledger.stored("a", ledger.set("a", record("a"))).await.unwrap_err();
+    let number = ledger.delete("a");
+    store.fail(None);
+    while ledger.stored("a", number).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!((ledger.get("a"), ledger.named("a")), (None, None));
+    for pause in [1, 20] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        store.put(Write::new("pool/engines/a", record("a").to_json())).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert_eq!(store.get("pool/engines/a").await.unwrap(), None);
+    assert_eq!(ledger.len(), 0, "and it is not watched for ever");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_primary_that_was_replaced_writes_nothing() {
     let store = Memory::new();

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use swarm_kv::{Expect, Revision, StoreError, Write};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Ledger, Stored};
@@ -17,6 +18,9 @@ use super::{Ledger, Stored};
 const AT_ONCE: usize = 16;
 /// The pause after a first failure; it doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How long a write whose answer was lost may still come to the store: much longer than any
+/// adapter waits for an answer.
+const LATE: Duration = Duration::from_mins(1);
 /// See [`FIRST_PAUSE`].
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -27,6 +31,8 @@ enum Outcome {
     Again,
     /// Once more, later.
     Later(StoreError),
+    /// It is gone from the store, and a lost write may yet bring it back: once more, then.
+    Gone(Instant),
 }
 
 /// Writes what is queued until the ledger is gone.
@@ -68,6 +74,15 @@ pub(super) async fn run<T: Stored>(
                 });
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
+            Outcome::Gone(until) => {
+                let ledger = Arc::downgrade(&ledger);
+                tokio::spawn(async move {
+                    tokio::time::sleep_until(until).await;
+                    if let Some(ledger) = ledger.upgrade() {
+                        ledger.look_again(&id);
+                    }
+                });
+            }
         }
     }
 }
@@ -75,9 +90,10 @@ pub(super) async fn run<T: Stored>(
 impl<T: Stored> Ledger<T> {
     /// Brings the store up to what is known of one object.
     async fn write(&self, id: &str) -> Outcome {
-        let Some((value, revision, version)) = ({
+        let Some((value, revision, version, late)) = ({
             let table = self.table.lock();
-            table.rows.get(id).map(|row| (row.value.clone(), row.revision, row.version))
+            let row = table.rows.get(id);
+            row.map(|row| (row.value.clone(), row.revision, row.version, row.late))
         }) else {
             return Outcome::Done;
         };
@@ -91,8 +107,17 @@ impl<T: Stored> Ledger<T> {
             Some(value) => {
                 let write = Write::new(&*key, value.to_json());
                 let write = write.expecting(expect).guarded(guard.as_ref());
-                self.store.put(write).await.map(Some)
+                let written = self.store.put(write).await;
+                if revision.is_none() && written.as_ref().is_err_and(StoreError::is_passing) {
+                    self.may_come_late(id);
+                }
+                written.map(Some)
             }
+            None if revision.is_none() && late.is_some() => match self.store.get(&key).await {
+                Ok(Some(item)) => return self.believe(id, Some(item.revision)),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
             None if revision.is_none() => Ok(None),
             None => self.store.delete(&key, expect, guard.as_ref()).await.map(|()| None),
         };
@@ -117,6 +142,21 @@ impl<T: Stored> Ledger<T> {
         let outcome = self.note(id, version, result);
         self.ended.send_modify(|count| *count += 1);
         outcome
+    }
+
+    fn may_come_late(&self, id: &str) {
+        if let Some(row) = self.table.lock().rows.get_mut(id) {
+            row.late = Some(Instant::now() + LATE);
+        }
+    }
+
+    /// Has a deleted object looked for in the store once more, unless it waits for a writer anyhow.
+    fn look_again(&self, id: &Arc<str>) {
+        let mut table = self.table.lock();
+        if let Some(row) = table.rows.get_mut(id).filter(|row| row.value.is_none() && !row.queued) {
+            row.queued = true;
+            let _ = self.queue.send(Arc::clone(id));
+        }
     }
 
     fn believe(&self, id: &str, revision: Option<Revision>) -> Outcome {
@@ -147,6 +187,9 @@ impl<T: Stored> Ledger<T> {
                 }
                 row.queued = false;
                 if row.value.is_none() {
+                    if let Some(until) = row.late.filter(|until| *until > Instant::now()) {
+                        return Outcome::Gone(until);
+                    }
                     table.rows.remove(id);
                 }
                 Outcome::Done

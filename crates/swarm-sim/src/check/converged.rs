@@ -41,7 +41,7 @@ fn of(world: &World, intent: &Intent, working: &[(usize, Container)]) -> Option<
         let intent = crate::world::describe(intent);
         Some(format!("{intent}: {words}; on working engines there is {copies:?}"))
     };
-    let pin = intent.config.get("pin").and_then(serde_json::Value::as_u64);
+    let pin = intent.config.fields().get("pin").and_then(serde_json::Value::as_u64);
     let data = !intent.local_data(|_| false).is_empty();
     let kept = intent.policy == Policy::Off || intent.policy == Policy::OnNodeFailure && data;
     if kept && intent.generation > 1 {

@@ -131,7 +131,7 @@ impl Manager {
     /// Where a container is to go: where it is pinned to, or to the emptiest engine without one of
     /// its name.
     pub(super) fn choose(&self, intent: &Intent, avoid: &[EngineRef]) -> Option<usize> {
-        let pin = intent.config.get("pin").and_then(serde_json::Value::as_u64);
+        let pin = intent.config.fields().get("pin").and_then(serde_json::Value::as_u64);
         let readings = self.readings.borrow();
         let fits = |(index, reading): &(usize, &Reading)| {
             reading.healthy

@@ -30,7 +30,7 @@ impl Manager {
         let mut movable = intents.values().filter_map(|(intent, _)| {
             let Place::At { engine, .. } = &intent.place else { return None };
             let data = intent.local_data(|_| false);
-            let pinned = intent.config.contains_key("pin");
+            let pinned = intent.config.fields().contains_key("pin");
             let kept = intent.policy == swarm_model::Policy::Off || !data.is_empty() || pinned;
             let healthy = self.readings.borrow()[World::engine_index(engine)].healthy;
             let to = self.choose(intent, std::slice::from_ref(engine))?;

@@ -119,7 +119,7 @@ impl Manager {
             format: FORMAT,
             id: format!("i{}", self.world.sim.term(self.index).number),
             name: name.clone(),
-            config,
+            config: (&config).into(),
             platform: None,
             version: None,
             networks: Map::new(),
@@ -130,6 +130,7 @@ impl Manager {
             generation: 1,
             place: Place::Nowhere { reason: String::new() },
             moves: Vec::new(),
+            volumes: Vec::new(),
             created: 0,
         };
         let Some(index) = self.choose(&intent, &[]) else { return Ok(Answer::Refused) };
