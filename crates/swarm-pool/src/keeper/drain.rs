@@ -49,10 +49,12 @@ impl Drain {
             (0, moved) => format!("drained: {moved} moved"),
             (left, moved) => format!("draining: {moved} moved, {left} to move"),
         };
-        if !self.stays.is_empty() {
-            let each = self.stays.iter().map(|one| format!("{}: {}", one.name, one.reason));
-            let each = each.collect::<Vec<_>>().join("; ");
-            words = format!("{words}, {} cannot move: {each}", self.stays.len());
+        for (list, what) in [(&self.failed, "failed"), (&self.stays, "cannot move")] {
+            if !list.is_empty() {
+                let each = list.iter().map(|one| format!("{}: {}", one.name, one.reason));
+                let each = each.collect::<Vec<_>>().join("; ");
+                words = format!("{words}, {} {what}: {each}", list.len());
+            }
         }
         words
     }
@@ -169,6 +171,12 @@ mod tests {
     fn a_drain_in_words() {
         let mut drain = Drain { moved: 3, to_move: 2, ..Drain::default() };
         assert_eq!(drain.words(), "draining: 3 moved, 2 to move");
+        drain.failed = vec![Stays::new("web".into(), "its new copy is unhealthy".into())];
+        assert_eq!(
+            drain.words(),
+            "draining: 3 moved, 2 to move, 1 failed: web: its new copy is unhealthy"
+        );
+        drain.failed.clear();
         drain.to_move = 0;
         drain.stays = vec![Stays::new("db".into(), "it has data there: volume data".into())];
         assert_eq!(
