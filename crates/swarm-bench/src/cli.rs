@@ -31,6 +31,8 @@ pub enum Part {
     Idle,
     /// Lists, info, inspect
     Read,
+    /// Containers with a reschedule policy, kept in the manager's own store; start over them
+    Kept,
     /// Create and start: one client, 64 clients, and whether it stays flat
     Create,
     /// 20,000 events per second through the manager

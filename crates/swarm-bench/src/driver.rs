@@ -126,9 +126,14 @@ impl Client {
 
     /// Creates and starts a container; the time of both together.
     pub async fn run(&mut self, name: &str) -> Result<Duration> {
+        self.run_as(name, Bytes::from_static(RUN)).await
+    }
+
+    /// As [`Self::run`], with this body.
+    pub async fn run_as(&mut self, name: &str, body: Bytes) -> Result<Duration> {
         let start = Instant::now();
         let path = format!("/containers/create?name={name}");
-        let (status, body) = self.fetch(Method::POST, &path, Bytes::from_static(RUN)).await?;
+        let (status, body) = self.fetch(Method::POST, &path, body).await?;
         if status != StatusCode::CREATED {
             bail!("create {name}: {status}: {}", String::from_utf8_lossy(&body));
         }

@@ -7,6 +7,7 @@ mod create;
 mod events;
 mod floor;
 mod idle;
+mod kept;
 mod large;
 mod read;
 mod silence;
@@ -107,6 +108,10 @@ async fn measure(options: &Options) -> Result<()> {
             }
             Err(error) => bench.settle("start", Err(error)),
         }
+    }
+    if options.wants(Part::Kept) {
+        let outcome = kept::run(&mut bench).await;
+        bench.settle("kept", outcome);
     }
     if options.wants(Part::Large) {
         let outcome = large::run(&mut bench).await;
