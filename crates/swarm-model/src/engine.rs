@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FORMAT, FormatError};
+use crate::Kept;
 
 /// Which engine: its id decides, its name is for people.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Availability {
 /// What is kept of one engine, under its id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EngineRecord {
-    /// See [`FORMAT`].
+    /// See [`crate::FORMAT`].
     pub format: u32,
     /// Who.
     #[serde(flatten)]
@@ -71,15 +71,14 @@ pub struct EngineRecord {
     pub updated: i64,
 }
 
-impl EngineRecord {
-    /// Reads a stored record.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let record: Self = serde_json::from_slice(bytes)?;
-        if record.format > FORMAT { Err(FormatError::Newer(record.format)) } else { Ok(record) }
+impl Kept for EngineRecord {
+    const KIND: &'static str = "engine record";
+
+    fn format(&self) -> u32 {
+        self.format
     }
 
-    /// As it is stored.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+    fn name(&self) -> &str {
+        &self.engine.name
     }
 }

@@ -14,7 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Configuration, EngineRef, FORMAT, FormatError};
+use crate::{Configuration, EngineRef, Kept};
 
 /// Label with the intent's id; classic Swarm's own.
 pub const LABEL_ID: &str = "com.docker.swarm.id";
@@ -142,7 +142,7 @@ pub struct Moved {
 /// A wanted container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
-    /// See [`FORMAT`].
+    /// See [`crate::FORMAT`].
     pub format: u32,
     /// The value of [`LABEL_ID`].
     pub id: String,
@@ -187,18 +187,19 @@ pub struct Intent {
     pub created: i64,
 }
 
+impl Kept for Intent {
+    const KIND: &'static str = "intent";
+
+    fn format(&self) -> u32 {
+        self.format
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Intent {
-    /// Reads a stored intent.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let intent: Self = serde_json::from_slice(bytes)?;
-        if intent.format > FORMAT { Err(FormatError::Newer(intent.format)) } else { Ok(intent) }
-    }
-
-    /// As it is stored.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
-    }
-
     /// Notes a move, and forgets the oldest beyond [`MOVES_KEPT`].
     pub fn note(&mut self, moved: Moved) {
         self.moves.push(moved);
@@ -256,6 +257,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::FORMAT;
 
     fn intent(config: &Value) -> Intent {
         Intent {

@@ -4,24 +4,11 @@
 pub mod configuration;
 pub mod engine;
 pub mod intent;
+pub mod kept;
 pub mod removed;
 
 pub use configuration::Configuration;
 pub use engine::{Availability, EngineRecord, EngineRef};
 pub use intent::{Desired, Intent, Moved, Place, Policy, StalePolicy};
+pub use kept::{FORMAT, FormatError, Kept};
 pub use removed::Removed;
-
-/// The newest form of the objects that this version writes. It reads older ones, and refuses newer
-/// ones in words.
-pub const FORMAT: u32 = 1;
-
-/// Why a stored object cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum FormatError {
-    /// It is no such object.
-    #[error("it is damaged: {0}")]
-    Damaged(#[from] serde_json::Error),
-    /// A newer version wrote it.
-    #[error("it has format {0}, and this version reads up to {FORMAT}; use the newer version")]
-    Newer(u32),
-}

@@ -3,12 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineRef, FORMAT, FormatError};
+use crate::{EngineRef, Kept};
 
 /// What is kept of a removed container, under its intent's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
-    /// See [`FORMAT`].
+    /// See [`crate::FORMAT`].
     pub format: u32,
     /// The intent's id.
     pub id: String,
@@ -20,15 +20,14 @@ pub struct Removed {
     pub at: i64,
 }
 
-impl Removed {
-    /// Reads a stored one.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        let removed: Self = serde_json::from_slice(bytes)?;
-        if removed.format > FORMAT { Err(FormatError::Newer(removed.format)) } else { Ok(removed) }
+impl Kept for Removed {
+    const KIND: &'static str = "removed container";
+
+    fn format(&self) -> u32 {
+        self.format
     }
 
-    /// As it is stored.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+    fn name(&self) -> &str {
+        &self.name
     }
 }

@@ -16,7 +16,7 @@ use rig::{
 use serde_json::{Value, json};
 use swarm_backend::Nodes as _;
 use swarm_kv::{KeyValue as _, Write};
-use swarm_model::{EngineRef, Intent, Place};
+use swarm_model::{EngineRef, Intent, Kept as _, Place};
 use swarm_pool::Pool;
 use swarm_testkit::fleet::Engine;
 use tokio_util::sync::CancellationToken;

@@ -9,7 +9,7 @@ use http::Method;
 use rig::{LONG, Rig, act, config, create, direct, eventually, inspect, list, node_of, remove};
 use serde_json::{Value, json};
 use swarm_kv::{KeyValue as _, StoreError, Write};
-use swarm_model::{Desired, EngineRef, FORMAT, Intent, Place, Policy, Removed};
+use swarm_model::{Desired, EngineRef, FORMAT, Intent, Kept as _, Place, Policy, Removed};
 use swarm_pool::{PoolConfig, RescheduleConfig};
 use swarm_testkit::fleet::{Engine, FleetConfig};
 

@@ -18,73 +18,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use swarm_kv::{Guard, KeyValue, Revision, StoreError};
-use swarm_model::{EngineRecord, FormatError, Intent, Removed};
+use swarm_model::Kept;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
-
-/// What a ledger can hold.
-pub trait Stored: Send + Sync + Sized + 'static {
-    /// What it is called in messages.
-    const KIND: &'static str;
-
-    /// The name by which people look for it.
-    fn name(&self) -> &str;
-
-    /// Reads it.
-    fn parse(bytes: &[u8]) -> Result<Self, FormatError>;
-
-    /// As it is stored.
-    fn to_json(&self) -> Vec<u8>;
-}
-
-impl Stored for Intent {
-    const KIND: &'static str = "intent";
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        Self::parse(bytes)
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        self.to_json()
-    }
-}
-
-impl Stored for EngineRecord {
-    const KIND: &'static str = "engine record";
-
-    fn name(&self) -> &str {
-        &self.engine.name
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        Self::parse(bytes)
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        self.to_json()
-    }
-}
-
-impl Stored for Removed {
-    const KIND: &'static str = "removed container";
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, FormatError> {
-        Self::parse(bytes)
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        self.to_json()
-    }
-}
 
 /// Tells the guard that writes carry now; the error says why nothing may be written.
 pub type GuardSource = Arc<dyn Fn() -> Result<Option<Guard>, StoreError> + Send + Sync>;
@@ -133,7 +70,7 @@ impl<T> Default for Table<T> {
     }
 }
 
-impl<T: Stored> Table<T> {
+impl<T: Kept + Send + Sync + 'static> Table<T> {
     /// Puts a row's new value in, and keeps the names in step.
     fn put(&mut self, id: &Arc<str>, value: Option<Arc<T>>) {
         let Some(row) = self.rows.get_mut(id) else { return };
@@ -171,7 +108,7 @@ impl<T> fmt::Debug for Ledger<T> {
     }
 }
 
-impl<T: Stored> Ledger<T> {
+impl<T: Kept + Send + Sync + 'static> Ledger<T> {
     /// An empty ledger over `directory`; its writer runs until the ledger is dropped.
     pub fn new(store: Arc<dyn KeyValue>, directory: String, guard: GuardSource) -> Arc<Self> {
         // Unbounded, and yet bounded: an object stands in it at most once.

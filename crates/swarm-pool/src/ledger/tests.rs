@@ -2,7 +2,7 @@
 
 use swarm_kv::{Expect, Write};
 use swarm_memory::Memory;
-use swarm_model::{Availability, EngineRef, FORMAT};
+use swarm_model::{Availability, EngineRecord, EngineRef, FORMAT};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

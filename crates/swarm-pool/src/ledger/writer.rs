@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use swarm_kv::{Expect, Revision, StoreError, Write};
+use swarm_model::Kept;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Ledger, Stored};
+use super::Ledger;
 
 /// How many writes are under way at once: enough to hide a store's latency, few enough not to flood
 /// it.
@@ -36,7 +37,7 @@ enum Outcome {
 }
 
 /// Writes what is queued until the ledger is gone.
-pub(super) async fn run<T: Stored>(
+pub(super) async fn run<T: Kept + Send + Sync + 'static>(
     ledger: Weak<Ledger<T>>,
     mut waiting: UnboundedReceiver<Arc<str>>,
 ) {
@@ -87,7 +88,7 @@ pub(super) async fn run<T: Stored>(
     }
 }
 
-impl<T: Stored> Ledger<T> {
+impl<T: Kept + Send + Sync + 'static> Ledger<T> {
     /// Brings the store up to what is known of one object.
     async fn write(&self, id: &str) -> Outcome {
         let Some((value, revision, version, late)) = ({
