@@ -120,6 +120,10 @@ pub enum Command {
     /// Show what would even a pool out, and with --apply do it
     #[command(args_override_self = true)]
     Rebalance(RebalanceFlags),
+    /// Say whether a pool is well, and if not, what is wrong and what to do
+    #[command(args_override_self = true)]
+    #[command(after_help = "Exit codes: 0 healthy, 1 warning, 2 critical or no manager answers")]
+    Status(StatusFlags),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \
@@ -223,6 +227,17 @@ pub struct DrainFlags {
     /// How long to wait [default: 10m]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub timeout: Option<String>,
+}
+
+/// Flags of `swarm status`.
+#[derive(Debug, Args)]
+pub struct StatusFlags {
+    /// Print the verdict as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
 }
 
 /// Flags of `swarm rebalance`.

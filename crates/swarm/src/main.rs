@@ -2,7 +2,7 @@
 //! outcome into an exit code. What happens is decided in the crates.
 //!
 //! Exit codes: 0 done, 1 it failed while running, 2 the command line is wrong or asks for
-//! what this version does not have.
+//! what this version does not have. `swarm status` has its own.
 
 mod args;
 mod cli;
@@ -38,6 +38,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(unwell) = error.downcast_ref::<cmd::status::Unwell>() {
+                return ExitCode::from(unwell.0);
+            }
             eprintln!("swarm: {}", said_once(&error));
             ExitCode::from(if error.is::<UsageError>() { USAGE } else { FAILED })
         }
@@ -78,6 +81,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Discovery(flags)) => runtime()?.block_on(cmd::discovery::run(*flags, &env)),
         Some(Command::Node(command)) => runtime()?.block_on(cmd::node::run(command, &env)),
         Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
+        Some(Command::Status(flags)) => runtime()?.block_on(cmd::status::run(&flags, &env)),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
     }
 }

@@ -9,3 +9,4 @@ pub mod manage;
 pub mod manager;
 pub mod node;
 pub mod rebalance;
+pub mod status;

@@ -186,3 +186,28 @@ fn a_wrong_command_line_and_a_manager_that_is_not_there_are_told() {
         assert!(stderr(&output).contains(words), "{arguments:?}: {output:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_says_whether_it_is_well() {
+    let rig = Rig::of(2).await;
+    let well = rig.swarm(&["status"]).await;
+    assert_eq!(well.status.code(), Some(0), "{well:?}");
+    assert!(stdout(&well).starts_with("healthy: 2 of 2 nodes ready, "), "{well:?}");
+    rig.fleet.engines()[0].stop();
+    rig.until("one is down", |output| stdout(output).contains(" down ")).await;
+    let ill = rig.swarm(&["status", "--json"]).await;
+    assert_eq!(ill.status.code(), Some(1), "{ill:?}");
+    let verdict: Value = serde_json::from_slice(&ill.stdout).unwrap();
+    assert_eq!(
+        (&verdict["Status"], &verdict["Findings"][0]["Level"]),
+        (&json!("warning"), &json!("warning"))
+    );
+    let todo = verdict["Findings"][0]["ToDo"].as_str().unwrap();
+    assert!(todo.contains("swarm node rm "), "{verdict}");
+    let nobody = rig.swarm(&["status", "-H", "tcp://127.0.0.1:1"]).await;
+    assert_eq!(nobody.status.code(), Some(2), "{nobody:?}");
+    assert!(
+        stdout(&nobody).contains("cannot reach the manager at tcp://127.0.0.1:1"),
+        "{nobody:?}"
+    );
+}

@@ -1,0 +1,229 @@
+//! `swarm status`: whether a pool is well, and if not, what is wrong and what to do about it. Its
+//! exit codes are those that monitoring systems know from Nagios plugins.
+
+use std::fmt;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::manager::Manager;
+use super::node::{print, text};
+use crate::cli::StatusFlags;
+use crate::config::Env;
+
+/// How bad it is; the order is that of exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    Healthy = 0,
+    /// It works, and somebody should look.
+    Warning = 1,
+    /// Clients are turned away.
+    Critical = 2,
+}
+
+/// The pool is not well; what there was to say has been printed.
+#[derive(Debug, thiserror::Error)]
+#[error("the pool is not well")]
+pub struct Unwell(pub u8);
+
+/// Something that is not as it should be.
+#[derive(Debug, PartialEq, Eq)]
+struct Finding {
+    level: Level,
+    what: String,
+    todo: String,
+}
+
+struct Verdict {
+    findings: Vec<Finding>,
+    summary: String,
+}
+
+/// Looks once and says.
+pub async fn run(flags: &StatusFlags, env: Env<'_>) -> anyhow::Result<()> {
+    let manager = Manager::new(&flags.manager, env)?;
+    let verdict = match look(&manager).await {
+        Ok((info, nodes)) => judge(&info, &nodes),
+        Err(error) => {
+            let todo = "start it, or name another one with -H or DOCKER_HOST".to_owned();
+            let what = format!("{error:#}");
+            Verdict {
+                findings: vec![Finding { level: Level::Critical, what, todo }],
+                summary: "no manager can be asked".to_owned(),
+            }
+        }
+    };
+    if flags.json {
+        print(&format!("{:#}\n", verdict.json()))?;
+    } else {
+        print(&verdict.words())?;
+    }
+    match verdict.level() {
+        Level::Healthy => Ok(()),
+        level => Err(Unwell(level as u8).into()),
+    }
+}
+
+async fn look(manager: &Manager) -> anyhow::Result<(Value, Value)> {
+    let info = manager.ask(Method::GET, "/info", None).await?;
+    Ok((info, manager.ask(Method::GET, "/nodes", None).await?))
+}
+
+/// Reads `GET /info` and `GET /nodes` of a manager.
+fn judge(info: &Value, nodes: &Value) -> Verdict {
+    let row = |name: &str| {
+        let rows = info["SystemStatus"].as_array().into_iter().flatten();
+        let mut found = rows.filter(|row| row[0] == name).map(|row| text(&row[1]));
+        found.next().unwrap_or_default()
+    };
+    let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
+    let ready = nodes.iter().filter(|node| node["Status"]["State"] == "ready").count();
+    let mut findings = Vec::new();
+    let mut find = |level, what: String, todo: &str| {
+        findings.push(Finding { level, what, todo: todo.to_owned() });
+    };
+    let primary = row("Primary");
+    if primary.starts_with("(none") {
+        let todo = "changes are refused until there is one; start another manager, and look at \
+                    the store that they share";
+        find(Level::Critical, format!("no manager is primary {primary}"), todo);
+    }
+    if nodes.is_empty() {
+        let todo = "look at what discovery names: swarm list DISCOVERY";
+        find(Level::Critical, "the pool has no node".to_owned(), todo);
+    } else if ready == 0 {
+        let todo = "look at the network between the manager and the nodes, and at its TLS flags";
+        find(Level::Critical, "no node answers".to_owned(), todo);
+    }
+    for node in nodes {
+        let (name, state) = (text(&node["Spec"]["Name"]), text(&node["Status"]["State"]));
+        let message = text(&node["Status"]["Message"]);
+        let todo = format!("look at dockerd there; if it is gone for good: swarm node rm {name}");
+        if state != "ready" {
+            find(Level::Warning, format!("node {name} is {state}: {message}"), &todo);
+        } else if message.contains(" failed: ") {
+            let todo = format!("swarm node inspect {name} tells of each container");
+            find(Level::Warning, format!("node {name}: {message}"), &todo);
+        }
+    }
+    let waiting = row("Waiting");
+    if !waiting.is_empty() {
+        let todo =
+            "bring its node back, make room for it elsewhere, or give it up with docker rm -f";
+        find(Level::Warning, format!("not rescheduled: {waiting}"), todo);
+    }
+    for warning in info["Warnings"].as_array().into_iter().flatten().map(text) {
+        let warning = warning.trim_start_matches("WARNING: ");
+        // Silent nodes have been told of.
+        if warning.starts_with("the clock of node ") {
+            find(Level::Warning, warning.to_owned(), "set the clock there, by NTP for example");
+        } else if !warning.starts_with("node ") {
+            find(Level::Warning, warning.to_owned(), "");
+        }
+    }
+    findings.sort_by_key(|one| std::cmp::Reverse(one.level));
+    let containers = text(&info["Containers"]);
+    let running = text(&info["ContainersRunning"]);
+    let primary = if primary.is_empty() { String::new() } else { format!(", primary {primary}") };
+    Verdict {
+        findings,
+        summary: format!(
+            "{ready} of {} nodes ready, {containers} containers ({running} running){primary}",
+            nodes.len()
+        ),
+    }
+}
+
+impl Verdict {
+    fn level(&self) -> Level {
+        self.findings.iter().map(|one| one.level).max().unwrap_or(Level::Healthy)
+    }
+
+    fn words(&self) -> String {
+        let mut words = format!("{}: {}\n", self.level(), self.summary);
+        for Finding { level, what, todo } in &self.findings {
+            words = format!("{words}  {level}: {what}\n");
+            if !todo.is_empty() {
+                words = format!("{words}    {todo}\n");
+            }
+        }
+        words
+    }
+
+    fn json(&self) -> Value {
+        let findings = self.findings.iter().map(|Finding { level, what, todo }| {
+            json!({"Level": level.to_string(), "What": what, "ToDo": todo})
+        });
+        json!({
+            "Status": self.level().to_string(),
+            "Summary": self.summary,
+            "Findings": findings.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Healthy => "healthy",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(name: &str, state: &str, message: &str) -> Value {
+        json!({"Spec": {"Name": name}, "Status": {"State": state, "Message": message}})
+    }
+
+    fn info(rows: &Value, warnings: &Value) -> Value {
+        json!({"SystemStatus": rows, "Warnings": warnings, "Containers": 5, "ContainersRunning": 4})
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_to_do() {
+        let primary = json!([["Role", "primary"], ["Primary", "a:1"]]);
+        let none = json!([["Role", "replica"], ["Primary", "(none; the last one was a:1)"]]);
+        let waits = json!([["Waiting", "db: it has data there: volume at /data (and 2 more)"]]);
+        let well = node("n1", "ready", "");
+        let silent = json!(["WARNING: node n2 is unhealthy: timed out"]);
+        let clock = json!(["WARNING: the clock of node n1 is 9.0 s behind the manager's"]);
+        let failed = "draining: 0 moved, 1 to move, 1 failed: web: its new copy is unhealthy";
+        let table = [
+            (&primary, json!([]), json!([well]), Level::Healthy, "1 of 1 nodes ready, 5 cont"),
+            (&primary, json!([]), json!([well]), Level::Healthy, "primary a:1\n"),
+            (&none, json!([]), json!([well]), Level::Critical, "no manager is primary (none; the"),
+            (&primary, json!([]), json!([]), Level::Critical, "swarm list DISCOVERY"),
+            (
+                &primary,
+                silent.clone(),
+                json!([well, node("n2", "down", "timed out")]),
+                Level::Warning,
+                "  warning: node n2 is down: timed out\n    look at dockerd there; if it is gone \
+                 for good: swarm node rm n2\n",
+            ),
+            (
+                &primary,
+                silent,
+                json!([node("n2", "down", "x")]),
+                Level::Critical,
+                "no node answers",
+            ),
+            (&primary, clock, json!([well]), Level::Warning, "set the clock there"),
+            (&waits, json!([]), json!([well]), Level::Warning, "not rescheduled: db: it has data"),
+            (&primary, json!([]), json!([node("n1", "ready", failed)]), Level::Warning, failed),
+            (&primary, json!(["WARNING: two"]), json!([well]), Level::Warning, "warning: two\n"),
+        ];
+        for (rows, warnings, nodes, level, said) in table {
+            let verdict = judge(&info(rows, &warnings), &nodes);
+            let words = verdict.words();
+            assert_eq!(verdict.level(), level, "{words}");
+            assert!(words.contains(said), "{words}");
+            assert!(words.matches("timed out").count() <= 1, "once: {words}");
+        }
+    }
+}
