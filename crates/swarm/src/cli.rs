@@ -93,6 +93,9 @@ pub struct LogFlags {
     #[arg(short = 'l', long = "log-level", value_name = "LEVEL", global = true)]
     #[arg(help_heading = "Logging")]
     pub level: Option<String>,
+    /// How to log: text, or json with one object per line [default: text]
+    #[arg(long = "log-format", value_name = "FORMAT", global = true, help_heading = "Logging")]
+    pub format: Option<String>,
 }
 
 /// The commands.

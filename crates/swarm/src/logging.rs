@@ -1,5 +1,5 @@
 //! Where the log goes and how much of it: standard error, one line per event, colours on a
-//! terminal only. Standard output belongs to what a command prints.
+//! terminal only; or one JSON object per event, for programs. Standard output belongs to what a command prints.
 
 use std::io::IsTerminal;
 
@@ -27,13 +27,20 @@ pub fn start(flags: &LogFlags, env: Env<'_>) -> Result<(), UsageError> {
         })?,
         (None, None) => ours("info"),
     };
-    // A second start (there is none outside tests) keeps the first.
-    let _ = tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .with_target(false)
-        .try_init();
+        .with_target(false);
+    // A second start (there is none outside tests) keeps the first.
+    let _ = match flags.format.as_deref() {
+        None | Some("text") => log.try_init(),
+        // What an event says beside its words stands at the first level, as log stores want it.
+        Some("json") => log.json().flatten_event(true).with_ansi(false).try_init(),
+        Some(other) => {
+            return Err(UsageError::value("--log-format", other, "expected text or json"));
+        }
+    };
     Ok(())
 }
 

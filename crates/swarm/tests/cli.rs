@@ -128,6 +128,7 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["manage", "a:1", "b:2"], "unexpected argument 'b:2'"),
         (&["manage", "--tls=perhaps", "a:1"], "expected true or false"),
         (&["-l", "loud", "list", "a:1"], "--log-level \"loud\": expected debug, info"),
+        (&["--log-format", "xml", "list", "a:1"], "--log-format \"xml\": expected text or json"),
         (&["m", "-engine-failure-retry", "x", "a:1"], "--engine-failure-retry \"x\""),
         (&["m", "--replication", "a:1"], "--advertise address must be provided"),
         (&["m", "etcd://"], "it names no server"),

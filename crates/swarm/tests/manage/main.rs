@@ -213,3 +213,23 @@ async fn clients_are_verified_and_certificates_read_again() {
     client(&address, Some(new)).ping(SOON).await.unwrap();
     assert!(client(&address, Some(old)).ping(SOON).await.is_err(), "the old CA is out");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_for_programs_is_one_object_per_line() {
+    let fleet = fleet(1).await;
+    let socket = tempfile::tempdir().unwrap();
+    let address = format!("unix://{}", socket.path().join("swarm.sock").display());
+    let engine = fleet.addresses()[0].to_string();
+    let arguments = ["--log-format", "json", "--debug", "manage", "-H", &address, &engine];
+    let daemon = Daemon::start(&arguments, &[]);
+    daemon.wait_for("listening on unix://").await;
+    wait_for_healthy(&client(&address, None), 1).await;
+    daemon.wait_for("answered").await;
+    let log = daemon.log();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().all(|line| line["message"].is_string() && line["level"].is_string()));
+    let answered = lines.iter().find(|line| line["message"] == "answered").unwrap();
+    assert_eq!(answered["span"]["path"], "/info", "{answered}");
+    assert!(answered["span"]["id"].is_u64() && answered["status"] == 200, "{answered}");
+}
