@@ -110,16 +110,19 @@ fn kib(bytes: u64) -> f64 {
 
 /// As long as the body that `docker run -p` of the CLI sends, which names every field there is.
 fn body(expression: Option<&str>) -> Bytes {
-    const FIELDS: &str = "Binds ContainerIDFile LogConfig VolumeDriver VolumesFrom ConsoleSize CapAdd \
-        CapDrop CgroupnsMode Dns DnsOptions DnsSearch ExtraHosts GroupAdd IpcMode Cgroup Links \
-        OomScoreAdj PidMode SecurityOpt UTSMode UsernsMode ShmSize Isolation CpuShares NanoCpus \
-        CgroupParent BlkioWeight BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps \
-        BlkioDeviceReadIOps BlkioDeviceWriteIOps CpuPeriod CpuQuota CpuRealtimePeriod \
-        CpuRealtimeRuntime CpusetCpus CpusetMems Devices DeviceCgroupRules DeviceRequests \
-        MemoryReservation MemorySwap MemorySwappiness OomKillDisable PidsLimit Ulimits CpuCount \
-        CpuPercent IOMaximumIOps IOMaximumBandwidth MaskedPaths ReadonlyPaths";
-    let mut host: Map<String, Value> =
-        FIELDS.split_whitespace().map(|field| (field.to_owned(), Value::Null)).collect();
+    const TEXTS: &str = "ContainerIDFile VolumeDriver CgroupnsMode IpcMode Cgroup PidMode UTSMode \
+        UsernsMode Isolation CgroupParent CpusetCpus CpusetMems";
+    const NUMBERS: &str = "OomScoreAdj ShmSize CpuShares NanoCpus BlkioWeight CpuPeriod CpuQuota \
+        CpuRealtimePeriod CpuRealtimeRuntime MemoryReservation MemorySwap MemorySwappiness PidsLimit \
+        CpuCount CpuPercent IOMaximumIOps IOMaximumBandwidth";
+    const LISTS: &str = "Binds VolumesFrom CapAdd CapDrop Dns DnsOptions DnsSearch ExtraHosts \
+        GroupAdd Links SecurityOpt BlkioWeightDevice BlkioDeviceReadBps BlkioDeviceWriteBps \
+        BlkioDeviceReadIOps BlkioDeviceWriteIOps Devices DeviceCgroupRules DeviceRequests Ulimits \
+        MaskedPaths ReadonlyPaths";
+    let mut host = Map::new();
+    for (fields, value) in [(TEXTS, json!("")), (NUMBERS, json!(0)), (LISTS, Value::Null)] {
+        host.extend(fields.split_whitespace().map(|field| (field.to_owned(), value.clone())));
+    }
     host.insert("Memory".to_owned(), json!(16 << 20));
     host.insert("NetworkMode".to_owned(), json!("default"));
     host.insert("RestartPolicy".to_owned(), json!({"Name": "no", "MaximumRetryCount": 0}));
