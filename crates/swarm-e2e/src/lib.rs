@@ -16,6 +16,7 @@
 //! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
 //! - `pool`: a manager over a lab, and the clients that talk to it.
 //! - `managers`: three managers that replicate among themselves.
+//! - `torture`: seeded rounds of faults, and checkers over what happened in them.
 //! - `client`: running a client to its end, and what it said.
 //! - `watch`: a client that runs beside the test, and what it has printed.
 //! - `ask`: one request spelt by the test itself.
@@ -31,6 +32,7 @@ mod client;
 mod labs;
 mod managers;
 mod pool;
+pub mod torture;
 mod watch;
 
 pub use ask::{Answered, ask, ask_raw, ask_within, connect};
