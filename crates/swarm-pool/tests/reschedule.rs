@@ -199,6 +199,24 @@ async fn what_the_store_does_not_keep_is_not_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_on_its_way_has_its_name() {
+    let mut config = quick(Policy::Off);
+    config.reschedule.grace = Duration::from_mins(1);
+    let rig = Rig::with(FleetConfig { engines: 3, ..FleetConfig::default() }, config).await;
+    let engine = &rig.fleet.engines()[0];
+    // Whether it was made there, nobody knows until the engine answers or the grace is over.
+    engine.silence();
+    let there = json!({"Env": ["reschedule:on-node-failure",
+        format!("constraint:node=={}", engine.name())]});
+    create(&rig.pool, "web", there).await.unwrap_err();
+    assert!(matches!(intent(&rig, "web").await.unwrap().place, Place::Going { .. }));
+    let taken = create(&rig.pool, "web", json!({})).await.unwrap_err();
+    assert!(taken.message.contains("not there yet"), "{}", taken.message);
+    let error = inspect(&rig.pool, "web").await.unwrap_err();
+    assert!(error.message.contains("is being made on"), "{}", error.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_noted_stop_rename_and_removal() {
     let rig = rig().await;
     run(&rig, "web", on_failure()).await;

@@ -207,6 +207,13 @@ impl Pool {
         }
     }
 
+    /// The wanted container of this name that is being made at this moment, or whose making was
+    /// asked of an engine that has not answered: no engine has it yet, and it has its name.
+    pub(super) fn coming_container(&self, name: &str) -> Option<Arc<Intent>> {
+        let intent = self.shared.state.intents.named(name.trim_start_matches('/'))?;
+        matches!(intent.place, Place::Going { .. }).then_some(intent)
+    }
+
     /// Whether no engine of the pool has been heard of that has this container.
     pub(super) fn is_lost(&self, intent: &Intent) -> bool {
         let Some(at) = intent.place.engine() else { return true };
@@ -222,9 +229,8 @@ impl Pool {
     /// What a client is told who asks something of a container that cannot be asked.
     pub(super) fn lost_words(intent: &Intent) -> ApiError {
         let what = match &intent.place {
-            Place::At { engine, .. } | Place::Going { to: engine } => {
-                format!("its engine {} cannot be reached", engine.name)
-            }
+            Place::At { engine, .. } => format!("its engine {} cannot be reached", engine.name),
+            Place::Going { to } => format!("it is being made on {}; try again later", to.name),
             Place::Nowhere { reason } => format!("it has no engine now: {reason}"),
         };
         ApiError::unavailable(format!("container {}: {what}", intent.name))
