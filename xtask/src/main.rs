@@ -15,6 +15,7 @@ mod signals;
 mod suite;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Coverage(coverage::Args),
     /// Run the benchmark; everything after it is the benchmark's own
     Bench(bench::Args),
+    /// Kill, cut and pause the parts of pools on real engines, and check all that happens
+    Torture(torture::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Deny => deny::run(),
         Command::Coverage(args) => coverage::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Torture(args) => torture::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

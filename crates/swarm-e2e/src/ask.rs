@@ -41,16 +41,32 @@ impl Answered {
 
 /// `method path` with a JSON body, or with none where it is empty.
 pub fn ask(sock: &Path, method: &str, path: &str, body: &str) -> Result<Answered> {
+    ask_within(PATIENCE, sock, method, path, body)
+}
+
+/// As [`ask`], for whoever expects that nobody may answer.
+pub fn ask_within(
+    patience: Duration,
+    sock: &Path,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<Answered> {
     let length = body.len();
     let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
     // 1.0, so that the answer ends with the connection and is not chunked.
     let head = format!("{method} {path} HTTP/1.0\r\n{kind}Content-Length: {length}\r\n\r\n");
-    ask_raw(sock, &[head.as_bytes(), body.as_bytes()].concat())
+    exchange(patience, sock, &[head.as_bytes(), body.as_bytes()].concat())
 }
 
 /// Any bytes at all; the answer must end with the connection.
 pub fn ask_raw(sock: &Path, request: &[u8]) -> Result<Answered> {
+    exchange(PATIENCE, sock, request)
+}
+
+fn exchange(patience: Duration, sock: &Path, request: &[u8]) -> Result<Answered> {
     let mut stream = connect(sock)?;
+    stream.set_read_timeout(Some(patience))?;
     // A server that refuses answers before it has read the rest, and hangs up on it.
     let sent = stream.write_all(request);
     let mut raw = Vec::new();

@@ -15,6 +15,8 @@
 //!
 //! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
 //! - `pool`: a manager over a lab, and the clients that talk to it.
+//! - `managers`: three managers that replicate among themselves.
+//! - `torture`: seeded rounds of faults, and checkers over what happened in them.
 //! - `client`: running a client to its end, and what it said.
 //! - `watch`: a client that runs beside the test, and what it has printed.
 //! - `ask`: one request spelt by the test itself.
@@ -28,14 +30,17 @@ mod binaries;
 mod certs;
 mod client;
 mod labs;
+mod managers;
 mod pool;
+pub mod torture;
 mod watch;
 
-pub use ask::{Answered, ask, ask_raw, connect};
+pub use ask::{Answered, ask, ask_raw, ask_within, connect};
 pub use binaries::swarm;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
+pub use managers::Managers;
 pub use pool::Pool;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,

@@ -42,14 +42,20 @@ impl Pool {
     pub fn launch(lab: &Lab, arguments: &[&str]) -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("m{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let settings = lab.dir().join("clients").join(&name);
+        Self::launch_at(lab, 0, &name, arguments)
+    }
+
+    /// As [`Pool::launch`], in the network of host `place` (0: the fabric's), with a name that
+    /// its socket and its log keep over restarts.
+    pub fn launch_at(lab: &Lab, place: u8, name: &str, arguments: &[&str]) -> Result<Self> {
+        let settings = lab.dir().join("clients").join(name);
         fs::create_dir_all(&settings)?;
         let mut config = json!({});
         if let Ok(newer) = Newer::find() {
             config = json!({ "cliPluginsExtraDirs": [newer.plugins()] });
         }
         fs::write(settings.join("config.json"), config.to_string())?;
-        Ok(Self { manager: lab.manage(&name, binaries::swarm()?, arguments)?, settings })
+        Ok(Self { manager: lab.manage_at(place, name, binaries::swarm()?, arguments)?, settings })
     }
 
     /// The manager: its socket, its log, its end.

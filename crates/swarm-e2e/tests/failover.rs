@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use swarm_e2e::{Client, IMAGE, Lab, Pool, exclusive, until};
+use swarm_e2e::{Client, IMAGE, Lab, Managers, Pool, exclusive, until};
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -89,96 +89,28 @@ fn a_manager_and_an_engine_lost_together_lose_no_container() -> Result<()> {
     })
 }
 
-/// Three managers that keep the store themselves, on the fabric's address.
-struct Managers {
-    pools: Vec<Pool>,
-    _state: TempDir,
-}
-
-fn three(lab: &Lab) -> Result<Managers> {
-    let state = TempDir::new()?;
-    let address = lab.ip(0);
-    let nodes = lab.nodes(3);
-    let mut pools = Vec::new();
-    for i in 1..=3_u16 {
-        let folder = state.path().join(format!("m{i}")).display().to_string();
-        let (listen, api) = (format!("{address}:{}", 3000 + i), format!("{address}:{}", 4000 + i));
-        let host = format!("tcp://{api}");
-        let mut arguments = vec![
-            "--host",
-            &host,
-            "--data-dir",
-            &folder,
-            "--store-listen",
-            &listen,
-            "--replication",
-            "--replication-ttl",
-            "4s",
-            "--advertise",
-            &api,
-        ];
-        arguments.extend(GRACE);
-        let first = format!("{address}:3001");
-        let token = state.path().join("m1/join-token.manager").display().to_string();
-        if i > 1 {
-            arguments.extend(["--store-join", &first, "--store-token-file", &token]);
-        }
-        arguments.push(&nodes);
-        pools.push(Pool::launch(lab, &arguments)?);
-        if i == 1 {
-            until(LONG, "the token is there", || {
-                Ok(state.path().join("m1/join-token.manager").exists().then_some(()))
-            })?;
-        }
-    }
-    for pool in &pools {
-        pool.manager().wait_healthy(3, LONG)?;
-    }
-    Ok(Managers { pools, _state: state })
-}
-
-impl Managers {
-    fn role(&self, i: usize) -> Result<String> {
-        let rows = self.pools[i].manager().get("/info")?["SystemStatus"].clone();
-        let rows = rows.as_array().cloned().unwrap_or_default();
-        let role = rows.iter().find(|row| row[0] == "Role").map(|row| row[1].clone());
-        Ok(role.and_then(|role| role.as_str().map(str::to_owned)).unwrap_or_default())
-    }
-
-    fn primary(&self, among: &[usize]) -> Result<usize> {
-        until(LONG, "there is a primary", || {
-            for i in among {
-                if self.role(*i)? == "primary" {
-                    return Ok(Some(*i));
-                }
-            }
-            Ok(None)
-        })
-    }
-}
-
 #[test]
 fn managers_take_over_and_a_primary_that_was_frozen_changes_nothing() -> Result<()> {
     let lab = exclusive()?;
-    let managers = three(&lab)?;
+    let managers = Managers::start(&lab, [0; 3], 3, &GRACE)?;
     let first = managers.primary(&[0, 1, 2])?;
     let others: Vec<usize> = (0..3).filter(|i| *i != first).collect();
     // Through a replica.
-    let replica = &managers.pools[others[0]];
+    let replica = managers.pool(others[0])?;
     replica.sleeper("web", &MOVES).ok()?;
     let from = replica.node_of("web")?;
-    managers.pools[first].manager().signal(Signal::SIGSTOP)?;
+    managers.pool(first)?.manager().signal(Signal::SIGSTOP)?;
     let start = Instant::now();
     let second = managers.primary(&others)?;
     println!("a frozen primary to the next one (ttl 4 s): {:?}", start.elapsed());
-    let pool = &managers.pools[second];
+    let pool = managers.pool(second)?;
     until(LONG, "a write goes through", || {
         Ok(pool.docker(&["create", "--name", "after", IMAGE]).ok().is_ok().then_some(()))
     })?;
     lab.kill(number(&from)?)?;
     let (to, _) = moved(pool, "web", &from)?;
     // It wakes with an engine gone that it knew, and with a lock that is another's by now.
-    managers.pools[first].manager().signal(Signal::SIGCONT)?;
+    managers.pool(first)?.manager().signal(Signal::SIGCONT)?;
     until(LONG, "it finds that it is a replica", || {
         Ok((managers.role(first).is_ok_and(|role| role == "replica")).then_some(()))
     })?;

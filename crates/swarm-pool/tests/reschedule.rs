@@ -172,6 +172,51 @@ async fn without_the_store_nothing_moves_and_policies_are_not_promised() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_does_not_keep_is_not_acknowledged() {
+    let rig = rig().await;
+    for name in ["stopped", "renamed", "removed"] {
+        run(&rig, name, on_failure()).await;
+    }
+    run(&rig, "plain", json!({})).await;
+    eventually("the plain one is kept", LONG, async || intent(&rig, "plain").await.is_some()).await;
+    let down = StoreError::Unreachable { store: "memory".into(), reason: "test".into() };
+    rig.store.fail(Some(down));
+    let told = |answer: Result<(), swarm_backend::ApiError>| {
+        let error = answer.unwrap_err();
+        assert!(error.message.contains("has done it"), "{}", error.message);
+    };
+    told(act(&rig.pool, "stopped", "stop", &Value::Null).await.map(drop));
+    told(rig::rename(&rig.pool, "renamed", "new").await.map(drop));
+    told(remove(&rig.pool, "removed").await.map(drop));
+    // A rename is undone by the next primary whatever the policy, a stop is not.
+    told(rig::rename(&rig.pool, "plain", "other").await.map(drop));
+    act(&rig.pool, "other", "stop", &Value::Null).await.unwrap();
+    rig.store.fail(None);
+    eventually("it is kept when the store answers", LONG, async || {
+        intent(&rig, "new").await.is_some() && intent(&rig, "removed").await.is_none()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_on_its_way_has_its_name() {
+    let mut config = quick(Policy::Off);
+    config.reschedule.grace = Duration::from_mins(1);
+    let rig = Rig::with(FleetConfig { engines: 3, ..FleetConfig::default() }, config).await;
+    let engine = &rig.fleet.engines()[0];
+    // Whether it was made there, nobody knows until the engine answers or the grace is over.
+    engine.silence();
+    let there = json!({"Env": ["reschedule:on-node-failure",
+        format!("constraint:node=={}", engine.name())]});
+    create(&rig.pool, "web", there).await.unwrap_err();
+    assert!(matches!(intent(&rig, "web").await.unwrap().place, Place::Going { .. }));
+    let taken = create(&rig.pool, "web", json!({})).await.unwrap_err();
+    assert!(taken.message.contains("not there yet"), "{}", taken.message);
+    let error = inspect(&rig.pool, "web").await.unwrap_err();
+    assert!(error.message.contains("is being made on"), "{}", error.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_noted_stop_rename_and_removal() {
     let rig = rig().await;
     run(&rig, "web", on_failure()).await;

@@ -56,12 +56,12 @@ impl Containers for Pool {
         let number = engine.wrote(Mark::Container(located.id.to_string()));
         self.shared.index.alias(&located.id, &new_name);
         let named = new_name.clone();
-        self.asked(&located, |intent| intent.name = named).await;
+        let kept = self.asked(&located, |intent| intent.name = named).await;
         tokio::spawn(async move {
             engine.settle_upto(number).await;
             drop(guard);
         });
-        Ok(reply)
+        kept.map(|()| reply)
     }
 
     async fn create_exec(&self, name: &str, exchange: Exchange) -> Result<Reply> {
@@ -95,13 +95,15 @@ impl Containers for Pool {
         let reply = engine.forward(exchange, &located.id, deadline(effect)).await?;
         if effect == Effect::Changes {
             let done = reply.status.is_success() || reply.status == StatusCode::NOT_MODIFIED;
+            let mut kept = Ok(());
             if removes && reply.status.is_success() {
                 self.shared.index.forget(engine.key(), &located.id);
-                self.unwanted(&located).await;
+                kept = self.unwanted(&located).await;
             }
             engine.wrote(Mark::Container(located.id.to_string()));
+            kept?;
             if let Some(wish) = wish.filter(|_| done) {
-                self.asked(&located, |intent| wish.note(intent)).await;
+                self.asked(&located, |intent| wish.note(intent)).await?;
             }
         }
         Ok(reply)

@@ -118,6 +118,13 @@ impl Pool {
                 "the container name \"/{name}\" is in use by a container that is being moved"
             )));
         }
+        // A making that failed lets go of the name for a moment, and is tried again.
+        if let Some(intent) = self.coming_container(name) {
+            return Err(ApiError::conflict(format!(
+                "the container name \"/{name}\" is in use by a container that is not there yet ({})",
+                Self::lost_words(&intent).message
+            )));
+        }
         match self.lost_container(name) {
             None => Ok(guard),
             Some(intent) => Err(ApiError::conflict(format!(

@@ -71,7 +71,10 @@ impl Pool {
         } else if let Some(version) =
             state.intents.change(&wish.swarm_id, |intent| intent.place = place)
         {
-            self.kept(&wish.swarm_id, Some(version)).await;
+            // Whoever leads next finds it by its label.
+            if let Err(error) = state.intents.stored(&wish.swarm_id, version).await {
+                warn!(container = %wish.name, %error, "where it was made is not kept yet");
+            }
         }
     }
 
@@ -119,23 +122,25 @@ impl Pool {
         self.shared.state.intents.delete(&wish.swarm_id);
     }
 
-    /// Notes what a client asked of a container that its engine just did.
-    pub(super) async fn asked(&self, located: &Located, change: impl FnOnce(&mut Intent)) {
-        let Some(id) = self.intent_of(located) else { return };
-        let version = self.shared.state.intents.change(&id, change);
-        self.kept(&id, version).await;
-    }
-
-    /// Waits until the store has a change of an intent with a policy; others need no waiting.
-    async fn kept(&self, id: &str, version: Option<u64>) {
-        let state = &self.shared.state;
-        let Some(version) = version else { return };
-        if state.intents.get(id).is_none_or(|intent| intent.policy == Policy::Off) {
-            return;
+    /// Notes what a client asked of a container that its engine just did. A client must not take
+    /// for done what the next primary may undo: where that it is wanted has to be kept and is not,
+    /// this says so.
+    pub(super) async fn asked(
+        &self,
+        located: &Located,
+        change: impl FnOnce(&mut Intent),
+    ) -> Result<()> {
+        let Some(id) = self.intent_of(located) else { return Ok(()) };
+        let intents = &self.shared.state.intents;
+        let Some(before) = intents.get(&id) else { return Ok(()) };
+        let Some(version) = intents.change(&id, change) else { return Ok(()) };
+        let renamed = intents.get(&id).is_none_or(|after| after.name != before.name);
+        // Whoever leads next goes by the name, also of what never moves.
+        if before.policy == Policy::Off && !renamed {
+            return Ok(());
         }
-        if let Err(error) = state.intents.stored(id, version).await {
-            warn!(intent = id, %error, "what is wanted of a container is not kept yet");
-        }
+        let kept = intents.stored(&id, version).await;
+        kept.map_err(|error| unkept(&before.name, &error))
     }
 
     /// The id of a container's intent.
@@ -156,25 +161,24 @@ impl Pool {
     }
 
     /// A client had a container removed. One that was moved may have copies on engines that are
-    /// away: that it was removed is kept before its intent goes.
-    pub(super) async fn unwanted(&self, located: &Located) {
-        let Some(id) = self.intent_of(located) else { return };
+    /// away: that it was removed is kept before its intent goes. As in [`Self::asked`], what has to
+    /// be kept and is not is told.
+    pub(super) async fn unwanted(&self, located: &Located) -> Result<()> {
+        let Some(id) = self.intent_of(located) else { return Ok(()) };
         let state = &self.shared.state;
-        let Some(intent) = state.intents.get(&id) else { return };
+        let Some(intent) = state.intents.get(&id) else { return Ok(()) };
         let from = intent.place.engine().filter(|_| transition::may_have_copies(&intent));
+        let mut kept = Ok(());
         if let Some(engine) = from {
             let removed = removed(&intent, engine.clone());
             let version = state.removed.set(&id, removed);
-            if let Err(error) = state.removed.stored(&id, version).await {
-                warn!(container = %intent.name, %error, "that it was removed is not kept yet");
-            }
+            kept = state.removed.stored(&id, version).await;
         }
         let version = state.intents.delete(&id);
-        if intent.policy != Policy::Off
-            && let Err(error) = state.intents.stored(&id, version).await
-        {
-            warn!(container = %intent.name, %error, "that it was removed is not kept yet");
+        if intent.policy != Policy::Off {
+            kept = kept.and(state.intents.stored(&id, version).await);
         }
+        kept.map_err(|error| unkept(&intent.name, &error))
     }
 
     /// The wanted container that a client means, where no engine that can be asked has it.
@@ -204,6 +208,13 @@ impl Pool {
         }
     }
 
+    /// The wanted container of this name that is being made at this moment, or whose making was
+    /// asked of an engine that has not answered: no engine has it yet, and it has its name.
+    pub(super) fn coming_container(&self, name: &str) -> Option<Arc<Intent>> {
+        let intent = self.shared.state.intents.named(name.trim_start_matches('/'))?;
+        matches!(intent.place, Place::Going { .. }).then_some(intent)
+    }
+
     /// Whether no engine of the pool has been heard of that has this container.
     pub(super) fn is_lost(&self, intent: &Intent) -> bool {
         let Some(at) = intent.place.engine() else { return true };
@@ -219,9 +230,8 @@ impl Pool {
     /// What a client is told who asks something of a container that cannot be asked.
     pub(super) fn lost_words(intent: &Intent) -> ApiError {
         let what = match &intent.place {
-            Place::At { engine, .. } | Place::Going { to: engine } => {
-                format!("its engine {} cannot be reached", engine.name)
-            }
+            Place::At { engine, .. } => format!("its engine {} cannot be reached", engine.name),
+            Place::Going { to } => format!("it is being made on {}; try again later", to.name),
             Place::Nowhere { reason } => format!("it has no engine now: {reason}"),
         };
         ApiError::unavailable(format!("container {}: {what}", intent.name))
@@ -261,6 +271,14 @@ impl Pool {
             }
         });
     }
+}
+
+/// What a client is told when its engine did what it asked, and another manager may not hear of it.
+fn unkept(name: &str, error: &StoreError) -> ApiError {
+    ApiError::unavailable(format!(
+        "{name}: its engine has done it, and that it is wanted so is not kept yet: {error}; whether \
+         it stays so is not known, look before you try again"
+    ))
 }
 
 /// What is kept of a container that was removed while a copy of it may be on `engine` or others.

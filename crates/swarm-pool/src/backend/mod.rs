@@ -186,7 +186,8 @@ impl Pool {
         if let (Err(LookupError::Missing), Some(id)) = (&found, self.moved_container(name)) {
             found = self.find_container(&id);
         }
-        let located = found.map_err(|error| match (&error, self.lost_container(name)) {
+        let unseen = || self.lost_container(name).or_else(|| self.coming_container(name));
+        let located = found.map_err(|error| match (&error, unseen()) {
             (LookupError::Missing, Some(intent)) => Self::lost_words(&intent),
             _ => error.into_api(name, |id| self.full_name(id)),
         })?;

@@ -32,7 +32,7 @@ struct Row<T> {
     value: Option<Arc<T>>,
     /// What the store has, as far as it is known.
     revision: Option<Revision>,
-    /// Counts the changes made here.
+    /// The number of its last change.
     version: u64,
     /// The change that the store has.
     stored: u64,
@@ -48,6 +48,10 @@ struct Table<T> {
     rows: HashMap<Arc<str>, Row<T>>,
     /// The last object of each name.
     names: HashMap<Box<str>, Arc<str>>,
+    /// Counts the changes made here, of all objects and over all of this manager's terms.
+    count: u64,
+    /// The changes up to this one were of an earlier term: nobody here knows whether they are kept.
+    forgotten: u64,
 }
 
 impl<T> Default for Row<T> {
@@ -66,7 +70,15 @@ impl<T> Default for Row<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { rows: HashMap::new(), names: HashMap::new() }
+        Self { rows: HashMap::new(), names: HashMap::new(), count: 0, forgotten: 0 }
+    }
+}
+
+impl<T> Table<T> {
+    /// A new term begins, or one is over.
+    fn renew(&mut self, with: Self) {
+        let count = self.count;
+        *self = Self { count, forgotten: count, ..with };
     }
 }
 
@@ -144,13 +156,13 @@ impl<T: Kept + Send + Sync + 'static> Ledger<T> {
                 }
             }
         }
-        *self.table.lock() = table;
+        self.table.lock().renew(table);
         Ok(())
     }
 
     /// Forgets everything: another manager is primary now.
     pub fn clear(&self) {
-        *self.table.lock() = Table::default();
+        self.table.lock().renew(Table::default());
         self.ended.send_modify(|count| *count += 1);
     }
 
@@ -223,8 +235,10 @@ impl<T: Kept + Send + Sync + 'static> Ledger<T> {
     }
 
     fn changed(&self, table: &mut Table<T>, id: &Arc<str>) -> u64 {
+        table.count += 1;
+        let count = table.count;
         let Some(row) = table.rows.get_mut(id) else { return 0 };
-        row.version += 1;
+        row.version = count;
         if !row.queued {
             row.queued = true;
             // The writer lives as long as this does.
@@ -233,15 +247,20 @@ impl<T: Kept + Send + Sync + 'static> Ledger<T> {
         row.version
     }
 
-    /// Waits until the store has the change of this number, or has refused it.
+    /// Waits until the store has the change of this number, or has refused it. When this manager is
+    /// primary no more, nobody here can say which, and that is an error too.
     pub async fn stored(&self, id: &str, version: u64) -> Result<(), StoreError> {
         let mut ended = self.ended.subscribe();
         loop {
             ended.mark_unchanged();
             {
                 let table = self.table.lock();
+                if version > 0 && version <= table.forgotten {
+                    let reason = "this manager is not the primary any more".to_owned();
+                    return Err(StoreError::NotPrimary { reason });
+                }
                 match table.rows.get(id) {
-                    // Deleted in the store too, or no longer ours to keep.
+                    // Deleted in the store too.
                     None => return Ok(()),
                     Some(row) if row.stored >= version => return Ok(()),
                     Some(Row { failed: Some((at, error)), .. }) if *at >= version => {

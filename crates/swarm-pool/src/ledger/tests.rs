@@ -120,3 +120,31 @@ async fn a_value_of_another_is_written_over_and_garbage_is_left_alone() {
     assert_eq!(ledger.get("a").unwrap().address, "new:2375");
     assert!(store.get("pool/engines/x").await.unwrap().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_when_the_term_ends_is_not_told_that_it_is_kept() {
+    let store = Memory::new();
+    let ledger = ledger(&store, None);
+    ledger.stored("a", ledger.set("a", record("a"))).await.unwrap();
+    let down = StoreError::Unreachable { store: "memory".into(), reason: "test".into() };
+    store.fail(Some(down));
+    let lost = |refused: Result<(), StoreError>| {
+        assert!(matches!(refused, Err(StoreError::NotPrimary { .. })), "{refused:?}");
+    };
+    for again in [false, true] {
+        let number = ledger.change("a", |record| record.cpus += 1).unwrap();
+        ledger.clear();
+        if again {
+            // It leads again, and has read what the store has.
+            store.fail(None);
+            ledger.load().await.unwrap();
+        }
+        lost(ledger.stored("a", number).await);
+        if !again {
+            store.fail(None);
+            ledger.load().await.unwrap();
+        }
+    }
+    assert_eq!(ledger.get("a").unwrap().cpus, 1);
+    ledger.stored("a", ledger.change("a", |record| record.cpus = 3).unwrap()).await.unwrap();
+}

@@ -175,7 +175,8 @@ impl<T: Kept + Send + Sync + 'static> Ledger<T> {
     ) -> Outcome {
         let mut table = self.table.lock();
         // A table that was cleared and loaded again meanwhile knows better than this write.
-        let Some(row) = table.rows.get_mut(id).filter(|row| row.version >= version) else {
+        let old = version > 0 && version <= table.forgotten;
+        let Some(row) = table.rows.get_mut(id).filter(|_| !old) else {
             return Outcome::Done;
         };
         match result {

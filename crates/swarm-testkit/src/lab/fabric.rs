@@ -32,10 +32,16 @@ add rule bridge lab outward oifname @alone drop
 impl Lab {
     /// A command that runs in the fabric's network and otherwise in this machine's namespaces.
     pub fn fabric_command(&self, program: &str) -> Command {
-        let netns = Layout::netns_path(&self.layout.fabric_netns());
+        self.network_command(0, program)
+    }
+
+    /// A command in the network of host `i` (0: the fabric's) and otherwise in this machine's
+    /// namespaces: a manager there has a cable of its own that can be cut.
+    pub fn network_command(&self, i: u8, program: &str) -> Command {
+        let name = if i == 0 { self.layout.fabric_netns() } else { self.layout.netns(i) };
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", netns.display())).arg("--").arg(program);
-        command.env(MARK, self.layout.dir());
+        command.arg(format!("--net={}", Layout::netns_path(&name).display()));
+        command.arg("--").arg(program).env(MARK, self.layout.dir());
         command
     }
 

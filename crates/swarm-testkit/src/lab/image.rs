@@ -31,7 +31,9 @@ impl Lab {
     /// As [`Lab::image`], with Dockerfile lines (`LABEL a=b`, `EXPOSE 80`, `ENTRYPOINT […]`) in it.
     pub fn image_with(&self, name: &str, changes: &[&str]) -> Result<PathBuf> {
         let tar = self.image_archive(name, changes)?;
-        let up: Vec<u8> = self.hosts().into_iter().filter(|i| self.init(*i).is_some()).collect();
+        let config = self.config();
+        let has_engine = |i: &u8| config.host(*i).engine && self.init(*i).is_some();
+        let up: Vec<u8> = self.hosts().into_iter().filter(has_engine).collect();
         each(&up, |i| {
             let sock = self.sock(i);
             let known = http::get(&sock, &format!("/images/{name}/json"), PATIENCE)?;

@@ -37,7 +37,18 @@ impl Lab {
     /// Starts `binary manage --host unix://… arguments…` and waits until it answers. `name`
     /// tells this manager's socket and log from others'.
     pub fn manage(&self, name: &str, binary: &Path, arguments: &[&str]) -> Result<Manager> {
-        let mut manager = self.spawn_manager(name, binary, arguments)?;
+        self.manage_at(0, name, binary, arguments)
+    }
+
+    /// As [`Lab::manage`], in the network of host `i` (0: the fabric's).
+    pub fn manage_at(
+        &self,
+        i: u8,
+        name: &str,
+        binary: &Path,
+        arguments: &[&str],
+    ) -> Result<Manager> {
+        let mut manager = self.spawn_manager_at(i, name, binary, arguments)?;
         until(PATIENCE, format_args!("manager {name} answers"), || {
             if let Some(status) = manager.child.try_wait()? {
                 bail!("the manager ended with {status}");
@@ -50,11 +61,21 @@ impl Lab {
 
     /// As [`Lab::manage`], without waiting: for a manager that is expected to refuse.
     pub fn spawn_manager(&self, name: &str, binary: &Path, arguments: &[&str]) -> Result<Manager> {
+        self.spawn_manager_at(0, name, binary, arguments)
+    }
+
+    fn spawn_manager_at(
+        &self,
+        i: u8,
+        name: &str,
+        binary: &Path,
+        arguments: &[&str],
+    ) -> Result<Manager> {
         let dir = self.dir().join("managers");
         fs::create_dir_all(&dir)?;
         let (sock, log) = (dir.join(format!("{name}.sock")), dir.join(format!("{name}.log")));
         let out = File::options().create(true).append(true).open(&log)?;
-        let mut command = self.fabric_command(&binary.display().to_string());
+        let mut command = self.network_command(i, &binary.display().to_string());
         command.args(["manage", "--host", &format!("unix://{}", sock.display())]);
         let child = command
             .args(arguments)
@@ -116,6 +137,13 @@ impl Manager {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Waits for its end.

@@ -204,7 +204,7 @@ impl Pool {
         if reply.status.is_success() {
             let endpoint = if connects { wanted.unwrap_or_else(|| json!({})) } else { Value::Null };
             let name = name.to_owned();
-            self.asked(&located, |intent| drop(intent.networks.insert(name, endpoint))).await;
+            self.asked(&located, |intent| drop(intent.networks.insert(name, endpoint))).await?;
         }
         Ok(reply)
     }
