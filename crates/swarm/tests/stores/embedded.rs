@@ -30,6 +30,12 @@ impl Managers {
         for number in 0..3 {
             managers.begin(number).await;
         }
+        // Until they are voters the first one is the whole store.
+        let leader = &managers.one(0).daemon;
+        until("all three are voters", leader, async || {
+            leader.log().matches("counts towards the quorum now").count() == 2
+        })
+        .await;
         managers.all_follow().await;
         managers
     }
