@@ -7,3 +7,4 @@ mod daemon;
 mod embedded;
 mod replication;
 mod rig;
+mod words;

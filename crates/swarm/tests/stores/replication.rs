@@ -110,15 +110,15 @@ async fn is_suspended(pool: Pair, fleet: &Fleet, kept: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn managers_replicate_over_consul() {
-    replicated(Kind::Consul).await;
+    Box::pin(replicated(Kind::Consul)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn managers_replicate_over_etcd() {
-    replicated(Kind::Etcd).await;
+    Box::pin(replicated(Kind::Etcd)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn managers_replicate_over_zookeeper() {
-    replicated(Kind::ZooKeeper).await;
+    Box::pin(replicated(Kind::ZooKeeper)).await;
 }

@@ -44,10 +44,9 @@ impl Manager {
     async fn at(address: &str, arguments: &[&str]) -> Self {
         let host = format!("tcp://{address}");
         let daemon = Daemon::start(&[&["manage", "--host", &host], arguments].concat(), &[]);
-        let client = client(address);
-        let manager = Self { daemon, address: address.to_owned(), client };
-        manager.daemon.wait_for("listening on tcp://").await;
-        manager
+        let address = daemon.tcp_address().await;
+        let client = client(&address);
+        Self { daemon, address, client }
     }
 
     /// The rows of its `info`.
