@@ -9,11 +9,22 @@ use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use swarm_kv::StoreError;
+use swarm_tls::{Sides, explain};
 
 /// How much of a server's own words is passed on, in characters.
 const WORDS: usize = 200;
+
+/// A handshake with an agent.
+const SIDES: Sides = Sides {
+    peer: "it",
+    peers: "its",
+    ours: "our certificate",
+    trusted: "kv.cacertfile",
+    trusted_there: "Consul's ca_file",
+    given_by: "kv.certfile and kv.keyfile",
+    without: "leave kv.cacertfile and kv.certfile away, or give its TLS port",
+};
 
 /// What became of a request that was not answered as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +98,7 @@ impl Words {
     pub(crate) fn of_request(&self, host: &str, error: reqwest::Error, limit: Duration) -> Failure {
         let error = error.without_url();
         if let Some(tls) = cause::<rustls::Error>(&error) {
-            let error = self.refused(format!("{host}: {}", of_tls(tls)));
+            let error = self.refused(format!("{host}: {}", explain(tls, &SIDES)));
             return Failure::new(Fate::NotSent, error);
         }
         if error.is_connect() {
@@ -181,45 +192,6 @@ pub(crate) fn cut(body: &[u8]) -> String {
     words.chars().take(WORDS).map(shown).collect()
 }
 
-/// A failed handshake: which side's certificate is wrong, and where to look.
-fn of_tls(error: &rustls::Error) -> String {
-    use rustls::Error;
-    match error {
-        // A signature that does not verify is an authority of the same name with another key.
-        Error::InvalidCertificate(
-            kind @ (CertificateError::UnknownIssuer | CertificateError::BadSignature),
-        ) => format!("its certificate is not from an authority of kv.cacertfile ({kind:?})"),
-        Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => format!("its certificate is no longer valid: {error}"),
-        Error::InvalidCertificate(_) => format!("its certificate is wrong: {error}"),
-        Error::AlertReceived(alert) if blames_certificate(*alert) => format!(
-            "it does not accept our certificate (alert {alert:?}); give it one of its authority's, \
-             for client authentication and in date, by kv.certfile and kv.keyfile"
-        ),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "it does not speak TLS at this port; leave kv.cacertfile and kv.certfile away, or give \
-             its TLS port"
-                .to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-fn blames_certificate(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateRequired
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-    )
-}
-
 /// The first error of a type among an error's causes.
 fn cause<'a, E: StdError + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
     let mut next: Option<&'a (dyn StdError + 'static)> = error.source();
@@ -291,21 +263,5 @@ mod tests {
         let long = cut("\u{1b}[31m é\n".repeat(1000).as_bytes());
         assert_eq!(long.chars().count(), WORDS);
         assert!(!long.chars().any(char::is_control));
-    }
-
-    #[test]
-    fn each_failed_handshake_names_the_side_that_is_wrong() {
-        use rustls::Error;
-        for (error, words) in [
-            (Error::InvalidCertificate(CertificateError::UnknownIssuer), "of kv.cacertfile"),
-            (Error::InvalidCertificate(CertificateError::Expired), "no longer valid"),
-            (Error::InvalidCertificate(CertificateError::NotValidForName), "certificate is wrong"),
-            (Error::AlertReceived(AlertDescription::CertificateRequired), "our certificate"),
-            (InvalidMessage::InvalidContentType.into(), "does not speak TLS"),
-            (Error::AlertReceived(AlertDescription::InternalError), "InternalError"),
-        ] {
-            let text = of_tls(&error);
-            assert!(text.contains(words), "{text}");
-        }
     }
 }

@@ -63,6 +63,12 @@ pub trait DiscoveryBackend: fmt::Debug + Send + Sync {
     /// Takes an engine's entry back; taking back what is not there is no error.
     async fn deregister(&self, entry: &Entry) -> Result<(), DiscoveryError>;
 
+    /// Where no engine at all is named: what to tell a person who expected some; `None` where a
+    /// person wrote the set.
+    fn nobody(&self) -> Option<String> {
+        None
+    }
+
     /// Whether an engine that is named no longer was taken out on purpose, by its agent or by a
     /// person, rather than that nobody renewed it. Where a person writes the set, always.
     async fn has_left(&self, _entry: &Entry) -> Result<bool, DiscoveryError> {

@@ -74,6 +74,15 @@ impl DiscoveryBackend for Kv {
         true
     }
 
+    fn nobody(&self) -> Option<String> {
+        Some(format!(
+            "no engine is registered at {} of {}: `swarm join` with the same DISCOVERY registers \
+             one; where there should be some, see whether its prefix and kv.path are theirs",
+            self.layout.nodes(),
+            self.store.describe()
+        ))
+    }
+
     async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
         if matches!(entry, Entry::Unix { .. }) {
             return Err(DiscoveryError::NotRegistrable { entry: entry.to_string() });

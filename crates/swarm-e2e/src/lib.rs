@@ -20,6 +20,7 @@
 //! - `client`: running a client to its end, and what it said.
 //! - `watch`: a client that runs beside the test, and what it has printed.
 //! - `ask`: one request spelt by the test itself.
+//! - `stored`: a pool whose discovery is a real store.
 //! - `certs`: certificates for TLS tests.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
@@ -32,6 +33,7 @@ mod client;
 mod labs;
 mod managers;
 mod pool;
+mod stored;
 pub mod torture;
 mod watch;
 
@@ -42,7 +44,9 @@ pub use client::{Client, Ran};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use managers::Managers;
 pub use pool::Pool;
+pub use stored::Stored;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,
 };
+pub use swarm_testkit::stores::Kind;
 pub use watch::Watch;

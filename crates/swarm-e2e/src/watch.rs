@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use parking_lot::Mutex;
 use swarm_testkit::lab::until;
 
@@ -58,6 +60,11 @@ impl Watch {
     pub fn wait_end(&mut self, limit: Duration) -> Result<ExitStatus> {
         let ended = until(limit, "the client ends", || Ok(self.child.try_wait()?));
         ended.with_context(|| format!("it printed:\n{}", self.lines().join("\n")))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.child.id())?), signal)?)
     }
 
     /// Is it still running?

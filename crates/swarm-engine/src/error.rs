@@ -9,9 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_docker::{ApiError, ApiVersion};
+use swarm_tls::Sides;
 
 use crate::tls::TlsError;
-use crate::tls_words;
+
+/// A handshake with an engine, as `docker info` shows it.
+const SIDES: Sides = Sides {
+    peer: "the engine",
+    peers: "the engine's",
+    ours: "this manager's certificate",
+    trusted: "this manager's CA file",
+    trusted_there: "the engine's --tlscacert",
+    given_by: "--tlscert and --tlskey",
+    without: "give its TLS port, or leave this manager's TLS flags away",
+};
 
 /// A failure of one engine, or of one request to it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -174,7 +185,7 @@ fn special(error: &(dyn Error + 'static)) -> Option<EngineError> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(EngineError::Tls(tls_words::explain(tls)));
+            return Some(EngineError::Tls(swarm_tls::explain(tls, &SIDES)));
         }
         if error.is::<SeveredMark>() {
             return Some(EngineError::Severed);

@@ -24,7 +24,6 @@ mod ping;
 mod reply;
 mod request;
 pub mod tls;
-mod tls_words;
 mod upload;
 mod version;
 mod wire;

@@ -74,7 +74,7 @@ impl Fault {
             rustls::Error::InvalidMessage(_) => Blame::Garbage,
             _ => Blame::Refused,
         };
-        Self::wrong(endpoint, blame, tls::explain(error))
+        Self::wrong(endpoint, blame, swarm_tls::explain(error, &tls::SIDES))
     }
 
     /// What the caller is told.

@@ -1,15 +1,14 @@
-//! TLS towards etcd: PEM files to a client configuration, and a failed handshake in the words of
-//! who must mend it. Errors name a file, never its content.
+//! TLS towards etcd: PEM files to a client configuration, and who is who in a failed handshake.
+//! Errors name a file, never its content.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore,
-};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use swarm_kv::{StoreError, StoreOptions};
+use swarm_tls::Sides;
 
 /// The configuration that the options ask for; none where they ask for no TLS.
 pub(crate) fn config(options: &StoreOptions) -> Result<Option<Arc<ClientConfig>>, StoreError> {
@@ -82,67 +81,20 @@ fn wrong(option: &str, reason: impl Into<String>) -> StoreError {
     StoreError::Option { option: format!("--discovery-opt {option}"), reason: reason.into() }
 }
 
-/// A failed handshake in words; rustls's own name of the failure stays in them, for searching.
-pub(crate) fn explain(error: &Error) -> String {
-    match error {
-        // A signature that does not verify is an authority of the same name with another key.
-        Error::InvalidCertificate(
-            kind @ (CertificateError::UnknownIssuer | CertificateError::BadSignature),
-        ) => format!("its certificate is from no authority in kv.cacertfile ({kind:?})"),
-        Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => format!("its certificate has expired; etcd needs a new one ({error})"),
-        Error::InvalidCertificate(_) => {
-            format!("its certificate is not for this address or not in order: {error}")
-        }
-        Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it asks for a client certificate (CertificateRequired); give kv.certfile and kv.keyfile"
-                .to_owned()
-        }
-        Error::AlertReceived(alert) if blames_certificate(*alert) => format!(
-            "it does not accept our certificate (alert {alert:?}); kv.certfile must be from an \
-             authority of etcd's --trusted-ca-file, for client authentication, and in date"
-        ),
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "it does not speak TLS at this port (InvalidContentType); without TLS, leave out \
-             kv.cacertfile and kv.certfile"
-                .to_owned()
-        }
-        other => format!("the TLS handshake failed: {other}"),
-    }
-}
-
-fn blames_certificate(alert: AlertDescription) -> bool {
-    matches!(
-        alert,
-        AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied
-    )
-}
+/// A handshake with a member.
+pub(crate) const SIDES: Sides = Sides {
+    peer: "it",
+    peers: "its",
+    ours: "our certificate",
+    trusted: "kv.cacertfile",
+    trusted_there: "etcd's --trusted-ca-file",
+    given_by: "kv.certfile and kv.keyfile",
+    without: "leave kv.cacertfile and kv.certfile away, or give its TLS port",
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_failure_names_the_side_that_is_wrong() {
-        for (error, words) in [
-            (Error::InvalidCertificate(CertificateError::UnknownIssuer), "no authority in kv.ca"),
-            (Error::InvalidCertificate(CertificateError::Expired), "has expired"),
-            (Error::InvalidCertificate(CertificateError::NotValidForName), "not for this address"),
-            (Error::AlertReceived(AlertDescription::BadCertificate), "accept our certificate"),
-            (Error::AlertReceived(AlertDescription::CertificateRequired), "give kv.certfile"),
-            (InvalidMessage::InvalidContentType.into(), "does not speak TLS"),
-        ] {
-            let text = explain(&error);
-            assert!(text.contains(words), "{text}");
-        }
-    }
 
     #[test]
     fn files_that_cannot_serve_are_named() {

@@ -23,7 +23,7 @@ pub enum StoreError {
         reason: String,
     },
     /// It answered with what is no answer of such a store.
-    #[error("{store} does not answer as a {kind} store does: {reason}")]
+    #[error("{store} does not answer as {} {kind} store does: {reason}", article(kind))]
     Garbage {
         /// Which.
         store: String,
@@ -80,5 +80,23 @@ impl StoreError {
     /// Trying the same again may help without anybody doing anything.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
+    }
+}
+
+fn article(kind: &str) -> &'static str {
+    if kind.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_article() {
+        for (kind, words) in [("etcd", "as an etcd store"), ("Consul", "as a Consul store")] {
+            let (store, reason) = ("s".to_owned(), "x".to_owned());
+            let text = StoreError::Garbage { store, kind, reason }.to_string();
+            assert!(text.contains(words), "{text}");
+        }
     }
 }

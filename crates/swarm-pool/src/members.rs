@@ -106,6 +106,7 @@ impl Members {
         let mut updates = discovery.watch();
         let mut statuses = self.shared.changes.subscribe();
         let mut named: Arc<[Entry]> = Arc::default();
+        let mut told_nobody = false;
         loop {
             let update = tokio::select! {
                 update = updates.next() => update,
@@ -121,6 +122,12 @@ impl Members {
             match update {
                 Some(Ok(entries)) => {
                     named = entries;
+                    let nobody = discovery.nobody().filter(|_| named.is_empty());
+                    if !std::mem::replace(&mut told_nobody, nobody.is_some())
+                        && let Some(words) = nobody
+                    {
+                        warn!("{words}");
+                    }
                     let addresses = named.iter().map(Entry::to_string).collect();
                     self.named.store(Arc::new(addresses));
                     let stay = self.not_left(&*discovery, &named).await;

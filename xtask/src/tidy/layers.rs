@@ -37,6 +37,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-ca",
             "swarm-gossip",
             "swarm-network",
+            "swarm-tls",
             "swarm-dns",
         ],
     ),
@@ -47,9 +48,16 @@ const CRATES: &[(Layer, &[&str])] = &[
 ];
 
 /// Uses that the layers would not allow, each with its reason: the replicated state machine speaks
-/// the store port's words, and the two stores of our own are nothing but that machine, kept.
-const BESIDES: &[(&str, &str)] =
-    &[("swarm-store", "swarm-kv"), ("swarm-memory", "swarm-store"), ("swarm-raft", "swarm-store")];
+/// the store port's words, the two stores of our own are nothing but that machine, kept, and a
+/// failed TLS handshake is told in the same words by all who meet one.
+const BESIDES: &[(&str, &str)] = &[
+    ("swarm-store", "swarm-kv"),
+    ("swarm-memory", "swarm-store"),
+    ("swarm-raft", "swarm-store"),
+    ("swarm-engine", "swarm-tls"),
+    ("swarm-consul", "swarm-tls"),
+    ("swarm-etcd", "swarm-tls"),
+];
 
 /// The layers whose crates a crate of this layer may use.
 fn may_use(layer: Layer) -> &'static [Layer] {

@@ -98,7 +98,7 @@ async fn each_wrong_certificate_is_told_apart() {
         (&strict, "ours", None, "does not accept our certificate"),
         (&strict, "ours", Some("stranger"), "does not accept our certificate"),
         (&strict, "ours", Some("stale"), "does not accept our certificate"),
-        (&expired, "ours", None, "its certificate is no longer valid"),
+        (&expired, "ours", None, "its certificate has expired"),
     ] {
         let store = open(&server.url(""), &options(folder.path(), ca, cert));
         let error = store.get("k").await.unwrap_err();

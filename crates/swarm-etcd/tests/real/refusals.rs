@@ -84,7 +84,7 @@ async fn certificates_that_cannot_be_trusted_are_named() {
         ..StoreOptions::default()
     };
     for (options, words) in [
-        (options(foreign.file(), Some(&ours)), "from no authority in kv.cacertfile"),
+        (options(foreign.file(), Some(&ours)), "not from an authority of kv.cacertfile"),
         (options(authority.file(), Some(&theirs)), "does not accept our certificate"),
         (options(authority.file(), Some(&old)), "does not accept our certificate"),
         (options(authority.file(), None), "kv.certfile"),

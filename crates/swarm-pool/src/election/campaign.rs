@@ -97,7 +97,7 @@ impl Campaign {
             }
             // A watch whose connection died without a word must not leave the pool without a
             // primary: the lock is read once in its time-to-live all the same.
-            let second_look = Instant::now() + self.jitter.of(self.lock.ttl);
+            let second_look = Instant::now() + self.jitter.of(seen.second_look(self.lock.ttl));
             tokio::select! {
                 () = self.resign.cancelled() => {}
                 change = next(watch) => {
@@ -168,10 +168,7 @@ impl Campaign {
     /// Reads the lock.
     async fn look(&self, seen: &mut Seen) {
         match self.lock.holder().await {
-            Ok(found) => {
-                seen.well();
-                seen.lock = found.into();
-            }
+            Ok(found) => seen.looked(found),
             Err(error) => seen.failed(&error),
         }
     }

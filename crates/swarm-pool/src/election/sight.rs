@@ -1,7 +1,14 @@
 //! What a manager that follows knows of the lock.
 
+use std::time::Duration;
+
 use swarm_kv::{Change, Item, Lease, StoreError};
 use tracing::{debug, info, warn};
+
+/// Before the first second look at a lock that the watch has not shown; doubled with each.
+const QUICK: Duration = Duration::from_millis(250);
+/// How many of them there are: no watch is further behind than they take.
+const QUICK_LOOKS: u32 = 4;
 
 /// The lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +51,10 @@ impl Sight {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub lock: Sight,
+    /// What the watch showed last.
+    shown: Sight,
+    /// How often it was read since it last changed.
+    looks: u32,
     /// A lease of ours that may still hold the lock.
     pub stale: Option<Lease>,
     /// The store fails; told once.
@@ -52,7 +63,26 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn nothing() -> Self {
-        Self { lock: Sight::Unknown, stale: None, failing: false }
+        let (lock, shown) = (Sight::Unknown, Sight::Unknown);
+        Self { lock, shown, looks: 0, stale: None, failing: false }
+    }
+
+    /// The lock was read.
+    pub(super) fn looked(&mut self, found: Option<Item>) {
+        self.well();
+        let found = found.into();
+        self.looks = if self.lock == found { self.looks.saturating_add(1) } else { 0 };
+        self.lock = found;
+    }
+
+    /// When to read the lock again though the watch has not shown that it changed, at the latest
+    /// after `longest`. A watch that tells several changes at once never shows a holder who came and
+    /// went between two of its answers: a lock that it has not shown is read again soon.
+    pub(super) fn second_look(&self, longest: Duration) -> Duration {
+        if self.lock == self.shown || self.looks >= QUICK_LOOKS {
+            return longest;
+        }
+        longest.min(QUICK * (1 << self.looks))
     }
 
     /// There is something to do but to wait for the holder.
@@ -80,6 +110,7 @@ impl Seen {
             Ok(change) => {
                 self.well();
                 if let Some(lock) = Sight::of(change, key) {
+                    self.shown = lock.clone();
                     self.lock = lock;
                 }
             }
@@ -112,5 +143,26 @@ mod tests {
         assert_eq!(seen.lock, Sight::Free);
         seen.note(Ok(Change::Whole(vec![])), "d/leader");
         assert!(seen.due() && seen.lock == Sight::Free);
+    }
+
+    #[test]
+    fn a_lock_that_the_watch_has_not_shown_is_read_again_soon_and_not_for_ever() {
+        let item = Item { key: "leader".into(), value: "a:1".into(), revision: Revision(7) };
+        let longest = Duration::from_secs(20);
+        let mut seen = Seen::nothing();
+        seen.note(Ok(Change::Whole(vec![])), "leader");
+        assert_eq!(seen.second_look(longest), longest);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            seen.looked(Some(item.clone()));
+            waits.push(seen.second_look(longest).as_millis());
+        }
+        assert_eq!(waits, [250, 500, 1_000, 2_000, 20_000, 20_000]);
+        let other = Item { revision: Revision(8), ..item };
+        seen.looked(Some(other.clone()));
+        assert_eq!(seen.second_look(longest), QUICK);
+        assert_eq!(seen.second_look(Duration::from_millis(100)), Duration::from_millis(100));
+        seen.note(Ok(Change::Put(other)), "leader");
+        assert_eq!(seen.second_look(longest), longest, "the watch has shown it");
     }
 }

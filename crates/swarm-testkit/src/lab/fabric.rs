@@ -48,18 +48,25 @@ impl Lab {
     /// A TCP connection made in the fabric's network, as the manager's own would be.
     pub fn dial(&self, address: &str, patience: Duration) -> Result<TcpStream> {
         let address = address.parse().with_context(|| format!("{address}: not IP:PORT"))?;
+        let dialled = self.in_fabric(|| Ok(TcpStream::connect_timeout(&address, patience)?));
+        dialled.with_context(|| format!("dial {address}"))
+    }
+
+    /// Does `work` in the fabric's network: sockets that it opens and processes that it starts are
+    /// there for good.
+    pub fn in_fabric<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let netns = File::open(Layout::netns_path(&self.layout.fabric_netns()))?;
-        // A thread of its own changes its namespace and ends; the socket keeps the namespace.
-        let dialled = std::thread::scope(|scope| {
+        // A thread of its own changes its namespace and ends.
+        let done = std::thread::scope(|scope| {
             scope
-                .spawn(|| -> Result<TcpStream> {
+                .spawn(|| {
                     setns(&netns, CloneFlags::CLONE_NEWNET)?;
-                    Ok(TcpStream::connect_timeout(&address, patience)?)
+                    work()
                 })
                 .join()
         });
-        match dialled {
-            Ok(stream) => stream.with_context(|| format!("dial {address}")),
+        match done {
+            Ok(outcome) => outcome,
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }

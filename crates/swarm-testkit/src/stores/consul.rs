@@ -1,22 +1,20 @@
-//! Real Consul servers for tests: one, or a cluster of several, each on a loopback address of its
-//! own, so that ports never clash and the default port is what is tested.
+//! Real Consul servers for tests: one, or a cluster of several.
 //!
 //! It leaves the ways a process fails to [`Server`], and the certificates of TLS to the test.
 //! `cargo xtask setup` fetches the program. Invariant: `start` and `restart` return when the server
 //! asked answers consistent reads and can hold sessions.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use super::Server;
+use super::cluster::{Cluster, Node};
 
 /// How long servers may take to elect a leader on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -75,47 +73,32 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct ConsulServer {
     config: Config,
-    nodes: Vec<Node>,
-    /// Removed after the servers have ended: fields are dropped in their order.
-    _folder: TempDir,
-}
-
-#[derive(Debug)]
-struct Node {
-    address: Ipv4Addr,
-    server: Server,
+    cluster: Cluster,
 }
 
 impl ConsulServer {
     /// Starts servers, and waits until they serve.
     pub fn start(config: Config) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let nodes = (0..config.servers).map(|number| {
-            let name = format!("consul-{number}");
-            let server = Server::new(&name, &folder.path().join(&name))?;
-            Ok(Node { address: own_address(), server })
-        });
-        let nodes = nodes.collect::<Result<Vec<_>>>()?;
-        let mut servers = Self { config, nodes, _folder: folder };
-        for number in 0..servers.nodes.len() {
-            servers.launch(number)?;
-        }
-        for number in 0..servers.nodes.len() {
-            servers.wait(number)?;
-        }
+        let cluster = Cluster::new("consul", config.servers)?;
+        let mut servers = Self { config, cluster };
+        let all = 0..servers.cluster.nodes().len();
+        all.clone().try_for_each(|number| servers.launch(number))?;
+        all.clone().try_for_each(|number| servers.wait(number))?;
         Ok(servers)
     }
 
     /// `HOST:PORT` where clients reach one of them.
     pub fn address(&self, number: usize) -> String {
-        let port = if self.config.tls.is_some() { HTTPS } else { HTTP };
-        format!("{}:{port}", self.nodes[number].address)
+        format!("{}:{}", self.cluster.node(number).address, self.port())
+    }
+
+    fn port(&self) -> u16 {
+        if self.config.tls.is_some() { HTTPS } else { HTTP }
     }
 
     /// The discovery URL that names all of them.
     pub fn url(&self, prefix: &str) -> String {
-        let hosts: Vec<_> = (0..self.nodes.len()).map(|number| self.address(number)).collect();
-        format!("consul://{}/{prefix}", hosts.join(","))
+        format!("consul://{}/{prefix}", self.cluster.hosts(self.port()))
     }
 
     /// The token that may do everything.
@@ -133,7 +116,7 @@ impl ConsulServer {
 
     /// One of the processes.
     pub fn server(&mut self, number: usize) -> &mut Server {
-        &mut self.nodes[number].server
+        &mut self.cluster.node_mut(number).server
     }
 
     /// Starts one that has ended again, with its data, and waits until it serves.
@@ -145,7 +128,7 @@ impl ConsulServer {
     /// Starts one that has ended again, and does not wait.
     pub fn launch(&mut self, number: usize) -> Result<()> {
         let config = self.settings(number);
-        let server = &mut self.nodes[number].server;
+        let server = &mut self.cluster.node_mut(number).server;
         let file = server.folder().join("config.json");
         std::fs::write(&file, serde_json::to_vec(&config)?)?;
         server.start(Command::new(program()?).args(["agent", "-config-file"]).arg(file))
@@ -155,7 +138,7 @@ impl ConsulServer {
     pub fn wait(&mut self, number: usize) -> Result<()> {
         let begun = Instant::now();
         while !self.serves(number) {
-            let Node { server, .. } = &mut self.nodes[number];
+            let Node { server, .. } = self.cluster.node_mut(number);
             if !server.is_running() || begun.elapsed() > PATIENCE {
                 bail!("consul-{number} does not serve: {}", server.log_end());
             }
@@ -166,10 +149,11 @@ impl ConsulServer {
 
     /// Which of them leads; `None` while none does.
     pub fn leader(&self) -> Option<usize> {
-        self.nodes.iter().enumerate().find_map(|(number, _)| {
+        let nodes = self.cluster.nodes();
+        (0..nodes.len()).find_map(|number| {
             let leader = self.ask(number, "GET", "/v1/status/leader", "").ok()?;
             let led_by = |node: &Node| leader.contains(&format!("\"{}:", node.address));
-            self.nodes.iter().position(led_by)
+            nodes.iter().position(led_by)
         })
     }
 
@@ -182,7 +166,7 @@ impl ConsulServer {
     /// Asks one of them as an administrator would, past the code under test: the body of a
     /// successful answer.
     pub fn ask(&self, number: usize, method: &str, path: &str, body: &str) -> Result<String> {
-        let at = SocketAddr::new(IpAddr::V4(self.nodes[number].address), HTTP);
+        let at = SocketAddr::new(IpAddr::V4(self.cluster.node(number).address), HTTP);
         let patience = Duration::from_secs(10);
         let mut stream = TcpStream::connect_timeout(&at, patience)?;
         stream.set_read_timeout(Some(patience))?;
@@ -203,11 +187,11 @@ impl ConsulServer {
     }
 
     fn settings(&self, number: usize) -> Value {
-        let node = &self.nodes[number];
-        let others = self.nodes.iter().filter(|other| other.address != node.address);
+        let (node, nodes) = (self.cluster.node(number), self.cluster.nodes());
+        let others = nodes.iter().filter(|other| other.address != node.address);
         let mut settings = json!({
             "server": true,
-            "bootstrap_expect": self.nodes.len(),
+            "bootstrap_expect": nodes.len(),
             "node_name": format!("consul-{number}"),
             "data_dir": node.server.folder().join("data"),
             "bind_addr": node.address,
@@ -238,11 +222,4 @@ impl ConsulServer {
         }
         settings
     }
-}
-
-/// A loopback address that no other process of this machine is likely to use: its number is in it.
-fn own_address() -> Ipv4Addr {
-    static GIVEN: AtomicU8 = AtomicU8::new(0);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 64 + GIVEN.fetch_add(1, Ordering::Relaxed) % 128, high, low)
 }

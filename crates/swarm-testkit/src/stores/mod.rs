@@ -1,6 +1,8 @@
 //! Stores of a pool: what every adapter must pass, and real servers to pass it against.
 
+mod any;
 mod certificates;
+mod cluster;
 pub mod conformance;
 pub mod consul;
 mod etcd;
@@ -8,6 +10,7 @@ mod meter;
 mod server;
 pub mod zookeeper;
 
+pub use any::{AnyStore, Kind};
 pub use certificates::{Authority, Pair, Validity};
 pub use consul::ConsulServer;
 pub use etcd::{EtcdOptions, EtcdServer};

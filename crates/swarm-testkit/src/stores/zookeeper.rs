@@ -1,5 +1,4 @@
-//! Real ZooKeeper servers for tests: one, or an ensemble of several, each on a loopback address of
-//! its own, so that ports never clash and the default port is what is tested.
+//! Real ZooKeeper servers for tests: one, or an ensemble of several.
 //!
 //! It leaves the ways a process fails to [`Server`]. `cargo xtask setup` installs the packages.
 //! Invariant: `start` and `restart` return when the server asked serves clients.
@@ -9,13 +8,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use tempfile::TempDir;
+use anyhow::{Context as _, Result, bail};
 
 use super::Server;
+use super::cluster::Cluster;
 
 /// How long a server, or an ensemble's election, may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -46,15 +44,7 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct ZooKeeperServer {
     config: Config,
-    nodes: Vec<Node>,
-    /// Removed after the servers have ended: fields are dropped in their order.
-    _folder: TempDir,
-}
-
-#[derive(Debug)]
-struct Node {
-    address: Ipv4Addr,
-    server: Server,
+    cluster: Cluster,
 }
 
 impl ZooKeeperServer {
@@ -65,37 +55,27 @@ impl ZooKeeperServer {
                 bail!("no {archive}; `cargo xtask setup` installs it");
             }
         }
-        let folder = tempfile::tempdir()?;
-        let nodes = (0..config.servers).map(|number| {
-            let name = format!("zookeeper-{number}");
-            let server = Server::new(&name, &folder.path().join(&name))?;
-            Ok(Node { address: own_address(), server })
-        });
-        let nodes = nodes.collect::<Result<Vec<_>>>()?;
-        let mut servers = Self { config, nodes, _folder: folder };
-        for number in 0..servers.nodes.len() {
-            servers.launch(number)?;
-        }
-        for number in 0..servers.nodes.len() {
-            servers.wait(number)?;
-        }
+        let cluster = Cluster::new("zookeeper", config.servers)?;
+        let mut servers = Self { config, cluster };
+        let all = 0..servers.cluster.nodes().len();
+        all.clone().try_for_each(|number| servers.launch(number))?;
+        all.clone().try_for_each(|number| servers.wait(number))?;
         Ok(servers)
     }
 
     /// `HOST:PORT` where clients reach one of them.
     pub fn address(&self, number: usize) -> String {
-        format!("{}:{CLIENTS}", self.nodes[number].address)
+        format!("{}:{CLIENTS}", self.cluster.node(number).address)
     }
 
     /// The discovery URL that names all of them.
     pub fn url(&self, prefix: &str) -> String {
-        let hosts: Vec<_> = (0..self.nodes.len()).map(|number| self.address(number)).collect();
-        format!("zk://{}/{prefix}", hosts.join(","))
+        format!("zk://{}/{prefix}", self.cluster.hosts(CLIENTS))
     }
 
     /// One of the processes.
     pub fn server(&mut self, number: usize) -> &mut Server {
-        &mut self.nodes[number].server
+        &mut self.cluster.node_mut(number).server
     }
 
     /// Starts one that has ended again, with its data, and waits until it serves.
@@ -107,7 +87,7 @@ impl ZooKeeperServer {
     /// Starts one that has ended again, and does not wait.
     pub fn launch(&mut self, number: usize) -> Result<()> {
         let settings = self.settings(number);
-        let server = &mut self.nodes[number].server;
+        let server = &mut self.cluster.node_mut(number).server;
         let data = server.folder().join("data");
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("myid"), format!("{}", number + 1))?;
@@ -124,17 +104,35 @@ impl ZooKeeperServer {
 
     /// Waits until one of them serves.
     pub fn wait(&mut self, number: usize) -> Result<()> {
-        let address = self.nodes[number].address;
-        self.nodes[number].server.wait(PATIENCE, || mode(address).is_some())
+        let node = self.cluster.node_mut(number);
+        let address = node.address;
+        node.server.wait(PATIENCE, || mode(address).is_some())
     }
 
     /// Which of them leads; `None` while none does.
     pub fn leader(&self) -> Option<usize> {
-        self.nodes.iter().position(|node| mode(node.address).as_deref() == Some("leader"))
+        self.cluster.nodes().iter().position(|node| mode(node.address).as_deref() == Some("leader"))
+    }
+
+    /// The names below `path`, as ZooKeeper's own client lists them, past the code under test.
+    pub fn children(&self, path: &str) -> Result<Vec<String>> {
+        let mut command = Command::new("java");
+        command.args(["-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        command.arg(ARCHIVES.join(":")).arg("org.apache.zookeeper.ZooKeeperMain");
+        command.args(["-server", &self.address(0), "ls", path]);
+        let output = command.output().context("running ZooKeeper's client")?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        // What else it prints is of its connection.
+        let list = text.lines().rev().find_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+        let list = list.with_context(|| {
+            format!("ls {path}: {text}{}", String::from_utf8_lossy(&output.stderr))
+        })?;
+        let names = list.split(", ").filter(|name| !name.is_empty());
+        Ok(names.map(str::to_owned).collect())
     }
 
     fn settings(&self, number: usize) -> String {
-        let node = &self.nodes[number];
+        let node = self.cluster.node(number);
         let mut text = format!(
             "tickTime={}\ndataDir={}\nclientPort={CLIENTS}\nclientPortAddress={}\n\
              initLimit=10\nsyncLimit=3\nmaxClientCnxns=0\n{}\n",
@@ -143,8 +141,8 @@ impl ZooKeeperServer {
             node.address,
             self.config.more,
         );
-        if self.nodes.len() > 1 {
-            for (number, node) in self.nodes.iter().enumerate() {
+        if self.cluster.nodes().len() > 1 {
+            for (number, node) in self.cluster.nodes().iter().enumerate() {
                 let (server, address) = (number + 1, node.address);
                 // Writing into a string cannot fail.
                 let _ = writeln!(text, "server.{server}={address}:{FOLLOWERS}:{ELECTION}");
@@ -164,11 +162,4 @@ fn mode(address: Ipv4Addr) -> Option<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
-}
-
-/// A loopback address that no other process of this machine is likely to use: its number is in it.
-fn own_address() -> Ipv4Addr {
-    static GIVEN: AtomicU8 = AtomicU8::new(0);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 192 + GIVEN.fetch_add(1, Ordering::Relaxed) % 64, high, low)
 }

@@ -1,5 +1,5 @@
 //! `swarm list`: prints the engines a discovery names, one per line, in its order. It asks the
-//! discovery only, not the engines.
+//! discovery only, not the engines. A store without any is no failure, and said beside the list.
 
 use std::io::{ErrorKind, Write};
 
@@ -22,8 +22,13 @@ pub async fn run(flags: ListFlags, env: Env<'_>) -> anyhow::Result<()> {
     let Ok(entries) = tokio::time::timeout(timeout, discovery.fetch()).await else {
         bail!("{} did not answer within {text}", discovery.describe());
     };
-    let mut lines = Vec::new();
-    for entry in entries? {
+    let (entries, mut lines) = (entries?, Vec::new());
+    if entries.is_empty()
+        && let Some(words) = discovery.nobody()
+    {
+        eprintln!("swarm: {words}");
+    }
+    for entry in entries {
         writeln!(lines, "{entry}")?;
     }
     match std::io::stdout().write_all(&lines) {

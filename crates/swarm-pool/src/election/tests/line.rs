@@ -1,6 +1,7 @@
 //! One manager's line to the store: cut, slow, or losing answers, while others' are well.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ pub struct Line {
     store: Arc<Memory>,
     cut: watch::Sender<bool>,
     slow: Mutex<Slow>,
+    /// The watch tells nothing.
+    mute: AtomicBool,
     /// The lease that was granted last.
     pub granted: Mutex<Option<Lease>>,
     /// What leases are said to outlive, at least.
@@ -46,6 +49,7 @@ impl Line {
             store,
             cut: watch::Sender::new(false),
             slow: Mutex::new(slow),
+            mute: AtomicBool::new(false),
             granted: Mutex::default(),
             minimum,
         })
@@ -57,6 +61,11 @@ impl Line {
 
     pub fn slow(&self, most: Duration) {
         self.slow.lock().most = most;
+    }
+
+    /// No watch that is begun from now on shows anything, as one that has not come to it yet.
+    pub fn mute(&self) {
+        self.mute.store(true, Ordering::Relaxed);
     }
 
     /// Over the line, there and back; either way may fail.
@@ -113,6 +122,9 @@ impl KeyValue for Line {
     }
     /// Silent while the line is cut, and whole again after.
     fn watch(&self, directory: &str) -> Watch {
+        if self.mute.load(Ordering::Relaxed) {
+            return Box::pin(futures_util::stream::pending());
+        }
         let (store, directory) = (Arc::clone(&self.store), directory.to_owned());
         let cut = self.cut.subscribe();
         let begin = (store.watch(&directory), cut, false);

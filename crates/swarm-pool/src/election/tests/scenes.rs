@@ -70,6 +70,20 @@ async fn a_clean_stop_hands_over_within_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_primary_that_came_and_went_before_the_watch_showed_it_is_replaced_within_a_second() {
+    let store = Memory::new();
+    let first = Manager::start(&store, "a:1", TTL, 1);
+    until("it leads", || first.is_primary()).await;
+    let line = Line::new(Arc::clone(&store), 2);
+    line.mute();
+    let next = Manager::with(line, "b:1", true, TTL, 2);
+    until("it follows", || next.role() == Role::Replica { primary: Some("a:1".into()) }).await;
+    first.election.resign().await;
+    let took = until("it leads", || next.is_primary()).await;
+    assert!(took < SECOND, "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_killed_primary_is_replaced_when_its_lock_has_run_out() {
     for seed in 0..20 {
         let store = Memory::new();
