@@ -27,6 +27,7 @@ mod headers;
 mod images;
 mod intake;
 mod listener;
+mod metrics;
 mod networks;
 mod nodes;
 mod path;
@@ -43,5 +44,6 @@ mod volumes;
 
 pub use coverage::coverage_markdown;
 pub use listener::{BindError, Listener};
+pub use metrics::ApiMetrics;
 pub use route::{Disposition, Route, routes};
 pub use server::{ServerOptions, serve};

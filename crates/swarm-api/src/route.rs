@@ -217,12 +217,22 @@ pub fn routes() -> impl Iterator<Item = &'static Route> {
     RESOURCES.iter().flat_map(|(_, routes)| routes.iter())
 }
 
+/// A route that was found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hit<'p> {
+    /// Its place in [`routes`].
+    pub number: usize,
+    pub route: &'static Route,
+    pub cut: Cut<'p>,
+}
+
 /// The route for `method` and an unversioned, still percent-encoded `path`.
-pub(crate) fn find<'p>(method: &Method, path: &'p str) -> Option<(&'static Route, Cut<'p>)> {
+pub(crate) fn find<'p>(method: &Method, path: &'p str) -> Option<Hit<'p>> {
     routes()
-        .filter(|route| route.method == method.as_str())
-        .filter_map(|route| route.cut(path).map(|cut| (route, cut)))
-        .max_by_key(|(route, _)| route.weight())
+        .enumerate()
+        .filter(|(_, route)| route.method == method.as_str())
+        .filter_map(|(number, route)| Some(Hit { number, route, cut: route.cut(path)? }))
+        .max_by_key(|hit| hit.route.weight())
 }
 
 #[cfg(test)]
@@ -231,7 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn hit(method: &Method, path: &'static str) -> Option<(&'static str, &'static str)> {
-        find(method, path).map(|(route, cut)| (route.pattern, cut.name))
+        find(method, path).map(|hit| (hit.route.pattern, hit.cut.name))
     }
 
     #[test]
@@ -311,7 +321,7 @@ mod tests {
         ) {
             let path = route.pattern.replace("{name}", &name).replace("{checkpoint}", "c1");
             let method: Method = route.method.parse().unwrap();
-            let (_, cut) = find(&method, &path).unwrap();
+            let cut = find(&method, &path).unwrap().cut;
             prop_assert_eq!([cut.before, cut.name, cut.after].concat(), path);
         }
 

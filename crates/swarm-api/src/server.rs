@@ -18,6 +18,7 @@ use crate::connection::{Link, drive};
 use crate::eof::Phases;
 use crate::headers::Signature;
 use crate::listener::{Accepted, Listener, secure};
+use crate::metrics::ApiMetrics;
 use crate::surface::Surface;
 
 /// Pause after a failed accept, doubled up to the second: usually descriptors are out, and only
@@ -37,6 +38,8 @@ pub struct ServerOptions {
     pub drain: Duration,
     /// Asked first for every request, where the pool has several managers.
     pub forward: Option<Arc<dyn Forward>>,
+    /// Where requests are counted; a clone of it is registered by whoever publishes the counts.
+    pub metrics: ApiMetrics,
 }
 
 impl Default for ServerOptions {
@@ -48,6 +51,7 @@ impl Default for ServerOptions {
             max_connections: 8192,
             drain: Duration::from_secs(10),
             forward: None,
+            metrics: ApiMetrics::default(),
         }
     }
 }
@@ -64,7 +68,12 @@ pub async fn serve(
     // Each listener holds one place while it waits.
     let places = options.max_connections.max(listeners.len() + 1);
     let server = Arc::new(Server {
-        surface: Arc::new(Surface::new(backend, options.forward.clone(), signature)),
+        surface: Arc::new(Surface::new(
+            backend,
+            options.forward.clone(),
+            signature,
+            options.metrics.clone(),
+        )),
         places: Arc::new(Semaphore::new(places)),
         tracker: TaskTracker::new(),
         stopping: shutdown,

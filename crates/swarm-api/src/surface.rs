@@ -32,8 +32,9 @@ use crate::connection::Link;
 use crate::eof::{Phase, Phases};
 use crate::headers::{Signature, strip_hop_by_hop, strip_request, wanted_upgrade};
 use crate::intake::{arriving, take_in};
+use crate::metrics::{ApiMetrics, Begun, Counted};
 use crate::path::{check_version, read_name, split_version};
-use crate::route::{self, Disposition};
+use crate::route::{self, Disposition, Hit};
 use crate::upgrade;
 
 /// Answers every request of every connection.
@@ -41,6 +42,7 @@ pub(crate) struct Surface {
     backend: Arc<dyn Backend>,
     forward: Option<Arc<dyn Forward>>,
     signature: Signature,
+    counted: Arc<Counted>,
     /// Numbers requests in the log.
     requests: AtomicU64,
 }
@@ -56,8 +58,10 @@ impl Surface {
         backend: Arc<dyn Backend>,
         forward: Option<Arc<dyn Forward>>,
         signature: Signature,
+        metrics: ApiMetrics,
     ) -> Self {
-        Self { backend, forward, signature, requests: AtomicU64::new(1) }
+        let counted = Arc::new(Counted::new(metrics));
+        Self { backend, forward, signature, counted, requests: AtomicU64::new(1) }
     }
 
     /// The answer to `request`; never fails.
@@ -69,10 +73,12 @@ impl Surface {
         let method = request.method().clone();
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         let span = debug_span!("request", id, %method, path = request.uri().path());
+        let mut begun = Counted::begin(&self.counted);
         let answered = async {
             let started = Instant::now();
             link.phases.set(Phase::Request);
-            let outcome = AssertUnwindSafe(self.dispatch(request, link)).catch_unwind().await;
+            let outcome =
+                AssertUnwindSafe(self.dispatch(request, link, &begun)).catch_unwind().await;
             let mut answer = match outcome {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => refusal(&error),
@@ -86,19 +92,23 @@ impl Surface {
             if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 self.signature.sign(&method, newest, &mut answer);
             }
-            debug!(status = answer.status().as_u16(), elapsed = ?started.elapsed(), "answered");
+            let elapsed = started.elapsed();
+            begun.answered(answer.status(), elapsed);
+            debug!(status = answer.status().as_u16(), ?elapsed, "answered");
             answer
         };
         let answer = answered.instrument(span).await;
         // The phase of an upgrade ends where both sides have switched.
         let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-        answer.map(|body| Outgoing { body, ends: (!switched).then(|| link.phases.clone()) })
+        let ends = (!switched).then(|| link.phases.clone());
+        answer.map(|body| Outgoing { body, ends, _begun: begun })
     }
 
     async fn dispatch(
         &self,
         mut request: Request<Incoming>,
         link: &Link,
+        begun: &Begun,
     ) -> Result<Response<Body>> {
         // Docker answers OPTIONS on any path (its CORS preflight), known or not.
         if request.method() == Method::OPTIONS {
@@ -106,8 +116,9 @@ impl Surface {
         }
         let uri = request.uri().clone();
         let (version, path) = split_version(uri.path());
-        let (route, cut) = route::find(request.method(), path)
+        let Hit { number, route, cut } = route::find(request.method(), path)
             .ok_or_else(|| ApiError::not_found("page not found"))?;
+        begun.found(number);
         let switch = wanted_upgrade(request.headers())
             .filter(|_| route.hijacked)
             .map(|protocol| Switch { protocol, client: hyper::upgrade::on(&mut request) });
@@ -213,6 +224,8 @@ fn refusal(error: &ApiError) -> Response<Body> {
 pub(crate) struct Outgoing {
     body: Body,
     ends: Option<Phases>,
+    /// The request counts as under way until here.
+    _begun: Begun,
 }
 
 impl Drop for Outgoing {

@@ -115,6 +115,24 @@ impl EngineError {
         }
     }
 
+    /// The kind of failure in one word, for counts.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
+            Self::Deadline { .. } => "deadline",
+            Self::Http(_) => "http",
+            Self::Body(_) => "body",
+            Self::Status { .. } => "status",
+            Self::TooLarge { .. } => "too_large",
+            Self::Json { .. } => "json",
+            Self::Version { .. } => "version",
+            Self::Request(_) => "request",
+            Self::Barred(_) => "barred",
+            Self::Severed => "severed",
+        }
+    }
+
     /// The error as a client of the API sees it. `engine` is the name or address to blame; an
     /// engine's own refusal is passed on as it is.
     pub fn to_api(&self, engine: &str) -> ApiError {

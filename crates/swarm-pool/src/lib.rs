@@ -19,6 +19,7 @@ mod index;
 mod keeper;
 mod ledger;
 mod members;
+mod metrics;
 mod orphans;
 mod scheduler;
 mod scope;

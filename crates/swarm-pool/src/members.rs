@@ -222,7 +222,9 @@ impl Members {
             let gate = Gate::new(move || fence.check().map(drop));
             let options = ClientOptions { gate: Some(gate), ..self.shared.config.engine.clone() };
             let client = EngineClient::new(engine_address(entry), options);
-            let engine = Arc::new(Engine::new(EngineKey(table.last_key), client));
+            let engine = Engine::new(EngineKey(table.last_key), client)
+                .counting(&self.shared.metrics.failures);
+            let engine = Arc::new(engine);
             let stop = CancellationToken::new();
             tokio::spawn(engine::run(
                 Arc::clone(&engine),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use swarm_core::placement::containers::{ContainerFacts, ContainerLookup, Labels};
+use swarm_core::placement::decision::Refusal;
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::node::{NodeId, NodeSummary};
 use swarm_core::placement::place::place;
@@ -62,6 +63,31 @@ pub struct Placed {
     pub reason: String,
     /// Gives the reservation back when dropped.
     pub hold: Hold,
+}
+
+/// Why there is no place.
+#[derive(Debug)]
+pub struct NotPlaced {
+    /// For the client.
+    pub error: ApiError,
+    /// The filters that removed engines; none where there was no engine, or where the one that was
+    /// chosen is gone.
+    pub filters: Vec<&'static str>,
+}
+
+impl From<ApiError> for NotPlaced {
+    fn from(error: ApiError) -> Self {
+        Self { error, filters: Vec::new() }
+    }
+}
+
+impl From<Refusal> for NotPlaced {
+    fn from(refusal: Refusal) -> Self {
+        let mut filters: Vec<_> = refusal.removals.iter().map(|removal| removal.filter).collect();
+        filters.sort_unstable();
+        filters.dedup();
+        Self { error: ApiError::conflict(refusal.to_string()), filters }
+    }
 }
 
 /// A held reservation.
@@ -234,7 +260,7 @@ impl Scheduler {
     }
 
     /// Decides and reserves in one step.
-    pub fn place(self: &Arc<Self>, index: &Index, request: &Request) -> Result<Placed, ApiError> {
+    pub fn place(self: &Arc<Self>, index: &Index, request: &Request) -> Result<Placed, NotPlaced> {
         let mut table = self.table.lock();
         let decision = {
             let containers = Containers { index, nodes: &table.nodes };
@@ -246,8 +272,7 @@ impl Scheduler {
                 self.strategy,
                 &lookup,
                 &mut rand::rng(),
-            )
-            .map_err(|refusal| ApiError::conflict(refusal.to_string()))?
+            )?
         };
         let gone = || ApiError::unavailable(format!("node {} left the pool", decision.name));
         let engine = *table.engines.get(&decision.node).ok_or_else(gone)?;

@@ -15,6 +15,7 @@ use crate::held::HeldNames;
 use crate::index::Index;
 use crate::keeper::{Keeper, Moves};
 use crate::ledger::GuardSource;
+use crate::metrics::Metrics;
 use crate::orphans::Orphans;
 use crate::scheduler::Scheduler;
 use crate::state::{State, StoreConfig};
@@ -51,6 +52,8 @@ pub struct Shared {
     pub keeping: Keeper,
     /// How often the keeper did what.
     pub moves: Moves,
+    /// What is counted beside that.
+    pub metrics: Metrics,
     /// What clients lent for pulls.
     pub credentials: Credentials,
 }
@@ -63,6 +66,7 @@ impl Shared {
             keeper: Notify::new(),
             keeping: Keeper::new(),
             moves: Moves::default(),
+            metrics: Metrics::default(),
             credentials: Credentials::default(),
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),

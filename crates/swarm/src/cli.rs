@@ -317,6 +317,11 @@ pub struct ManageFlags {
     #[arg(long = "cluster-opt", value_name = "KEY=VALUE", help_heading = "Placement")]
     pub cluster_options: Vec<String>,
 
+    /// Address to serve metrics for Prometheus on, at /metrics: HOST:PORT, or :PORT for this machine
+    /// alone; without it there are none [env: SWARM_METRICS_ADDR]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Metrics")]
+    pub metrics_addr: Option<String>,
+
     /// Use TLS towards clients and engines; implied by --tlsverify
     #[arg(long, help_heading = "TLS", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -21,7 +21,7 @@ use crate::store::{Choice, EmbeddedFlags, Named};
 use crate::tls::TlsPaths;
 use crate::tokens;
 use crate::usage::UsageError;
-use crate::values::{Listen, advertise, count, duration, listen};
+use crate::values::{Listen, advertise, count, duration, listen, local_listen};
 
 /// How an environment variable is looked up.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -51,6 +51,8 @@ pub struct ManageConfig {
     pub pool_key: Option<PathBuf>,
     /// Where the API is served.
     pub listen: Vec<Listen>,
+    /// Where metrics are served: `HOST:PORT`.
+    pub metrics: Option<String>,
     /// TLS for both sides.
     pub tls: Option<TlsPaths>,
     /// TLS towards the engine alone, for a pool of one that DOCKER_HOST names.
@@ -107,6 +109,13 @@ impl ManageConfig {
                     .to_owned(),
             );
         }
+        let metrics = flags
+            .metrics_addr
+            .clone()
+            .filter(|text| !text.is_empty())
+            .or_else(|| set(env, "SWARM_METRICS_ADDR"))
+            .map(|text| local_listen("--metrics-addr", &text))
+            .transpose()?;
         let listen = hosts(&flags.hosts, env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
@@ -144,6 +153,7 @@ impl ManageConfig {
             store,
             pool_key: pool_key.map(PathBuf::from),
             listen,
+            metrics,
             engine_tls: engine_tls.filter(|_| tls.is_none()),
             tls,
             cors: flags.cors,

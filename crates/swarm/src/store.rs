@@ -10,6 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use swarm_discovery::{DiscoveryBackend, DiscoveryOptions, Kv, Union};
 use swarm_kv::{KeyValue, Layout, StoreError, StoreOptions, StoreUrl};
+use swarm_metrics::StoreMetrics;
 use swarm_pool::{KeySource, PoolKey, StoreConfig};
 use swarm_raft::{Embedded, EmbeddedOptions, Join, Remote};
 use tokio::net::TcpListener;
@@ -117,15 +118,17 @@ pub struct Opened {
 
 impl Choice {
     /// Opens it. `engines` are those that the command line names itself; `key` is
-    /// `--pool-key-file`.
+    /// `--pool-key-file`; calls to the store are counted in `metrics`.
     pub async fn open(
         self,
         engines: Option<Arc<dyn DiscoveryBackend>>,
         key: Option<&Path>,
+        metrics: &StoreMetrics,
     ) -> anyhow::Result<Opened> {
         let given = key.map(read_key).transpose()?.map(KeySource::Given);
         match self {
-            Self::Shared(named) => {
+            Self::Shared(mut named) => {
+                named.store = metrics.measure(named.store);
                 let key = given.unwrap_or_else(|| {
                     info!(
                         "without --pool-key-file registry credentials are not kept: a private \
@@ -139,10 +142,10 @@ impl Choice {
                 let config = StoreConfig { store, layout, key };
                 Ok(Opened { config, shared, embedded: None, discovery })
             }
-            Self::Embedded(flags) => embedded(flags, engines, given).await,
+            Self::Embedded(flags) => embedded(flags, engines, given, metrics).await,
             Self::Memory => {
                 let layout = Layout::new("", None);
-                let store: Arc<dyn KeyValue> = swarm_memory::Memory::new();
+                let store = metrics.measure(swarm_memory::Memory::new());
                 let discovery = match engines {
                     Some(engines) => engines,
                     None => Arc::new(Kv::new(Arc::clone(&store), layout.clone())),
@@ -158,6 +161,7 @@ async fn embedded(
     flags: EmbeddedFlags,
     engines: Option<Arc<dyn DiscoveryBackend>>,
     key: Option<KeySource>,
+    metrics: &StoreMetrics,
 ) -> anyhow::Result<Opened> {
     let layout = Layout::new("", None);
     let mut options = EmbeddedOptions::new(&flags.data_dir);
@@ -189,7 +193,7 @@ async fn embedded(
             Err(error) => warn!(error = format!("{error:#}"), "cannot write the join tokens"),
         }
     }
-    let store: Arc<dyn KeyValue> = Arc::clone(&embedded) as _;
+    let store = metrics.measure(Arc::clone(&embedded) as _);
     let registered: Arc<dyn DiscoveryBackend> =
         Arc::new(Kv::new(Arc::clone(&store), layout.clone()));
     let discovery = match engines {

@@ -93,6 +93,20 @@ pub fn listen(flag: &str, text: &str) -> Result<Listen, UsageError> {
     Ok(Listen::Tcp(format!("{host}:{port}")))
 }
 
+/// Reads `HOST:PORT`, or `:PORT` for this machine alone.
+pub fn local_listen(flag: &str, text: &str) -> Result<String, UsageError> {
+    let wrong =
+        || UsageError::value(flag, text, "expected HOST:PORT, or :PORT for this machine alone");
+    if text.contains("://") {
+        return Err(wrong());
+    }
+    let whole = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
+    match listen(flag, &whole) {
+        Ok(Listen::Tcp(address)) => Ok(address),
+        _ => Err(wrong()),
+    }
+}
+
 /// Checks `--advertise`: where others reach us, `HOST:PORT`.
 pub fn advertise(flag: &str, text: &str) -> Result<swarm_discovery::Entry, UsageError> {
     match text.parse() {
@@ -138,6 +152,23 @@ mod tests {
             let error = duration("--ttl", text).unwrap_err().to_string();
             let start = format!("--ttl {text:?}: expected a duration such as");
             assert!(error.starts_with(&start), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_this_machine_where_that_is_safer() {
+        for (text, expected) in [
+            (":9323", "127.0.0.1:9323"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+            ("0.0.0.0:9323", "0.0.0.0:9323"),
+            ("[::1]:9323", "[::1]:9323"),
+        ] {
+            assert_eq!(local_listen("--x", text).unwrap(), expected);
+        }
+        for text in ["", "9323", "tcp://h:1", "unix:///run/x", "h:x", ":70000", "a b:1"] {
+            let error = local_listen("--metrics-addr", text).unwrap_err().to_string();
+            let form = format!("--metrics-addr {text:?}: expected HOST:PORT, or :PORT");
+            assert!(error.starts_with(&form), "{error}");
         }
     }
 

@@ -42,7 +42,7 @@ const CRATES: &[(Layer, &[&str])] = &[
         ],
     ),
     (Runtime, &["swarm-pool", "swarm-manager", "swarm-agent"]),
-    (Surface, &["swarm-api", "swarm-token", "swarm-visualizer"]),
+    (Surface, &["swarm-api", "swarm-token", "swarm-metrics", "swarm-visualizer"]),
     (Binary, &["swarm"]),
     (Development, &["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench", "xtask"]),
 ];
@@ -72,8 +72,8 @@ fn may_use(layer: Layer) -> &'static [Layer] {
     }
 }
 
-/// Crates from outside that a layer must do without: no I/O in vocabulary, no clock and no log
-/// in decisions, no HTTP requests and no kernel messages in runtimes.
+/// Crates from outside that a layer must do without: no I/O in vocabulary, no clock, no log and no
+/// metrics in decisions, no HTTP requests and no kernel messages in runtimes.
 fn forbidden(layer: Layer) -> &'static [&'static str] {
     match layer {
         Vocabulary | Port => &[
@@ -90,6 +90,7 @@ fn forbidden(layer: Layer) -> &'static [&'static str] {
             "rustls",
             "tokio-rustls",
             "tracing",
+            "prometheus-client",
         ],
         Decision => &[
             "tokio",
@@ -104,6 +105,7 @@ fn forbidden(layer: Layer) -> &'static [&'static str] {
             "rustls",
             "tokio-rustls",
             "tracing",
+            "prometheus-client",
             "async-trait",
             "futures-util",
             "futures-io",
@@ -186,6 +188,7 @@ mod tests {
         for (name, other, kind) in [
             ("swarm-docker", "tokio", None),
             ("swarm-core", "tracing", None),
+            ("swarm-core", "prometheus-client", None),
             ("swarm-core", "swarm-engine", None),
             ("swarm-engine", "swarm-discovery", None),
             ("swarm-engine", "swarm-core", None),

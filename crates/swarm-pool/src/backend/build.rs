@@ -67,8 +67,7 @@ impl Builds for Pool {
             let node = view.identity.as_ref().map_or(view.label(), |known| known.id.as_str());
             request.constraints.push(Expr::exactly("node", node, false));
         }
-        let Placed { engine, reason, hold, .. } =
-            self.shared.scheduler.place(&self.shared.index, &request)?;
+        let Placed { engine, reason, hold, .. } = self.place_now(&request)?;
         let gone = || ApiError::unavailable("the build's node left the pool");
         let engine = self.members.get(engine).ok_or_else(gone)?;
         tracing::info!(engine = %engine.label(), reason, "building");

@@ -7,6 +7,7 @@
 mod tied;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -25,7 +26,7 @@ use super::{document, random_id, read_whole};
 use crate::Pool;
 use crate::engine::{CHANGE_DEADLINE, Engine, Mark, post_json};
 use crate::index::NameGuard;
-use crate::scheduler::Placed;
+use crate::scheduler::{NotPlaced, Placed};
 
 /// How often a place is looked for while what was removed is being read back.
 const PLACEMENTS: usize = 5;
@@ -56,6 +57,12 @@ impl From<ApiError> for Failure {
 
 impl Pool {
     pub(super) async fn create(&self, exchange: Exchange) -> Result<Reply> {
+        let created = self.create_wished(exchange).await;
+        self.shared.metrics.created(created.as_ref().err());
+        created
+    }
+
+    async fn create_wished(&self, exchange: Exchange) -> Result<Reply> {
         let Exchange { query, version, headers, body, .. } = exchange;
         let mut body = CreateBody::parse(&read_whole(body).await?)?;
         let (name, _held) = self.hold_name(query.get("name").unwrap_or_default()).await?;
@@ -177,6 +184,21 @@ impl Pool {
     /// through here had been read back before: what is in the way may have been removed an
     /// instant ago.
     pub(crate) async fn place(&self, request: &Request) -> Result<Placed> {
+        let begun = Instant::now();
+        let decided = self.place_settled(request).await;
+        self.shared.metrics.placed(begun.elapsed(), decided.as_ref().err());
+        decided.map_err(|refused| refused.error)
+    }
+
+    /// A place at once, by what is known now.
+    pub(super) fn place_now(&self, request: &Request) -> Result<Placed> {
+        let begun = Instant::now();
+        let decided = self.shared.scheduler.place(&self.shared.index, request);
+        self.shared.metrics.placed(begun.elapsed(), decided.as_ref().err());
+        decided.map_err(|refused| refused.error)
+    }
+
+    async fn place_settled(&self, request: &Request) -> std::result::Result<Placed, NotPlaced> {
         let mut settled = false;
         for _ in 1..PLACEMENTS {
             match self.shared.scheduler.place(&self.shared.index, request) {

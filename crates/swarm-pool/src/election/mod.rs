@@ -139,6 +139,11 @@ impl Election {
         let _ = tokio::time::timeout(RESIGNING, self.ended.cancelled()).await;
     }
 
+    /// How often this manager became the primary, and ceased to be it.
+    pub(crate) fn turns(&self) -> (u64, u64) {
+        self.standing.turns()
+    }
+
     /// Requests that reach a replica are forwarded.
     pub(crate) fn replicates(&self) -> bool {
         self.standing.replication()

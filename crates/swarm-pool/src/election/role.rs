@@ -2,6 +2,7 @@
 //! `docker info`.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use swarm_backend::ApiError;
@@ -65,6 +66,8 @@ impl Holder {
 pub(super) struct Standing {
     role: watch::Sender<Role>,
     known: Mutex<Known>,
+    /// How often this manager became the primary, and ceased to be it.
+    turns: (AtomicU64, AtomicU64),
     /// Where others reach this manager, or its name.
     name: String,
     replication: bool,
@@ -83,6 +86,7 @@ impl Standing {
         Self {
             role: watch::Sender::new(role),
             known: Mutex::default(),
+            turns: Default::default(),
             name: name.to_owned(),
             replication,
         }
@@ -94,6 +98,12 @@ impl Standing {
 
     pub(super) fn role(&self) -> Role {
         self.role.borrow().clone()
+    }
+
+    /// How often this manager became the primary, and ceased to be it.
+    pub(super) fn turns(&self) -> (u64, u64) {
+        let (gained, lost) = &self.turns;
+        (gained.load(Ordering::Relaxed), lost.load(Ordering::Relaxed))
     }
 
     pub(super) fn replication(&self) -> bool {
@@ -132,6 +142,12 @@ impl Standing {
     fn set(&self, role: Role) {
         self.role.send_if_modified(|known| {
             let changed = *known != role;
+            let leads = |role: &Role| matches!(role, Role::Primary { .. });
+            match (leads(known), leads(&role)) {
+                (false, true) => self.turns.0.fetch_add(1, Ordering::Relaxed),
+                (true, false) => self.turns.1.fetch_add(1, Ordering::Relaxed),
+                _ => 0,
+            };
             *known = role;
             changed
         });

@@ -29,6 +29,7 @@ pub use identity::Identity;
 pub use marks::Mark;
 pub(crate) use worker::run;
 
+use crate::metrics::Failures;
 use marks::Marks;
 
 /// An engine's number, unique in a manager's life.
@@ -51,6 +52,7 @@ pub struct Engine {
     view: ArcSwap<EngineView>,
     status: watch::Sender<Status>,
     marks: Marks,
+    failures: Failures,
 }
 
 impl Engine {
@@ -62,7 +64,14 @@ impl Engine {
             view: ArcSwap::from_pointee(view),
             status: watch::Sender::new(Status::Pending),
             marks: Marks::default(),
+            failures: Failures::default(),
         }
+    }
+
+    /// Its failed requests are counted there.
+    pub(crate) fn counting(mut self, failures: &Failures) -> Self {
+        self.failures = failures.clone();
+        self
     }
 
     /// Its number.
@@ -207,6 +216,7 @@ impl Engine {
     }
 
     fn blame(&self, error: &EngineError) -> ApiError {
+        self.failures.count("request", error.reason());
         error.to_api(&self.label())
     }
 

@@ -91,6 +91,16 @@ pub enum ReadError {
     Parse(#[from] ParseError),
 }
 
+impl ReadError {
+    /// The kind of failure in one word, for counts.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Engine(error) => error.reason(),
+            Self::Parse(_) => "json",
+        }
+    }
+}
+
 /// `GET /info`, as an identity.
 pub async fn identity(client: &EngineClient, deadline: Duration) -> Result<Identity, ReadError> {
     let asked = clock::now_millis();

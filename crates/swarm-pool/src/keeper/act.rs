@@ -10,8 +10,8 @@ use swarm_kv::StoreError;
 use swarm_model::{EngineRef, Intent, Place};
 use tracing::{info, warn};
 
-use super::Turn;
 use super::remake::Outcome;
+use super::{Cause, Turn};
 use crate::Pool;
 use crate::backend::intents::removed;
 use crate::clock;
@@ -78,10 +78,19 @@ impl Pool {
                 self.tell_lost(&intent, from, &step.reason);
                 Ok(())
             }
-            Action::Place { avoid } => match self.remake(&intent, avoid, &step.reason).await? {
-                Outcome::Made => Ok(()),
-                Outcome::Refused(error) => Err(error.into()),
-            },
+            Action::Place { avoid } => {
+                let made = self.remake(&intent, avoid, &step.reason).await;
+                if !matches!(
+                    made,
+                    Ok(Outcome::Made | Outcome::Unsettled(_)) | Err(StepError::Changed)
+                ) {
+                    self.shared.moves.failed(Cause::Failure);
+                }
+                match made? {
+                    Outcome::Made => Ok(()),
+                    Outcome::Unsettled(error) | Outcome::Refused(error) => Err(error.into()),
+                }
+            }
             Action::Finish { engine, container } => {
                 self.write(&transition::arrived(&intent, engine, container)).await?;
                 if let Ok(engine) = self.engine_of(engine) {

@@ -118,6 +118,7 @@ impl Pool {
                 name: wanted.name,
                 // Others move at the same time: where there is room is asked again.
                 to: None,
+                cause: super::Cause::Drain,
                 reason: wanted.reason,
                 start_first: wanted.start_first,
             };

@@ -39,7 +39,7 @@ use tracing::{info, warn};
 use crate::{Pool, Role};
 
 pub(crate) use attempts::{Attempts, Turn};
-pub(crate) use count::Moves;
+pub(crate) use count::{Cause, Moves};
 pub(crate) use drain::Drain;
 pub(crate) use rebalance::Outcome;
 

@@ -21,8 +21,8 @@ use swarm_model::{Desired, EngineRef, Intent, Place};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::Turn;
 use super::act::StepError;
+use super::{Cause, Turn};
 use crate::Pool;
 use crate::clock;
 use crate::engine::{Engine, Mark};
@@ -45,6 +45,8 @@ pub(crate) struct Order {
     pub name: String,
     /// Where to; any engine but its own when open.
     pub to: Option<NodeId>,
+    /// For the sake of what.
+    pub cause: Cause,
     /// Why.
     pub reason: String,
     /// The new copy runs before the old one is stopped.
@@ -63,6 +65,7 @@ impl Pool {
                 let words = error.to_string();
                 warn!(container = %order.name, reason = %order.reason, error = words, "not moved");
                 if !matches!(error, StepError::Changed) {
+                    self.shared.moves.failed(order.cause);
                     if let Some(intent) = self.shared.state.intents.get(&order.intent) {
                         self.tell_failed(&intent, &words);
                     }
@@ -112,7 +115,7 @@ impl Pool {
         if !order.start_first && before.desired == Desired::Running {
             self.start_container(&engine, &new).await?;
         }
-        self.tell_moved(&moved, &new, &order.reason);
+        self.tell_moved(&moved, &new, order.cause, &order.reason);
         Ok(making.at)
     }
 

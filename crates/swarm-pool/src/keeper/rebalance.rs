@@ -152,6 +152,7 @@ fn order(wanted: Move) -> Order {
         intent: wanted.intent,
         name: wanted.name,
         to: Some(wanted.to),
+        cause: super::Cause::Rebalance,
         reason: format!("rebalanced: {}", wanted.reason),
         start_first: wanted.start_first,
     }

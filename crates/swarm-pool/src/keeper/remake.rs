@@ -13,6 +13,7 @@ use swarm_docker::{ErrorClass, Query};
 use swarm_model::{Desired, EngineRef, Intent};
 use tracing::warn;
 
+use super::Cause;
 use super::act::StepError;
 use crate::Pool;
 use crate::backend::create::Wish;
@@ -24,6 +25,8 @@ use crate::scheduler::Placed;
 pub(super) enum Outcome {
     /// It is there, and started if it is to run.
     Made,
+    /// It is there, and what is to follow did not work.
+    Unsettled(ApiError),
     /// No engine took it; it is nowhere again.
     Refused(ApiError),
 }
@@ -59,9 +62,11 @@ impl Pool {
         let engine = Arc::clone(&making.engine);
         self.took_place(making, &intent.name, &container);
         self.write(&arrived).await?;
-        self.tell_moved(&arrived, &container, reason);
-        self.settle_in(&engine, &arrived, &container).await?;
-        Ok(Outcome::Made)
+        self.tell_moved(&arrived, &container, Cause::Failure, reason);
+        Ok(match self.settle_in(&engine, &arrived, &container).await {
+            Ok(()) => Outcome::Made,
+            Err(error) => Outcome::Unsettled(error),
+        })
     }
 
     /// A place for what is to be made.

@@ -6,6 +6,7 @@ use swarm_docker::event::Event;
 use swarm_model::{EngineRef, Intent};
 use tracing::{info, warn};
 
+use super::Cause;
 use crate::Pool;
 use crate::clock;
 use crate::events::PoolEvent;
@@ -17,7 +18,8 @@ impl Pool {
         self.tell("reschedule_lost", &id, intent, Some(from), None, reason);
     }
 
-    pub(super) fn tell_moved(&self, intent: &Intent, container: &str, reason: &str) {
+    pub(super) fn tell_moved(&self, intent: &Intent, container: &str, cause: Cause, reason: &str) {
+        self.shared.moves.moved(cause);
         let from = intent.moves.last().map(|moved| moved.from.clone());
         let to = intent.place.engine();
         info!(container = %intent.name, from = from.as_ref().map(|f| f.name.as_str()),

@@ -187,6 +187,11 @@ impl<T: Kept + Send + Sync + 'static> Ledger<T> {
         self.table.lock().rows.len()
     }
 
+    /// How many changes the store does not have yet.
+    pub fn pending(&self) -> usize {
+        self.table.lock().rows.values().filter(|row| row.stored < row.version).count()
+    }
+
     /// The first object that `wanted` accepts.
     pub fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Arc<T>> {
         let table = self.table.lock();

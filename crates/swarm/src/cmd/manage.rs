@@ -9,6 +9,7 @@ use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
 use swarm_backend::Forward;
 use swarm_engine::ClientOptions;
+use swarm_metrics::StoreMetrics;
 use swarm_pool::{Build, Election, Pool, PoolConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -16,12 +17,16 @@ use tracing::{info, warn};
 
 use crate::config::ManageConfig;
 use crate::election;
+use crate::metrics::{self, Sources};
 use crate::store::{Choice, Opened};
 use crate::tls::Tls;
 use crate::values::Listen;
 
 /// The commit it was built from, where the build says so.
-const COMMIT: Option<&str> = option_env!("SWARM_COMMIT");
+const COMMIT: &str = match option_env!("SWARM_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
 
 /// Serves until a signal.
 pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
@@ -34,13 +39,16 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     for address in &config.listen {
         listeners.push(open(address, &tls, verified).await?);
     }
+    let metrics_server = metrics::open(config.metrics.as_deref()).await?;
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
 
     let mut config = config;
     let store = std::mem::replace(&mut config.store, Choice::Memory);
-    let opened = store.open(config.discovery.take(), config.pool_key.as_deref()).await?;
+    let counted = StoreMetrics::default();
+    let engines = config.discovery.take();
+    let opened = store.open(engines, config.pool_key.as_deref(), &counted).await?;
     let election =
         election::start(opened.shared.clone(), config.replication.as_ref(), &config.listen);
     let options = ServerOptions {
@@ -56,6 +64,10 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     let Opened { config: kept, embedded, discovery, .. } = opened;
     let pool_config = pool_config(config, &tls, election.clone());
     let pool = Pool::start(pool_config, discovery, kept, pool_stop.clone());
+    if let Some(server) = metrics_server {
+        let sources = Sources { pool: &pool, api: &options.metrics, store: &counted };
+        tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
+    }
     notify(sd_notify::NotifyState::Ready);
     let serve = swarm_api::serve(listeners, pool, options, serving.clone());
     tokio::join!(serve, async {
@@ -90,7 +102,7 @@ fn pool_config(config: ManageConfig, tls: &Tls, election: Election) -> PoolConfi
         reschedule: config.cluster.reschedule,
         election,
         engine: ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() },
-        build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT.unwrap_or("unknown") },
+        build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT },
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) async fn run(
         cache: Cache::new(engine.address().to_string(), shared.config.overcommit),
         replay: Replay::default(),
         readings: 0,
+        was_connected: false,
         engine,
         shared,
     };
@@ -83,6 +84,8 @@ struct Worker {
     cache: Cache,
     replay: Replay,
     readings: u32,
+    /// It was in use before.
+    was_connected: bool,
 }
 
 impl Worker {
@@ -92,8 +95,11 @@ impl Worker {
             let next = Instant::now() + RETRY_PERIOD + random_below(RETRY_PERIOD / 20);
             // Boxed: what a connection needs while it is made would stay in every worker for life.
             match Box::pin(self.connect()).await {
-                Ok(events) => self.serve(events).await,
-                Err(Refusal::Failed(error)) => self.failed(&error.to_string()),
+                Ok(events) => {
+                    self.connected();
+                    self.serve(events).await;
+                }
+                Err(Refusal::Failed(error)) => self.failed(error.reason(), &error.to_string()),
                 Err(Refusal::Twin(text)) => self.refused(&text),
             }
             sleep_until(next).await;
@@ -127,6 +133,7 @@ impl Worker {
                     opening = None;
                     match opened {
                         Ok(stream) => {
+                            self.shared.metrics.reopened.inc();
                             self.replay.opened(self.engines_now());
                             // Should more have happened than the engine remembers, or should it be
                             // another engine now.
@@ -134,7 +141,7 @@ impl Worker {
                             events = Some(stream);
                         }
                         Err(error) => {
-                            self.failed(&error.to_string());
+                            self.failed(error.reason(), &error.to_string());
                             opening = Some(self.open_events(SOON));
                         }
                     }
@@ -168,7 +175,7 @@ impl Worker {
                             probe_at.as_mut().reset(next);
                         }
                         Err(error) => {
-                            self.failed(&error.to_string());
+                            self.failed(error.reason(), &error.to_string());
                             // In doubt, it is asked again at once; but refusals come fast, and must
                             // not turn a restarting engine into a dead one within microseconds.
                             let late = matches!(error, EngineError::Deadline { .. });
@@ -246,7 +253,7 @@ impl Worker {
                 self.read_back(wanted.upto);
             }
             Err(error) => {
-                self.failed(&format!("cannot read its state: {error}"));
+                self.failed(error.reason(), &format!("cannot read its state: {error}"));
                 self.engine.marks.again(wanted);
             }
         }

@@ -90,7 +90,16 @@ impl Worker {
         self.tell(change);
     }
 
-    pub(super) fn failed(&mut self, why: &str) {
+    /// Everything on it has been read over a new connection.
+    pub(super) fn connected(&mut self) {
+        if std::mem::replace(&mut self.was_connected, true) {
+            self.shared.metrics.reconnects.inc();
+        }
+    }
+
+    /// `reason` is the kind of failure, `why` are the words.
+    pub(super) fn failed(&mut self, reason: &'static str, why: &str) {
+        self.shared.metrics.failures.count("watch", reason);
         let known = self.health.error() == Some(why);
         let change = self.health.fail(why);
         if change.is_none() && !known {
