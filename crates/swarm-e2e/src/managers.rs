@@ -98,6 +98,13 @@ impl<'l> Managers<'l> {
         (1..=3).map(|i| dir.join(format!("three-{i}.sock"))).collect()
     }
 
+    /// What each has logged, over all its restarts and, in one lab, all its predecessors.
+    pub fn logs(&self) -> Vec<String> {
+        let read = |sock: PathBuf| std::fs::read(sock.with_extension("log")).unwrap_or_default();
+        let logs = self.socks().into_iter().map(read);
+        logs.map(|log| String::from_utf8_lossy(&log).into_owned()).collect()
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self, i: usize) -> Result<()> {
         if let Some(mut pool) = self.pools[i].take() {

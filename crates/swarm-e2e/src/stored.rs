@@ -30,7 +30,7 @@ impl<'a> Stored<'a> {
 
     /// Starts a store of that kind.
     pub fn start(lab: &'a Lab, kind: Kind) -> Result<Self> {
-        let store = lab.in_fabric(|| AnyStore::start(kind))?;
+        let store = lab.inside(0, || AnyStore::start(kind))?;
         let url = store.url("pool");
         Ok(Self { lab, store, url })
     }
@@ -70,7 +70,7 @@ impl<'a> Stored<'a> {
 
     /// The engines at `<prefix>/docker/swarm/nodes`, by the store's own tools.
     pub fn nodes(&self) -> Result<Vec<String>> {
-        self.lab.in_fabric(|| self.store.names("pool/docker/swarm/nodes"))
+        self.lab.inside(0, || self.store.names("pool/docker/swarm/nodes"))
     }
 
     /// `swarm manage` over it, with more arguments.
@@ -81,13 +81,13 @@ impl<'a> Stored<'a> {
     /// The store ends, as for good.
     pub fn stop(&mut self) -> Result<()> {
         let lab = self.lab;
-        lab.in_fabric(|| self.store.server().stop())
+        lab.inside(0, || self.store.server().stop())
     }
 
     /// It is started again with its data, and serves.
     pub fn restart(&mut self) -> Result<()> {
         let lab = self.lab;
-        lab.in_fabric(|| self.store.restart())
+        lab.inside(0, || self.store.restart())
     }
 
     /// Waits until `swarm list` prints exactly these hosts' engines; how long that took.

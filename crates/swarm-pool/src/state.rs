@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 use swarm_kv::{Expect, KeyValue, Layout, StoreError, Write};
 use swarm_model::{EngineRecord, Intent, Place, Removed};
+use tokio::sync::watch;
 
 use crate::engine::{Container, EngineKey};
 use crate::ledger::{GuardSource, Ledger};
@@ -53,7 +54,7 @@ pub struct State {
     pub engines: Arc<Ledger<EngineRecord>>,
     /// Containers removed while their engine was away, by their intent's id.
     pub removed: Arc<Ledger<Removed>>,
-    loaded: AtomicBool,
+    loaded: watch::Sender<bool>,
     /// Copies that were replaced and not removed yet, by the engine's id of them: nobody is shown
     /// them.
     superseded: RwLock<HashMap<Arc<str>, EngineKey>>,
@@ -74,7 +75,7 @@ impl State {
                 KeySource::None | KeySource::Store => None,
             }),
             source: key,
-            loaded: AtomicBool::new(false),
+            loaded: watch::Sender::new(false),
             superseded: RwLock::default(),
         }
     }
@@ -87,7 +88,7 @@ impl State {
         if matches!(self.source, KeySource::Store) {
             self.key.store(Some(Arc::new(self.key_in_store().await?)));
         }
-        self.loaded.store(true, Ordering::Release);
+        self.loaded.send_replace(true);
         Ok(())
     }
 
@@ -115,7 +116,7 @@ impl State {
 
     /// Another manager is primary.
     pub fn unload(&self) {
-        self.loaded.store(false, Ordering::Release);
+        self.loaded.send_replace(false);
         self.intents.clear();
         self.engines.clear();
         self.removed.clear();
@@ -124,7 +125,13 @@ impl State {
 
     /// Whether this manager is the one that keeps.
     pub fn is_loaded(&self) -> bool {
-        self.loaded.load(Ordering::Acquire)
+        *self.loaded.borrow()
+    }
+
+    /// Waits until this manager is the one that keeps; whether it is.
+    pub async fn loads_within(&self, limit: Duration) -> bool {
+        let mut loaded = self.loaded.subscribe();
+        tokio::time::timeout(limit, loaded.wait_for(|loaded| *loaded)).await.is_ok()
     }
 
     /// Whether a container on an engine is a copy that was replaced, or that was removed while the

@@ -199,6 +199,22 @@ async fn what_the_store_does_not_keep_is_not_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manager_that_has_not_read_the_store_yet_promises_nothing() {
+    let rig = rig().await;
+    let down = StoreError::Unreachable { store: "memory".into(), reason: "test".into() };
+    rig.store.fail(Some(down));
+    let (second, _stop) = rig.second_on_store(quick(Policy::Off));
+    eventually("it can place", LONG, async || create(&second, "plain", json!({})).await.is_ok())
+        .await;
+    let refused = create(&second, "web", on_failure()).await.unwrap_err();
+    assert!(refused.message.contains("reschedule:off"), "{}", refused.message);
+    rig.store.fail(None);
+    eventually("it has read it", LONG, async || create(&second, "web", on_failure()).await.is_ok())
+        .await;
+    assert!(intent(&rig, "web").await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_on_its_way_has_its_name() {
     let mut config = quick(Policy::Off);
     config.reschedule.grace = Duration::from_mins(1);

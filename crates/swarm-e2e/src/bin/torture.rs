@@ -86,8 +86,8 @@ fn keep(args: &Args, outcome: &Outcome) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let name = |what: &str| folder.join(format!("{}.{what}", outcome.plan.seed));
     std::fs::write(name("history"), around(&outcome.history, 0, 0, u64::MAX))?;
-    for (what, log) in &outcome.logs {
-        std::fs::write(name(&format!("{}.log", what.replace(' ', "-"))), log)?;
+    for (log, i) in outcome.logs.iter().zip(1..) {
+        std::fs::write(name(&format!("manager-{i}.log")), log)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
+use super::gates::Gate;
 use super::history::{Recorder, What};
 use super::plan::{ENGINES, Fault, Plan, Step};
 use crate::ask::ask_within;
@@ -25,14 +26,20 @@ pub struct Breaker<'m, 'l> {
     /// What each step that is under way hit.
     hit: BTreeMap<usize, Vec<usize>>,
     paused: BTreeSet<usize>,
+    gates: BTreeMap<u8, Gate>,
     /// Whether an engine lost power.
     pub reboots: bool,
 }
 
 impl<'m, 'l> Breaker<'m, 'l> {
-    /// Nothing is broken yet.
-    pub fn new(managers: &'m mut Managers<'l>, recorder: &'m Recorder) -> Self {
-        Self { managers, recorder, hit: BTreeMap::new(), paused: BTreeSet::new(), reboots: false }
+    /// Nothing is broken yet; the engines' gates are these.
+    pub fn new(
+        managers: &'m mut Managers<'l>,
+        gates: BTreeMap<u8, Gate>,
+        recorder: &'m Recorder,
+    ) -> Self {
+        let (hit, paused) = (BTreeMap::new(), BTreeSet::new());
+        Self { managers, recorder, hit, paused, gates, reboots: false }
     }
 
     /// Goes through a plan, in its own time.
@@ -81,10 +88,15 @@ impl<'m, 'l> Breaker<'m, 'l> {
             (Fault::PowerCut(i) | Fault::Crash(i), _) => {
                 self.recorder.note(What::Out(i));
                 self.reboots = true;
+                if matches!(step.fault, Fault::Crash(_)) {
+                    self.gates.remove(&i);
+                }
                 match step.fault {
                     Fault::Crash(_) => lab.crash(i)?,
                     _ => lab.kill(i)?,
                 }
+                // Without power nobody hears that it closes.
+                self.gates.remove(&i);
                 self.recorder.note(What::Off(i));
                 Vec::new()
             }
@@ -154,6 +166,8 @@ impl<'m, 'l> Breaker<'m, 'l> {
             Fault::PowerCut(i) | Fault::Crash(i) => {
                 self.recorder.say(format!("host-{i} boots"));
                 lab.start(i)?;
+                let places = [0, 1, 2].map(|m| self.managers.place(m));
+                self.gates.insert(i, Gate::open(lab, i, &places, self.recorder)?);
                 self.recorder.note(What::Back(i));
             }
             Fault::CutNode(i) | Fault::CutFromPrimary(i) => {

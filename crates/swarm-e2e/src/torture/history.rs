@@ -81,6 +81,10 @@ pub enum What {
     Back(u8),
     /// From here on it may be that no manager can act for a while.
     Shaken,
+    /// An engine is asked for a change by a manager; the request's first words.
+    Asked(u8, usize, String),
+    /// A manager says that it is the primary from here on.
+    Primary(usize),
     /// A manager is stopped in its tracks.
     Paused(usize),
     /// It goes on.
@@ -115,6 +119,10 @@ impl fmt::Display for Entry {
             What::Off(engine) => write!(f, "host-{engine} is off"),
             What::Back(engine) => write!(f, "host-{engine} is back"),
             What::Shaken => write!(f, "the managers are shaken"),
+            What::Asked(engine, manager, words) => {
+                write!(f, "manager {} asks host-{engine}: {words}", manager + 1)
+            }
+            What::Primary(manager) => write!(f, "manager {} is the primary", manager + 1),
             What::Paused(manager) => write!(f, "manager {} is paused", manager + 1),
             What::Woken(manager) => write!(f, "manager {} wakes", manager + 1),
             What::Drained(engine) => write!(f, "host-{engine} is to be drained"),
@@ -129,20 +137,26 @@ impl fmt::Display for Entry {
 /// Takes down what happens; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    begun: SystemTime,
+    begun: Arc<Mutex<SystemTime>>,
     entries: Arc<Mutex<Vec<Entry>>>,
 }
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { begun: SystemTime::now(), entries: Arc::default() }
+        Self { begun: Arc::new(Mutex::new(SystemTime::now())), entries: Arc::default() }
     }
 }
 
 impl Recorder {
+    /// The round begins now; what came before is no part of it.
+    pub fn begin(&self) {
+        *self.begun.lock() = SystemTime::now();
+        self.entries.lock().clear();
+    }
+
     /// When the round began.
     pub fn begun(&self) -> SystemTime {
-        self.begun
+        *self.begun.lock()
     }
 
     /// Now.
@@ -150,9 +164,9 @@ impl Recorder {
         self.at(SystemTime::now())
     }
 
-    /// A moment as the history counts it.
+    /// A moment as the history counts it; 0 is all before the round.
     pub fn at(&self, moment: SystemTime) -> Millis {
-        let since = moment.duration_since(self.begun).unwrap_or_default();
+        let since = moment.duration_since(self.begun()).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -2,7 +2,8 @@
 //! clients work, and checkers over the history of events.
 //!
 //! - `plan`: what goes wrong in a round, chosen by a seed;
-//! - `faults`: doing it; `clients`: who works meanwhile; `watch`: who looks at the engines;
+//! - `faults`: doing it; `clients`: who works meanwhile;
+//! - `watch`: who looks at the engines; `gates`: who looks at what managers ask of them;
 //! - `history`: what happened; `check`: what must hold;
 //! - `round`: all of it together.
 //!
@@ -11,6 +12,7 @@
 mod check;
 mod clients;
 mod faults;
+mod gates;
 mod history;
 mod plan;
 mod round;

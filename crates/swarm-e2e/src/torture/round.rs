@@ -3,15 +3,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use swarm_testkit::lab::LabConfig;
 
 use super::check::{self, Breach, End, Moves, Promises};
 use super::clients::Clients;
 use super::faults::Breaker;
-use super::history::{Entry, Recorder};
+use super::gates::Gate;
+use super::history::{Entry, Recorder, What};
 use super::plan::{ENGINES, Plan};
 use super::watch::{self, Watchers};
 use crate::labs::{IMAGE, Scratch};
@@ -41,8 +43,8 @@ pub struct Outcome {
     pub rest: Duration,
     /// All that happened.
     pub history: Vec<Entry>,
-    /// What the managers logged, where a rule was broken.
-    pub logs: Vec<(String, String)>,
+    /// What each manager logged, where a rule was broken.
+    pub logs: Vec<String>,
 }
 
 /// A lab for rounds: three engines, and three hosts for managers.
@@ -53,6 +55,8 @@ pub fn lab() -> Result<Scratch> {
             host.engine = false;
             config.hosts.insert(place, host);
         }
+        // Its port is the gate's.
+        config.default.listen = Vec::new();
     })
 }
 
@@ -60,13 +64,17 @@ pub fn lab() -> Result<Scratch> {
 pub fn play(lab: &Scratch, seed: u64, storm: Duration) -> Result<Outcome> {
     let plan = Plan::of(seed, u64::try_from(storm.as_millis())?);
     lab.reset(IMAGE).context("clean the hosts after the round before")?;
-    let mut managers = Managers::start(lab, PLACES, ENGINES, &GRACE)?;
     let recorder = Recorder::default();
+    let gate = |i| Ok((i, Gate::open(lab, i, &PLACES, &recorder)?));
+    let gates = (1..=ENGINES).map(gate).collect::<Result<_>>()?;
+    let started = SystemTime::now();
+    let mut managers = Managers::start(lab, PLACES, ENGINES, &GRACE)?;
+    recorder.begin();
     let engines: Vec<_> = (1..=ENGINES).map(|i| (i, lab.sock(i))).collect();
     let watchers = Watchers::start(engines, &recorder);
     let stop = AtomicBool::new(false);
     let clients = Clients { socks: managers.socks(), recorder: &recorder, stop };
-    let mut breaker = Breaker::new(&mut managers, &recorder);
+    let mut breaker = Breaker::new(&mut managers, gates, &recorder);
 
     let (promises, healed) = thread::scope(|scope| {
         let clients = &clients;
@@ -91,12 +99,15 @@ pub fn play(lab: &Scratch, seed: u64, storm: Duration) -> Result<Outcome> {
     let rest = begun.elapsed();
     recorder.say("the round ends");
     drop(watchers);
+    for (at, manager) in primaries(&managers.logs(), started) {
+        recorder.note_at(recorder.at(at), What::Primary(manager));
+    }
     let history = recorder.history();
     let breach = check::look(&history, &plan.wishes, &promises).or_else(|| {
         let rule = "the pool equals the world";
         unsettled.map(|words| Breach { at: recorder.now(), rule, words })
     });
-    let logs = if breach.is_some() { logs(&managers) } else { Vec::new() };
+    let logs = if breach.is_some() { managers.logs() } else { Vec::new() };
     let done = promises.iter().map(|promise| promise.done).sum();
     Ok(Outcome { plan, breach, moves: check::moves(&history), done, rest, history, logs })
 }
@@ -155,7 +166,34 @@ fn look(
     Ok(None)
 }
 
-fn logs(managers: &Managers<'_>) -> Vec<(String, String)> {
-    let log = |i| Some((format!("manager {}", i + 1), managers.pool(i).ok()?.manager().log()));
-    (0..3).filter_map(log).collect()
+/// When which manager said that it is the primary, in order of time; older words are of other rounds.
+fn primaries(logs: &[String], started: SystemTime) -> Vec<(SystemTime, usize)> {
+    let mut all = Vec::new();
+    for (manager, log) in logs.iter().enumerate() {
+        let lines = log.lines().filter(|line| line.contains(" this manager is the primary"));
+        let stamps = lines.filter_map(|line| line.split(' ').next()?.parse::<Timestamp>().ok());
+        all.extend(stamps.map(|stamp| (SystemTime::from(stamp), manager)));
+    }
+    all.retain(|(at, _)| *at >= started);
+    all.sort_unstable();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primaries_are_read_from_logs_in_order_of_time() {
+        let stamp = |text: &str| SystemTime::from(text.parse::<Timestamp>().unwrap());
+        let logs = [
+            "2026-01-02T03:04:05.000001Z  INFO this manager is the primary epoch=1\n\
+             2026-01-02T03:04:07.5Z  INFO this manager is the primary epoch=3\nrubbish\n",
+            "2026-01-02T03:04:06Z  INFO this manager is the primary epoch=2\n\
+             2026-01-02T03:04:08Z  INFO the primary manager is 10.77.0.14:4001\n",
+        ];
+        let found = primaries(&logs.map(str::to_owned), stamp("2026-01-02T03:04:06Z"));
+        let times = ["2026-01-02T03:04:06Z", "2026-01-02T03:04:07.5Z"].map(stamp);
+        assert_eq!(found, [(times[0], 1), (times[1], 0)]);
+    }
 }

@@ -6,6 +6,7 @@
 //! manager that is not primary: the primary notes what it is asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
@@ -24,6 +25,10 @@ use crate::credentials;
 use crate::index::Located;
 use crate::keeper::Turn;
 
+/// How long a request waits for a primary that has just taken over to have read the store: some
+/// milliseconds, where it answers.
+const TAKING_OVER: Duration = Duration::from_secs(5);
+
 /// The header with which a client lends its credentials for one registry.
 const REGISTRY_AUTH: &str = "x-registry-auth";
 
@@ -37,19 +42,36 @@ impl Pool {
         engine: EngineRef,
     ) -> Result<()> {
         let state = &self.shared.state;
-        if !state.is_loaded() || policy == Policy::Off {
+        let refused = |error: StoreError| {
+            ApiError::unavailable(format!(
+                "{} is to be rescheduled when its engine fails, and that cannot be kept: {error}; \
+                 try again, or create it with -e reschedule:off",
+                wish.name
+            ))
+        };
+        if policy == Policy::Off || !self.keeps().await.map_err(refused)? {
             return Ok(());
         }
         let place = Place::Going { to: engine };
         let version = state.intents.set(&wish.swarm_id, self.intent(wish, policy, place));
         state.intents.stored(&wish.swarm_id, version).await.map_err(|error| {
             state.intents.delete(&wish.swarm_id);
-            ApiError::unavailable(format!(
-                "{} is to be rescheduled when its engine fails, and that cannot be kept: {error}; \
-                 try again, or create it with -e reschedule:off",
-                wish.name
-            ))
+            refused(error)
         })
+    }
+
+    /// Whether wishes are this manager's to keep, once it has read what there is to keep; an error
+    /// where they are and it could not.
+    async fn keeps(&self) -> std::result::Result<bool, StoreError> {
+        let state = &self.shared.state;
+        if state.is_loaded() || self.shared.config.election.fence().mandate().is_err() {
+            return Ok(state.is_loaded());
+        }
+        if state.loads_within(TAKING_OVER).await {
+            return Ok(true);
+        }
+        let reason = "this manager has taken over and could not read the pool's store yet";
+        Err(StoreError::NotPrimary { reason: reason.to_owned() })
     }
 
     /// Notes that the container was made. It exists whatever the store says, so a failure of the
@@ -130,6 +152,7 @@ impl Pool {
         located: &Located,
         change: impl FnOnce(&mut Intent),
     ) -> Result<()> {
+        self.keeps().await.map_err(|error| unkept(&located.id, &error))?;
         let Some(id) = self.intent_of(located) else { return Ok(()) };
         let intents = &self.shared.state.intents;
         let Some(before) = intents.get(&id) else { return Ok(()) };
@@ -164,6 +187,7 @@ impl Pool {
     /// away: that it was removed is kept before its intent goes. As in [`Self::asked`], what has to
     /// be kept and is not is told.
     pub(super) async fn unwanted(&self, located: &Located) -> Result<()> {
+        self.keeps().await.map_err(|error| unkept(&located.id, &error))?;
         let Some(id) = self.intent_of(located) else { return Ok(()) };
         let state = &self.shared.state;
         let Some(intent) = state.intents.get(&id) else { return Ok(()) };

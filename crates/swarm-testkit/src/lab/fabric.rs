@@ -4,7 +4,7 @@
 //! and healing twice is the same as once; wiring that was interrupted is done again from scratch.
 
 use std::fs::{self, File};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -48,27 +48,31 @@ impl Lab {
     /// A TCP connection made in the fabric's network, as the manager's own would be.
     pub fn dial(&self, address: &str, patience: Duration) -> Result<TcpStream> {
         let address = address.parse().with_context(|| format!("{address}: not IP:PORT"))?;
-        let dialled = self.in_fabric(|| Ok(TcpStream::connect_timeout(&address, patience)?));
+        let dialled = self.inside(0, || Ok(TcpStream::connect_timeout(&address, patience)?));
         dialled.with_context(|| format!("dial {address}"))
     }
 
-    /// Does `work` in the fabric's network: sockets that it opens and processes that it starts are
-    /// there for good.
-    pub fn in_fabric<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let netns = File::open(Layout::netns_path(&self.layout.fabric_netns()))?;
-        // A thread of its own changes its namespace and ends.
-        let done = std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    setns(&netns, CloneFlags::CLONE_NEWNET)?;
-                    work()
-                })
-                .join()
+    /// A listener in the network of host `i` that this process serves: something between the
+    /// managers and an engine. It goes deaf when the host loses power.
+    pub fn listen(&self, i: u8, port: u16) -> Result<TcpListener> {
+        let address = format!("{}:{port}", self.ip(i));
+        self.inside(i, || Ok(TcpListener::bind(&address)?))
+            .with_context(|| format!("listen on {address}"))
+    }
+
+    /// Does something in the network of host `i` (0: the fabric's): sockets that it opens and
+    /// processes that it starts are there for good. A thread of its own changes its namespace and ends.
+    pub fn inside<T: Send>(&self, i: u8, make: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let name = if i == 0 { self.layout.fabric_netns() } else { self.layout.netns(i) };
+        let netns = File::open(Layout::netns_path(&name))?;
+        let made = std::thread::scope(|scope| {
+            let inside = || {
+                setns(&netns, CloneFlags::CLONE_NEWNET)?;
+                make()
+            };
+            scope.spawn(inside).join()
         });
-        match done {
-            Ok(outcome) => outcome,
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Cuts host `i` off: from everyone, from host `j`, or (0) from the fabric and its manager.

@@ -3,6 +3,7 @@
 //! The checkers are pure: they read a history and lists, and ask nobody.
 
 mod doubles;
+mod fence;
 mod moves;
 mod promises;
 mod settled;
@@ -40,7 +41,8 @@ impl fmt::Display for Breach {
 pub fn look(history: &[Entry], wishes: &[Wish], promises: &[Promises]) -> Option<Breach> {
     let broken = promises.iter().find_map(Promises::broken);
     let broken = broken.map(|(at, words)| Breach { at, rule: "promises are kept", words });
-    doubles::look(history).or_else(|| stays::look(history, wishes)).or(broken)
+    let double = doubles::look(history).or_else(|| fence::look(history));
+    double.or_else(|| stays::look(history, wishes)).or(broken)
 }
 
 #[cfg(test)]
