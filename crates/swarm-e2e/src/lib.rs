@@ -38,7 +38,7 @@ pub use binaries::swarm;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
-pub use pool::Pool;
+pub use pool::{Pool, host_number};
 pub use stored::Stored;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,
