@@ -43,7 +43,7 @@ pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use managers::Managers;
-pub use pool::Pool;
+pub use pool::{Pool, host_number};
 pub use stored::Stored;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
-use swarm_testkit::lab::{Lab, Manager, Newer};
+use swarm_testkit::lab::{Lab, Manager, Newer, until};
 
 use crate::ask::{Answered, ask};
 use crate::binaries;
@@ -112,12 +112,30 @@ impl Pool {
         Ok(compose(&self.client(Newer::find()?.compose()), folder, arguments))
     }
 
+    /// Waits until the pool shows a container running on another node than `from`; which, and after
+    /// how long.
+    pub fn moved(&self, name: &str, from: &str, limit: Duration) -> Result<(String, Duration)> {
+        let begun = Instant::now();
+        let to = until(limit, format_args!("{name} runs elsewhere than on {from}"), || {
+            let listed = self.docker(&["ps", "--format", "{{.Names}} {{.Status}}"]).ok()?;
+            let line = listed.lines().find(|line| line.contains(&format!("/{name} Up")));
+            let node = line.and_then(|line| line.split('/').next()).filter(|node| *node != from);
+            Ok(node.map(str::to_owned))
+        })?;
+        Ok((to, begun.elapsed()))
+    }
+
     /// The name of the node that a container is on, as its inspection tells.
     pub fn node_of(&self, container: &str) -> Result<String> {
         let path = format!("/containers/{container}/json");
         let node = &self.manager.get(&path)?["Node"]["Name"];
         Ok(node.as_str().unwrap_or_default().to_owned())
     }
+}
+
+/// The lab's number of a node, by its name.
+pub fn host_number(node: &str) -> Result<u8> {
+    Ok(node.trim_start_matches("host-").parse()?)
 }
 
 fn compose(client: &Client, folder: &Path, arguments: &[&str]) -> Ran {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use swarm_e2e::{Client, IMAGE, Lab, Managers, Pool, exclusive, until};
+use swarm_e2e::{Client, IMAGE, Lab, Managers, Pool, exclusive, host_number as number, until};
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -19,22 +19,6 @@ fn own(lab: &Lab, host: u8, all: bool) -> Result<Vec<String>> {
     Ok(said.lines().map(str::to_owned).collect())
 }
 
-/// Waits until the pool shows `name` running on another node than `from`; which, and after how long.
-fn moved(pool: &Pool, name: &str, from: &str) -> Result<(String, Duration)> {
-    let start = Instant::now();
-    let to = until(LONG, format_args!("{name} runs elsewhere"), || {
-        let listed = pool.docker(&["ps", "--format", "{{.Names}} {{.Status}}"]).ok()?;
-        let line = listed.lines().find(|line| line.contains(&format!("/{name} Up")));
-        let node = line.and_then(|line| line.split('/').next()).filter(|node| *node != from);
-        Ok(node.map(str::to_owned))
-    })?;
-    Ok((to, start.elapsed()))
-}
-
-fn number(host: &str) -> Result<u8> {
-    Ok(host.trim_start_matches("host-").parse()?)
-}
-
 #[test]
 fn a_power_cut_moves_a_container_and_the_stale_copy_goes_when_the_node_returns() -> Result<()> {
     let lab = exclusive()?;
@@ -45,7 +29,7 @@ fn a_power_cut_moves_a_container_and_the_stale_copy_goes_when_the_node_returns()
     let data = pool.node_of("data")?;
     let events = pool.watch(&["events", "--filter", "event=reschedule_moved"])?;
     lab.kill(number(&from)?)?;
-    let (to, took) = moved(&pool, "web", &from)?;
+    let (to, took) = pool.moved("web", &from, LONG)?;
     println!("a power cut to its container elsewhere: {took:?}");
     events.wait_for("reschedule_moved", LONG)?;
     if data == from {
@@ -77,7 +61,7 @@ fn a_manager_and_an_engine_lost_together_lose_no_container() -> Result<()> {
     drop(pool);
     let nodes = lab.nodes(3);
     let pool = Pool::launch(&lab, &[&arguments[..], &[nodes.as_str()]].concat())?;
-    let (to, took) = moved(&pool, "web", &from)?;
+    let (to, took) = pool.moved("web", &from, LONG)?;
     println!("a new manager's start to the container elsewhere: {took:?}");
     let listed = pool.docker(&["ps", "--all", "--format", "{{.Names}} {{.Status}}"]).ok()?;
     ensure!(listed.contains(&format!("{from}/plain Host Down")), "{listed}");
@@ -108,7 +92,7 @@ fn managers_take_over_and_a_primary_that_was_frozen_changes_nothing() -> Result<
         Ok(pool.docker(&["create", "--name", "after", IMAGE]).ok().is_ok().then_some(()))
     })?;
     lab.kill(number(&from)?)?;
-    let (to, _) = moved(pool, "web", &from)?;
+    let (to, _) = pool.moved("web", &from, LONG)?;
     // It wakes with an engine gone that it knew, and with a lock that is another's by now.
     managers.pool(first)?.manager().signal(Signal::SIGCONT)?;
     until(LONG, "it finds that it is a replica", || {

@@ -5,17 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use swarm_e2e::{IMAGE, Kind, Lab, Pool, Scratch, Stored, Watch, until};
+use swarm_e2e::{IMAGE, Kind, Lab, Pool, Scratch, Stored, Watch, host_number as number, until};
 
 const SOON: Duration = Duration::from_secs(30);
 /// What is done at once may take so long on a machine that runs other tests.
 const AT_ONCE: Duration = Duration::from_millis(1_500);
 const GRACE: [&str; 2] = ["--cluster-opt", "swarm.reschedule.grace=1s"];
 const MOVES: [&str; 2] = ["-e", "reschedule:on-node-failure"];
-
-fn number(node: &str) -> Result<u8> {
-    Ok(node.trim_start_matches("host-").parse()?)
-}
 
 /// How many nodes a manager knows, whatever their state.
 fn known(pool: &Pool) -> Result<usize> {
@@ -132,18 +128,6 @@ fn leads(pool: &Pool, limit: Duration) -> Result<()> {
     })
 }
 
-/// Waits until `name` runs on another node than `from`; which, and after how long.
-fn moved(pool: &Pool, name: &str, from: &str, limit: Duration) -> Result<(String, Duration)> {
-    let begun = Instant::now();
-    let to = until(limit, format_args!("{name} runs elsewhere than on {from}"), || {
-        let listed = pool.docker(&["ps", "--format", "{{.Names}} {{.Status}}"]).ok()?;
-        let line = listed.lines().find(|line| line.contains(&format!("/{name} Up")));
-        let node = line.and_then(|line| line.split('/').next()).filter(|node| *node != from);
-        Ok(node.map(str::to_owned))
-    })?;
-    Ok((to, begun.elapsed()))
-}
-
 /// An engine fails, and then another one together with the manager that moved its container.
 fn containers_move(lab: &Lab, stored: &Stored<'_>, agents: &mut [Watch]) -> Result<()> {
     let [mut first, second] = two(lab, stored)?;
@@ -153,7 +137,7 @@ fn containers_move(lab: &Lab, stored: &Stored<'_>, agents: &mut [Watch]) -> Resu
     // A machine's agent goes with it.
     agents[usize::from(number(&from)? - 1)].signal(Signal::SIGKILL)?;
     lab.kill(number(&from)?)?;
-    let (to, took) = moved(&second, "web", &from, limit)?;
+    let (to, took) = second.moved("web", &from, limit)?;
     println!("a power cut to the container elsewhere: {took:?}");
     lab.start(number(&from)?)?;
     agents[usize::from(number(&from)? - 1)] = stored.join(number(&from)?)?;
@@ -164,7 +148,7 @@ fn containers_move(lab: &Lab, stored: &Stored<'_>, agents: &mut [Watch]) -> Resu
     agents[usize::from(number(&to)? - 1)].signal(Signal::SIGKILL)?;
     lab.kill(number(&to)?)?;
     first.manager_mut().wait_end(SOON)?;
-    let (last, took) = moved(&second, "web", &to, limit)?;
+    let (last, took) = second.moved("web", &to, limit)?;
     println!("a power cut of manager and engine to the container elsewhere: {took:?}");
     leads(&second, SOON)?;
     let running = |host: u8| lab.sh(host, "docker ps --quiet --filter name=web");

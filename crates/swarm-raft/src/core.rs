@@ -20,6 +20,7 @@ use crate::disk::Disk;
 use crate::kinds::{Id, Kinds};
 use crate::net::{Fault, LinkError, Peers, Reply, Request};
 use crate::options::Timing;
+use crate::renewals::Renewals;
 use crate::state::{Keeper, State};
 use crate::trust::Authority;
 
@@ -53,6 +54,7 @@ pub(crate) struct Core {
     pub health: watch::Sender<Option<String>>,
     /// One change of the membership at a time.
     pub changing: Mutex<()>,
+    pub renewals: Renewals,
     pub nodes: Vec<String>,
     pub stop: CancellationToken,
     pub tasks: TaskTracker,
@@ -108,7 +110,11 @@ impl Core {
 
     /// Makes a change through whoever leads.
     pub async fn propose(&self, command: Command) -> Result<Done> {
-        let until = self.until();
+        self.propose_by(command, self.until()).await
+    }
+
+    /// As [`Core::propose`], trying until then.
+    pub async fn propose_by(&self, command: Command, until: Instant) -> Result<Done> {
         loop {
             self.able()?;
             match self.leader() {

@@ -24,6 +24,7 @@ use crate::members::{self, Member, Tokens};
 use crate::net::{self, Dialer, Network, Peers, Reply};
 use crate::options::EmbeddedOptions;
 use crate::origin::Origin;
+use crate::renewals::Renewals;
 use crate::state::{Keeper, State};
 use crate::store::Handle;
 use crate::trust::{self, Role};
@@ -111,6 +112,7 @@ impl Embedded {
             heard: AtomicU64::new(0),
             health: watch::Sender::new(None),
             changing: Mutex::new(()),
+            renewals: Renewals::default(),
             nodes: vec![nodes.nodes().to_owned(), nodes.left()],
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -8,7 +8,7 @@
 //! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
 //! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`
 //! and `seal` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
-//! `members`, `duties`, `watch`, and `remote`: the store as one sees it who is no manager.
+//! `members`, `duties`, `renewals`, `watch`, and `remote`: the store as one sees it who is no manager.
 //!
 //! Invariants:
 //! - what was answered is on the disks of a quorum;
@@ -28,6 +28,7 @@ mod net;
 mod options;
 mod origin;
 mod remote;
+mod renewals;
 mod seal;
 mod state;
 mod store;

@@ -116,14 +116,25 @@ impl Shared {
         &self,
         request: impl Fn() -> Request,
         again: bool,
+        take: impl FnMut(Option<Reply>) -> Option<Reply>,
+    ) -> Result<Reply> {
+        // One that holds its connections and says nothing leaves time for another one.
+        self.call_within((self.deadline / 3).max(LEAST), request, again, take).await
+    }
+
+    /// As [`Shared::call`]; each manager but the last one that is asked may take `patience`.
+    async fn call_within(
+        &self,
+        patience: Duration,
+        request: impl Fn() -> Request,
+        again: bool,
         mut take: impl FnMut(Option<Reply>) -> Option<Reply>,
     ) -> Result<Reply> {
         let whole = Instant::now() + self.deadline;
         let mut tries = self.hosts.len();
         loop {
             tries = tries.saturating_sub(1);
-            // One that holds its connections and says nothing leaves time for another one.
-            let part = Instant::now() + (self.deadline / 3).max(LEAST);
+            let part = Instant::now() + patience;
             let until = if again && tries > 0 { part.min(whole) } else { whole };
             let called = async {
                 let mut link = match self.kept() {
@@ -181,7 +192,12 @@ impl Shared {
     }
 
     async fn write(&self, command: Command, again: bool) -> Result<Done> {
-        match self.call(|| Request::Write(command.clone()), again, |reply| reply).await? {
+        self.done(self.call(|| Request::Write(command.clone()), again, |reply| reply).await?)
+    }
+
+    /// What a write did.
+    fn done(&self, reply: Reply) -> Result<Done> {
+        match reply {
             Reply::Outcome(Ok(done)) => Ok(done),
             Reply::Outcome(Err(refusal)) => Err(refusal.into_error(&self.name)),
             other => Err(self.odd(&other)),
@@ -249,7 +265,11 @@ impl KeyValue for Remote {
     }
 
     async fn renew(&self, lease: &Lease) -> Result<()> {
-        self.shared.write(Command::Renew { lease: lease.id.clone() }, true).await.map(drop)
+        // A renewal waits for others; another manager is asked later than for other calls.
+        let patience = self.shared.deadline * 2 / 3;
+        let request = || Request::Write(Command::Renew { lease: lease.id.clone() });
+        let reply = self.shared.call_within(patience, request, true, |reply| reply).await?;
+        self.shared.done(reply).map(drop)
     }
 
     async fn revoke(&self, lease: &Lease) -> Result<()> {

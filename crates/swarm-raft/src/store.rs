@@ -9,6 +9,7 @@ use swarm_store::{Command, Done, LARGEST_VALUE};
 
 use crate::core::Core;
 use crate::members::RESERVED;
+use crate::renewals::renew;
 use crate::watch as watching;
 
 /// The store as its own server and watches use it: a handle that keeps nothing running.
@@ -74,7 +75,7 @@ impl KeyValue for Handle {
     }
 
     async fn renew(&self, lease: &Lease) -> Result<()> {
-        self.0.propose(Command::Renew { lease: lease.id.clone() }).await.map(drop)
+        renew(&self.0, lease.id.clone()).await
     }
 
     async fn revoke(&self, lease: &Lease) -> Result<()> {
@@ -96,7 +97,7 @@ const ELECTION_RESERVE: Duration = Duration::from_millis(1_200);
 /// full time again; so that the lease of somebody who fell together with the leader is gone in
 /// time all the same, it is made a little shorter than was asked for.
 pub(crate) fn new_lease(ttl: Duration) -> (Lease, Command) {
-    let id = format!("{:032x}", rand::random::<u128>());
+    let id = swarm_store::lease_name(rand::random());
     let holds = ttl.saturating_sub(ELECTION_RESERVE.min(ttl / 4));
     let millis = u64::try_from(holds.as_millis()).unwrap_or(u64::MAX);
     let command = Command::Grant { lease: id.clone(), ttl: millis };

@@ -107,6 +107,11 @@ impl Leases {
         self.0.values().map(|held| held.from.saturating_add(held.ttl)).min()
     }
 
+    /// How long `lease` lives without renewal, in milliseconds.
+    pub fn ttl(&self, lease: &str) -> Option<u64> {
+        self.0.get(lease).map(|held| held.ttl)
+    }
+
     /// When `lease` is due.
     pub fn due_at(&self, lease: &str) -> Option<u64> {
         self.0.get(lease).map(|held| held.from.saturating_add(held.ttl))

@@ -18,7 +18,7 @@ mod machine;
 mod snapshot;
 
 pub use changes::Followed;
-pub use command::{Command, Done, Due, Outcome, Pinned, Refusal, When};
+pub use command::{Command, Done, Due, Outcome, Pinned, Refusal, When, lease_name, lease_number};
 pub use machine::Machine;
 pub use snapshot::{Loader, Snapshot, SnapshotError};
 

@@ -12,7 +12,7 @@ use crate::changes::ChangeLog;
 use crate::lease::Leases;
 use crate::{
     Command, Done, Due, Followed, LARGEST_VALUE, LONGEST_KEY, MOST_LEASES, Outcome, Pinned, QUOTA,
-    Refusal, When,
+    Refusal, When, lease_name,
 };
 
 /// A key's value.
@@ -96,6 +96,10 @@ impl Machine {
                     ended += u64::from(self.leases.is_still(&due) && self.end(&due.lease));
                 }
                 Ok(Done::Ended(ended))
+            }
+            Command::RenewAll { mut leases } => {
+                leases.retain(|lease| !self.leases.renew(&lease_name(*lease), now));
+                Ok(Done::Renewed { over: leases })
             }
         }
     }
@@ -267,6 +271,11 @@ impl Machine {
     /// When the next lease is due.
     pub fn next_due(&self) -> Option<u64> {
         self.leases.next_due()
+    }
+
+    /// How long `lease` lives without renewal, in milliseconds; `None` when it is over.
+    pub fn ttl(&self, lease: &str) -> Option<u64> {
+        self.leases.ttl(lease)
     }
 
     /// When `lease` is due; `None` when it is over.

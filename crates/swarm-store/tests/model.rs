@@ -6,10 +6,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 use swarm_kv::{Change, Item, Revision};
-use swarm_store::{Command, Done, Due, Loader, Machine, Outcome, Pinned, Refusal, When};
+use swarm_store::{
+    Command, Done, Due, Loader, Machine, Outcome, Pinned, Refusal, When, lease_name,
+};
 
 const KEYS: [&str; 6] = ["a", "d/a", "d/b", "d/b/c", "d/b-c", "dd/a"];
-const LEASES: [&str; 3] = ["l", "m", "n"];
+const LEASES: [&str; 3] = [
+    "00000000000000000000000000000001",
+    "00000000000000000000000000000002",
+    "a name that is no number",
+];
 
 /// A key's value, revision and lease.
 type Plain = (Bytes, u64, Option<String>);
@@ -77,6 +83,16 @@ impl Model {
                 });
                 Ok(Done::Ended(due.count() as u64))
             }
+            Command::RenewAll { leases } => {
+                let mut over = Vec::new();
+                for lease in leases {
+                    match self.leases.get_mut(&lease_name(*lease)) {
+                        Some(renewals) => *renewals += 1,
+                        None => over.push(*lease),
+                    }
+                }
+                Ok(Done::Renewed { over })
+            }
         }
     }
 
@@ -132,6 +148,7 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         2 => (lease(), 1..100_u64).prop_map(|(lease, ttl)| Command::Grant { lease, ttl }),
         1 => lease().prop_map(|lease| Command::Renew { lease }),
+        1 => prop::collection::vec(0..4_u128, 0..4).prop_map(|leases| Command::RenewAll { leases }),
         1 => lease().prop_map(|lease| Command::Revoke { lease }),
         1 => prop::collection::vec(due, 0..3).prop_map(|due| Command::Expire { due }),
     ]

@@ -3,31 +3,15 @@
 use std::time::{Duration, Instant};
 
 use swarm_kv::{Expect, KeyValue, Lease, StoreError, StoreOptions, Write};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use swarm_testkit::stores::{Impostor, Manner};
 
 use crate::opening::{next, open};
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Says the same to everybody; without words, it is mute.
-async fn impostor(says: Option<&'static str>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = [0; 4096];
-                // The request is read, so that the answer is not lost to a reset.
-                let _ = connection.read(&mut request).await;
-                match says {
-                    Some(words) => drop(connection.write_all(words.as_bytes()).await),
-                    None => while connection.read(&mut request).await.is_ok_and(|n| n > 0) {},
-                }
-            });
-        }
-    });
-    format!("consul://{address}")
+/// What an impostor is asked by.
+fn at(impostor: &Impostor) -> String {
+    format!("consul://{}", impostor.address())
 }
 
 async fn failures(store: &dyn KeyValue) -> Vec<(&'static str, Option<StoreError>)> {
@@ -69,7 +53,8 @@ async fn each_impostor_is_told_in_words() {
         ("SSH-2.0-OpenSSH_9.2\r\n", "does not speak HTTP"),
     ] {
         let options = StoreOptions { deadline: DEADLINE, ..StoreOptions::default() };
-        let store = open(&impostor(Some(says)).await, &options);
+        let impostor = Impostor::start(Manner::AfterALine(says.as_bytes())).await.unwrap();
+        let store = open(&at(&impostor), &options);
         for (call, error) in failures(&*store).await {
             let Some(error) = error else { panic!("{call} believed {says:?}") };
             assert!(matches!(error, StoreError::Garbage { .. }), "{call}, {says:?}: {error:?}");
@@ -84,8 +69,9 @@ async fn each_impostor_is_told_in_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mute_and_the_absent_are_unreachable_in_time() {
-    let mute = impostor(None).await;
-    let hang_up = impostor(Some("")).await;
+    let mute = Impostor::start(Manner::Mute).await.unwrap();
+    let hang_up = Impostor::start(Manner::AfterALine(b"")).await.unwrap();
+    let (mute, hang_up) = (at(&mute), at(&hang_up));
     // A port that was free a moment ago, and three hosts of which none answers.
     let absent = format!("consul://127.0.0.1:{}", swarm_testkit::stores::free_port().unwrap());
     let several = format!("{mute},{}", mute.trim_start_matches("consul://"));

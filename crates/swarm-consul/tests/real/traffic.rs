@@ -1,71 +1,43 @@
 //! What an idle pool of 1,000 nodes costs the store, counted on the wire to a real server.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use swarm_kv::Write;
+use swarm_testkit::stores::Meter;
 use swarm_testkit::stores::consul::{Config, ConsulServer};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::opening::{open, plain, whole, with_token};
 
-/// A way to `server` that counts the bytes of both directions.
-async fn counting(server: String) -> (String, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let count = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&count);
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let far = TcpStream::connect(&server).await.unwrap();
-            let (near, far) = (near.into_split(), far.into_split());
-            tokio::spawn(pump(near.0, far.1, Arc::clone(&counter)));
-            tokio::spawn(pump(far.0, near.1, Arc::clone(&counter)));
-        }
-    });
-    (format!("consul://{address}"), count)
-}
-
-async fn pump(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    counter: Arc<AtomicU64>,
-) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut buffer = [0; 16 << 10];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        counter.fetch_add(count as u64, Ordering::Relaxed);
-        if to.write_all(&buffer[..count]).await.is_err() {
-            break;
-        }
-    }
+/// A counting way to `server`, and the URL by which it is used.
+async fn counting(server: &ConsulServer) -> (String, Meter) {
+    let meter = Meter::start(&server.address(0)).await.unwrap();
+    (format!("consul://{}", meter.address()), meter)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_pool_of_a_thousand_nodes_stays_below_ten_kilobytes_per_second() {
     let server = ConsulServer::start(Config { acl: true, ..Config::default() }).unwrap();
     let options = with_token(server.management_token());
-    let (url, count) = counting(server.address(0)).await;
+    let (url, count) = counting(&server).await;
     let store = open(&url, &options);
     let lease = store.grant(Duration::from_mins(3)).await.unwrap();
     store.renew(&lease).await.unwrap();
-    let before = count.load(Ordering::Relaxed);
+    let before = count.bytes();
     for _ in 0..100 {
         store.renew(&lease).await.unwrap();
     }
-    let renewal = (count.load(Ordering::Relaxed) - before) / 100;
+    let renewal = (count.bytes() - before) / 100;
 
     for number in 0..1000 {
         let key = format!("docker/swarm/nodes/10.0.{}.{}:2375", number / 250, number % 250);
         store.put(Write::new(key, "")).await.unwrap();
     }
-    let (url, count) = counting(server.address(0)).await;
+    let (url, count) = counting(&server).await;
     let watcher = open(&url, &options);
     let mut watch = watcher.watch("docker/swarm/nodes");
     assert_eq!(whole(&mut watch).await.len(), 1000);
-    let listing = count.load(Ordering::Relaxed);
+    let listing = count.bytes();
     // While others write beside the directory, its watcher is told nothing and reads nothing.
     let beside = async {
         let until = Instant::now() + Duration::from_secs(30);
@@ -79,7 +51,7 @@ async fn an_idle_pool_of_a_thousand_nodes_stays_below_ten_kilobytes_per_second()
         told = watch.next() => panic!("an idle directory told {told:?}"),
         () = beside => {}
     }
-    let idle = count.load(Ordering::Relaxed) - listing;
+    let idle = count.bytes() - listing;
     // The blocking query itself once in nine minutes with its answer, and the pulse.
     let watching = idle / 30 + listing / (9 * 60);
     let renewals = renewal * 1000 / 60;
@@ -97,7 +69,7 @@ async fn an_idle_pool_of_a_thousand_nodes_stays_below_ten_kilobytes_per_second()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watcher_of_an_empty_directory_is_silent_too() {
     let server = ConsulServer::start(Config::default()).unwrap();
-    let (url, count) = counting(server.address(0)).await;
+    let (url, count) = counting(&server).await;
     let (watcher, writer) = (plain(&url), plain(&server.url("")));
     let mut watch = watcher.watch("p/none");
     assert_eq!(whole(&mut watch).await, [""; 0]);
@@ -110,7 +82,7 @@ async fn a_watcher_of_an_empty_directory_is_silent_too() {
             }
         } => {}
     }
-    let bytes = count.load(Ordering::Relaxed);
+    let bytes = count.bytes();
     println!("an empty directory's watcher: {bytes} bytes over 200 writes beside it");
     assert!(bytes < 200 * 100, "{bytes} bytes: an answer takes more, and there was one per write");
 }

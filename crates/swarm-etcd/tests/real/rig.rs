@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use swarm_etcd::{DEFAULT_PORT, Etcd};
-use swarm_kv::{Change, KeyValue, Result, StoreOptions, StoreUrl, Watch};
+use swarm_kv::{Change, KeyValue, StoreOptions, StoreUrl, Watch};
+pub use swarm_testkit::stores::told::next;
 use swarm_testkit::stores::{EtcdOptions, EtcdServer};
 
 /// Longer than any bound that is tested; only a hang gets here.
@@ -26,11 +26,6 @@ pub fn open(url: &str, options: &StoreOptions) -> Arc<dyn KeyValue> {
 /// A store without options at a server.
 pub fn plain(server: &EtcdServer) -> Arc<dyn KeyValue> {
     open(&server.url(), &StoreOptions::default())
-}
-
-/// The next step of a watch.
-pub async fn next(watch: &mut Watch) -> Result<Change> {
-    tokio::time::timeout(LONG, watch.next()).await.expect("a watch says something").unwrap()
 }
 
 /// Takes steps until the watch has begun anew; returns the whole as names and how many errors were

@@ -12,7 +12,7 @@ use openraft::storage::Snapshot;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
 use swarm_kv::{Change, KeyValue};
-use swarm_store::Loader;
+use swarm_store::{Command, Done, Loader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -24,6 +24,7 @@ use super::wire::{self, Call, Fault, Hello, PlainChange, Reply, Request, plain};
 use crate::core::Core;
 use crate::kinds::{Meta, Vote};
 use crate::members;
+use crate::renewals::renew;
 use crate::state::Parcel;
 use crate::store::Handle;
 
@@ -142,6 +143,10 @@ async fn answer(core: &Arc<Core>, request: Request) -> Result<Reply, Fault> {
         Request::Announce { id, address } => members::announced(core, id, address).await,
         Request::Remove { id } => members::remove(core, id).await,
         Request::Get { key } => Ok(Reply::Item(store.get(&key).await?.map(plain))),
+        Request::Write(Command::Renew { lease }) => {
+            renew(core, lease).await?;
+            Ok(Reply::Outcome(Ok(Done::Leased)))
+        }
         Request::Write(command) => Ok(Reply::Outcome(Ok(core.propose(command).await?))),
         Request::RenewedAgo { key } => {
             let ago = store.renewed_ago(&key).await?;

@@ -13,3 +13,4 @@ mod pool;
 mod processes;
 mod single;
 mod torture;
+mod traffic;

@@ -12,6 +12,8 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 
+use super::cluster;
+
 /// When a certificate is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
@@ -55,9 +57,10 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
-    /// A certificate of this common name for servers on loopback, and for clients.
+    /// A certificate of this common name for servers of this process on loopback, and for clients.
     pub fn issue(&self, name: &str, validity: Validity) -> Result<Pair> {
-        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        names.extend(cluster::own_addresses().map(|address| address.to_string()));
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages =

@@ -60,10 +60,23 @@ impl Cluster {
     }
 }
 
-/// A loopback address that no other process of this machine is likely to use: its number is in it.
-/// Simulated engines may share it: their ports are of the kernel's choice, and never these.
+/// How many addresses a process has; the next server gets the first one again.
+const ADDRESSES: u8 = 192;
+
+/// A loopback address that no other process of this machine is likely to use.
 fn own_address() -> Ipv4Addr {
     static GIVEN: AtomicU8 = AtomicU8::new(0);
+    numbered(GIVEN.fetch_add(1, Ordering::Relaxed) % ADDRESSES)
+}
+
+/// All addresses that servers of this process can get.
+pub(super) fn own_addresses() -> impl Iterator<Item = Ipv4Addr> {
+    (0..ADDRESSES).map(numbered)
+}
+
+/// The process's number is in it. Simulated engines may share it: their ports are of the kernel's
+/// choice, and never these.
+fn numbered(number: u8) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 64 + GIVEN.fetch_add(1, Ordering::Relaxed) % 192, high, low)
+    Ipv4Addr::new(127, 64 + number, high, low)
 }

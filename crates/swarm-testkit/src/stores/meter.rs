@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A running proxy; dropping it cuts every connection through it.
@@ -27,6 +28,7 @@ struct Counts {
     pieces: AtomicU64,
     connections: AtomicU64,
     mute: AtomicBool,
+    cut: watch::Sender<bool>,
 }
 
 impl Meter {
@@ -57,6 +59,17 @@ impl Meter {
     /// Connections made so far.
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on what is said waits, both ways, and new connections get no answer: a cable that is
+    /// pulled.
+    pub fn cut(&self) {
+        self.counts.cut.send_replace(true);
+    }
+
+    /// The cable is plugged in again: what waited arrives.
+    pub fn heal(&self) {
+        self.counts.cut.send_replace(false);
     }
 
     /// From now on the target hears everything and no answer of it arrives: a network that is broken
@@ -102,6 +115,10 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, counts: &Counts, 
         }
         counts.bytes.fetch_add(read as u64, Ordering::Relaxed);
         counts.pieces.fetch_add(1, Ordering::Relaxed);
+        let mut cut = counts.cut.subscribe();
+        if cut.wait_for(|cut| !*cut).await.is_err() {
+            return;
+        }
         if to.write_all(&buffer[..read]).await.is_err() {
             return;
         }
@@ -112,6 +129,8 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, counts: &Counts, 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -127,6 +146,13 @@ mod tests {
         client.read_exact(&mut buffer[..2]).await.unwrap();
         assert_eq!((&buffer[..2], meter.bytes(), meter.connections()), (&b"hi"[..], 7, 1));
         assert!(meter.pieces() >= 2);
+        meter.cut();
+        client.write_all(b"later").await.unwrap();
+        let early = server.read(&mut buffer);
+        assert!(tokio::time::timeout(Duration::from_millis(100), early).await.is_err());
+        meter.heal();
+        server.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"later");
         meter.mute();
         server.write_all(b"unheard").await.unwrap();
         drop(server);

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use swarm_kv::{Change, StoreError, Write};
+use swarm_testkit::stores::Meter;
 use swarm_testkit::stores::zookeeper::{Config, ZooKeeperServer};
 
 use crate::opening::{eventually, next, plain, whole};
-use crate::way::Way;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -88,8 +88,8 @@ async fn a_server_that_freezes_is_unreachable_in_time_and_good_when_it_thaws() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_whose_session_the_server_ended_is_lost_for_ever() {
     let server = ZooKeeperServer::start(Config::default()).unwrap();
-    let way = Way::to(server.address(0)).await;
-    let (store, other) = (plain(&way.url()), plain(&server.url("")));
+    let way = Meter::start(&server.address(0)).await.unwrap();
+    let (store, other) = (plain(&format!("zk://{}", way.address())), plain(&server.url("")));
     let lease = store.grant(8 * SECOND).await.unwrap();
     store.put(Write::new("p/leader", "1").leased(&lease)).await.unwrap();
     let mut own = store.watch("p");
@@ -137,8 +137,8 @@ async fn a_lease_whose_session_the_server_ended_is_lost_for_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changed_while_the_way_was_cut_is_told_when_it_is_mended() {
     let server = ZooKeeperServer::start(Config::default()).unwrap();
-    let way = Way::to(server.address(0)).await;
-    let (store, other) = (plain(&way.url()), plain(&server.url("")));
+    let way = Meter::start(&server.address(0)).await.unwrap();
+    let (store, other) = (plain(&format!("zk://{}", way.address())), plain(&server.url("")));
     other.put(Write::new("p/a", "1")).await.unwrap();
     other.put(Write::new("p/b", "1")).await.unwrap();
     let mut watch = store.watch("p");
@@ -167,8 +167,8 @@ async fn what_changed_while_the_way_was_cut_is_told_when_it_is_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn revoking_an_unreachable_lease_is_tried_until_it_is_over() {
     let server = ZooKeeperServer::start(Config::default()).unwrap();
-    let way = Way::to(server.address(0)).await;
-    let (store, other) = (plain(&way.url()), plain(&server.url("")));
+    let way = Meter::start(&server.address(0)).await.unwrap();
+    let (store, other) = (plain(&format!("zk://{}", way.address())), plain(&server.url("")));
     let lease = store.grant(30 * SECOND).await.unwrap();
     store.put(Write::new("p/k", "1").leased(&lease)).await.unwrap();
     way.cut();

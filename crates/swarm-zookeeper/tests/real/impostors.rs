@@ -3,49 +3,15 @@
 use std::time::{Duration, Instant};
 
 use swarm_kv::{Expect, KeyValue, StoreError, StoreOptions, Write};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use swarm_testkit::stores::{Impostor, Manner};
 
 use crate::opening::{next, open};
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
-#[derive(Debug, Clone, Copy)]
-enum Manner {
-    /// Says this when it has read a line, as servers of HTTP do.
-    AfterALine(&'static [u8]),
-    /// Says this at once, and hangs up or not.
-    AtOnce(&'static [u8]),
-    /// Reads and says nothing.
-    Mute,
-}
-
-async fn impostor(manner: Manner) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut connection, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                let mut heard = Vec::new();
-                if let Manner::AtOnce(words) = manner {
-                    let _ = connection.write_all(words).await;
-                }
-                while let Ok(count @ 1..) = connection.read(&mut buffer).await {
-                    heard.extend_from_slice(&buffer[..count]);
-                    match manner {
-                        Manner::AfterALine(words) if heard.contains(&b'\n') => {
-                            let _ = connection.write_all(words).await;
-                            break;
-                        }
-                        Manner::AtOnce(_) => break,
-                        _ => {}
-                    }
-                }
-            });
-        }
-    });
-    format!("zk://{address}")
+/// What an impostor is asked by.
+fn at(impostor: &Impostor) -> String {
+    format!("zk://{}", impostor.address())
 }
 
 async fn failures(store: &dyn KeyValue) -> Vec<(&'static str, Option<StoreError>)> {
@@ -75,7 +41,8 @@ async fn each_impostor_is_told_in_words() {
         (Manner::AtOnce(&[0, 0, 0, 37, 0xff, 0xfe]), "says"),
         (Manner::AfterALine(long), "says \"xxxx"),
     ] {
-        let store = hasty(&impostor(manner).await);
+        let impostor = Impostor::start(manner).await.unwrap();
+        let store = hasty(&at(&impostor));
         for (call, error) in failures(&*store).await {
             let Some(error) = error else { panic!("{call} believed it") };
             assert!(matches!(error, StoreError::Garbage { .. }), "{call}: {error:?}");
@@ -92,8 +59,9 @@ async fn each_impostor_is_told_in_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_only_asks_like_a_zookeeper_is_unreachable() {
     // It answers the question whether it serves, and then says nonsense in a session.
-    let liar = impostor(Manner::AtOnce(b"Zookeeper version: 3.8.0\nMode: standalone\n")).await;
-    let store = hasty(&liar);
+    let liar = b"Zookeeper version: 3.8.0\nMode: standalone\n";
+    let liar = Impostor::start(Manner::AtOnce(liar)).await.unwrap();
+    let store = hasty(&at(&liar));
     for (call, error) in failures(&*store).await {
         let error = error.unwrap_or_else(|| panic!("{call} believed it"));
         assert!(
@@ -105,9 +73,10 @@ async fn one_that_only_asks_like_a_zookeeper_is_unreachable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mute_and_the_absent_are_unreachable_in_time() {
-    let mute = impostor(Manner::Mute).await;
+    let mute = Impostor::start(Manner::Mute).await.unwrap();
     let absent = format!("zk://127.0.0.1:{}", swarm_testkit::stores::free_port().unwrap());
-    let hung_up = impostor(Manner::AtOnce(b"")).await;
+    let hung_up = Impostor::start(Manner::AtOnce(b"")).await.unwrap();
+    let (mute, hung_up) = (at(&mute), at(&hung_up));
     let several = format!("{mute},{}", mute.trim_start_matches("zk://"));
     for (url, words) in [
         (&mute, "gave no answer within"),

@@ -13,4 +13,3 @@ mod leases;
 mod limits;
 mod opening;
 mod traffic;
-mod way;

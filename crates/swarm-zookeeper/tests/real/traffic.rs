@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use swarm_kv::Write;
+use swarm_testkit::stores::Meter;
 use swarm_testkit::stores::zookeeper::{Config, ZooKeeperServer};
 
 use crate::opening::{plain, whole};
-use crate::way::Way;
 
 /// The heads of IPv4 and TCP with time stamps, in bytes.
 const HEADS: u64 = 52;
@@ -20,9 +20,12 @@ async fn an_idle_pool_of_a_thousand_nodes_stays_below_ten_kilobytes_per_second()
         let key = format!("docker/swarm/nodes/10.0.{}.{}:2375", number / 250, number % 250);
         writer.put(Write::new(key, "")).await.unwrap();
     }
-    let (agents, managers) = (Way::to(server.address(0)).await, Way::to(server.address(0)).await);
+    let (agents, managers) = (
+        Meter::start(&server.address(0)).await.unwrap(),
+        Meter::start(&server.address(0)).await.unwrap(),
+    );
 
-    let agent = plain(&agents.url());
+    let agent = plain(&format!("zk://{}", agents.address()));
     let lease = agent.grant(Duration::from_mins(3)).await.unwrap();
     agent.put(Write::new("other/node", "").leased(&lease)).await.unwrap();
     let before = agents.bytes();
@@ -31,7 +34,7 @@ async fn an_idle_pool_of_a_thousand_nodes_stays_below_ten_kilobytes_per_second()
     }
     let renewal = (agents.bytes() - before) / 10;
 
-    let manager = plain(&managers.url());
+    let manager = plain(&format!("zk://{}", managers.address()));
     let mut watch = manager.watch("docker/swarm/nodes");
     assert_eq!(whole(&mut watch).await.len(), 1000);
     let listing = managers.bytes();
@@ -75,8 +78,8 @@ async fn an_idle_pool_of_a_thousand_nodes_stays_below_ten_kilobytes_per_second()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_nobody_uses_closes_its_session() {
     let server = ZooKeeperServer::start(Config::default()).unwrap();
-    let way = Way::to(server.address(0)).await;
-    let store = plain(&way.url());
+    let way = Meter::start(&server.address(0)).await.unwrap();
+    let store = plain(&format!("zk://{}", way.address()));
     assert_eq!(way.bytes(), 0, "opening it touches nothing");
     store.put(Write::new("p/k", "1")).await.unwrap();
     let begun = Instant::now();

@@ -114,6 +114,7 @@ async fn keep_registered(
     }
     let mut wait = rhythm.delay.mul_f64(rand::random());
     let mut told = Told::default();
+    let mut registered = false;
     while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
         wait = rhythm.heartbeat;
         // Whoever registers an engine vouches for it.
@@ -125,7 +126,16 @@ async fn keep_registered(
             wait = wait.min(SOON);
             continue;
         }
-        match discovery.register(entry, rhythm.ttl).await {
+        let registering = discovery.register(entry, rhythm.ttl);
+        // A renewal may wait for others in the store; leaving does not wait for a renewal.
+        let outcome = if registered {
+            let Some(outcome) = stop.run_until_cancelled(registering).await else { break };
+            outcome
+        } else {
+            registering.await
+        };
+        registered = outcome.is_ok();
+        match outcome {
             Ok(()) => told.tell("", || {
                 info!(%entry, discovery = %discovery.describe(), "registered");
             }),
@@ -159,9 +169,10 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what it is asked, and refuses every second registration.
+    /// Writes down what it is asked, and refuses every second registration, or else takes its time
+    /// for each.
     #[derive(Debug, Default)]
-    struct Book(Mutex<Vec<String>>);
+    struct Book(Mutex<Vec<String>>, Duration);
 
     #[async_trait]
     impl DiscoveryBackend for Book {
@@ -178,9 +189,13 @@ mod tests {
             true
         }
         async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
-            let mut book = self.0.lock().unwrap();
-            book.push(format!("+{entry} {ttl:?}"));
-            if book.len().is_multiple_of(2) {
+            let written = {
+                let mut book = self.0.lock().unwrap();
+                book.push(format!("+{entry} {ttl:?}"));
+                book.len()
+            };
+            tokio::time::sleep(self.1).await;
+            if self.1.is_zero() && written.is_multiple_of(2) {
                 return Err(DiscoveryError::Store(swarm_kv::StoreError::Unreachable {
                     store: "book".to_owned(),
                     reason: "busy".to_owned(),
@@ -220,6 +235,27 @@ mod tests {
             tokio::join!(keep_registered(&book, &engine, &entry, &rhythm, &stop), stopping);
         outcome.unwrap();
         assert_eq!(*book.0.lock().unwrap(), ["+node:2375 180s", "-node:2375"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leaving_does_not_wait_for_a_renewal() {
+        let book = Book(Mutex::default(), Duration::from_secs(2));
+        let entry: Entry = "node:2375".parse().unwrap();
+        let (heartbeat, ttl) = (Duration::from_mins(1), Duration::from_mins(3));
+        let rhythm = Rhythm { heartbeat, ttl, delay: Duration::ZERO };
+        let begun = tokio::time::Instant::now();
+        let engine = For(begun, Duration::from_mins(10));
+        let stop = CancellationToken::new();
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(63)).await;
+            stop.cancel();
+        };
+        let (outcome, ()) =
+            tokio::join!(keep_registered(&book, &engine, &entry, &rhythm, &stop), stopping);
+        outcome.unwrap();
+        assert!(begun.elapsed() < Duration::from_millis(63_500), "{:?}", begun.elapsed());
+        let written = ["+node:2375 180s", "+node:2375 180s", "-node:2375"];
+        assert_eq!(*book.0.lock().unwrap(), written);
     }
 
     #[tokio::test(start_paused = true)]

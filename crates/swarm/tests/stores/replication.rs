@@ -71,7 +71,7 @@ async fn replicated(kind: Kind) {
 
     let stopped = median(join_all(pools.drain(1..).map(is_stopped)).await);
     println!("{kind:?}: a clean stop to the first write: {stopped:?}");
-    assert!(stopped.0 < Duration::from_secs(1), "median and worst: {stopped:?}");
+    assert!(stopped.0 < Duration::from_secs(1) + NOISE, "median and worst: {stopped:?}");
     is_suspended(pools.remove(0), &fleet, kept).await;
 }
 

@@ -2,14 +2,10 @@
 //! do. The adapters' own tests go through all ways of each kind; here is one of each, as a person
 //! meets it.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::time::Duration;
-
 use swarm_testkit::fleet::{Fleet, FleetConfig};
 use swarm_testkit::stores::consul::{self, Tls};
 use swarm_testkit::stores::{
-    AnyStore, Authority, ConsulServer, EtcdOptions, EtcdServer, Kind, Validity,
+    AnyStore, Authority, ConsulServer, EtcdOptions, EtcdServer, Impostor, Kind, Manner, Validity,
 };
 use tempfile::TempDir;
 
@@ -55,32 +51,18 @@ impl Named {
     }
 }
 
-/// Says the same to everybody.
-fn impostor() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        let page = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<h1>Welcome to nginx!</h1>";
-        for mut connection in listener.incoming().map_while(Result::ok) {
-            // Read first, so that the answer is not lost to a reset; it may be gone already.
-            let _ = connection.set_read_timeout(Some(Duration::from_millis(200)));
-            let _ = connection.read(&mut [0; 4096]);
-            let _ = connection.write_all(page);
-        }
-    });
-    address
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_address_and_a_server_that_is_something_else_are_told() {
-    let garbage = impostor();
+    let page = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<h1>Welcome to nginx!</h1>";
+    let impostor = Impostor::start(Manner::AfterALine(page)).await.unwrap();
+    let garbage = impostor.address();
     for (scheme, shown) in [("consul", "a Consul"), ("etcd", "an etcd"), ("zk", "a ZooKeeper")] {
         // Nobody listens on the port of `discard`.
         let url = format!("{scheme}://127.0.0.1:9/pool");
         let words = [&*url, "does not answer", "127.0.0.1:9", "Connection refused"];
         Named::new(&url, &[]).is_refused(&words).await;
         let url = format!("{scheme}://{garbage}/pool");
-        let words = [&*url, &format!("does not answer as {shown} store does"), &garbage];
+        let words = [&*url, &format!("does not answer as {shown} store does"), garbage];
         Named::new(&url, &[]).is_refused(&words).await;
     }
 }
