@@ -46,3 +46,57 @@ impl Sources<'_> {
         registry
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prometheus_client::encoding::prometheus_text;
+    use swarm_kv::{Expect, KeyValue, StoreError, Write};
+    use swarm_memory::Memory;
+    use swarm_testkit::exposition::Exposition;
+    use swarm_testkit::stores::conformance;
+
+    use super::*;
+
+    fn read(metrics: &StoreMetrics) -> Exposition {
+        let mut registry = Registry::default();
+        metrics.register(registry.sub_registry_with_prefix("swarm"));
+        let mut out = String::new();
+        prometheus_text::encode(&mut out, &registry).unwrap();
+        Exposition::parse(&out)
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_measured_is_the_same_store() {
+        let memory: Arc<dyn KeyValue> = Memory::new();
+        let store = StoreMetrics::default().measure(Arc::clone(&memory));
+        conformance::check(&store, &memory, "check", Duration::from_secs(1)).await;
+        assert_eq!(store.describe(), memory.describe());
+    }
+
+    #[tokio::test]
+    async fn calls_to_the_store_are_counted_by_what_became_of_them() {
+        let (memory, metrics) = (Memory::new(), StoreMetrics::default());
+        let store = metrics.measure(Arc::clone(&memory) as _);
+        let write = || Write::new("a/b", "x").expecting(Expect::Absent);
+        store.put(write()).await.unwrap();
+        store.put(write()).await.unwrap_err();
+        let down = StoreError::Unreachable { store: "memory".into(), reason: "test".into() };
+        memory.fail(Some(down));
+        store.get("a/b").await.unwrap_err();
+        let told = read(&metrics);
+        for (series, value) in [
+            (r#"swarm_store_operations_total{operation="put",result="ok"}"#, 1.0),
+            (r#"swarm_store_operations_total{operation="put",result="conflict"}"#, 1.0),
+            (r#"swarm_store_operations_total{operation="get",result="unreachable"}"#, 1.0),
+            (r#"swarm_store_operation_duration_seconds_count{operation="put"}"#, 2.0),
+            ("swarm_store_reachable", 0.0),
+        ] {
+            assert_eq!(told.get(series), Some(value), "{series}");
+        }
+        memory.fail(None);
+        store.get("a/b").await.unwrap();
+        assert_eq!(read(&metrics).get("swarm_store_reachable"), Some(1.0));
+    }
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test's helpers may fail as its tests may.
 
 mod daemon;
+mod metrics;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
