@@ -7,8 +7,8 @@ use crate::cargo::{cargo, show, swarm};
 use crate::progress::step;
 use crate::setup;
 
-/// Simulated rounds for each minute of real ones: some seconds of it.
-const SIMULATED: u64 = 100;
+/// Simulated rounds for each minute of real ones: some seconds' work.
+const SIMULATED: u64 = 200;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

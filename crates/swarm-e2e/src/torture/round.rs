@@ -1,11 +1,12 @@
 //! One round: a seed decides what goes wrong and what clients want; then all is mended, and after a
 //! while of quiet the checkers look at what is left and at all that happened.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use swarm_testkit::lab::LabConfig;
 
@@ -103,6 +104,9 @@ pub fn play(lab: &Scratch, seed: u64, storm: Duration) -> Result<Outcome> {
         recorder.note_at(recorder.at(at), What::Primary(manager));
     }
     let history = recorder.history();
+    if unsettled.is_none() {
+        witnesses(lab, &history).with_context(|| format!("seed {seed}: not a breach"))?;
+    }
     let breach = check::look(&history, &plan.wishes, &promises).or_else(|| {
         let rule = "the pool equals the world";
         unsettled.map(|words| Breach { at: recorder.now(), rule, words })
@@ -164,6 +168,21 @@ fn look(
         }
     }
     Ok(None)
+}
+
+/// Whoever looked has seen what there was to see: without that, no breach says nothing.
+fn witnesses(lab: &Scratch, history: &[Entry]) -> Result<()> {
+    let tells = |what: fn(&What) -> bool| history.iter().any(|entry| what(&entry.what));
+    ensure!(tells(|what| matches!(what, What::Primary(_))), "no manager's log tells who leads");
+    ensure!(tells(|what| matches!(what, What::Asked(..))), "no change passed an engine's gate");
+    let told = check::running(history);
+    let mut listed = BTreeSet::new();
+    for engine in 1..=ENGINES {
+        let all = watch::list(engine, &lab.sock(engine))?;
+        listed.extend(all.into_iter().filter(|one| one.running).map(|one| (engine, one.id)));
+    }
+    ensure!(told == listed, "the events tell that {told:?} run, the lists {listed:?}");
+    Ok(())
 }
 
 /// When which manager said that it is the primary, in order of time; older words are of other rounds.

@@ -4,7 +4,7 @@
 //! it there. Once both engines are back, and a manager can act, it must be noticed and stopped
 //! within [`NOTICE`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Breach;
 use crate::torture::history::{Change, Entry, Millis, What};
@@ -49,6 +49,15 @@ pub(super) fn look(history: &[Entry]) -> Option<Breach> {
         }
     }
     None
+}
+
+/// What runs in the end, as the events tell: engines and ids.
+pub fn running(history: &[Entry]) -> BTreeSet<(u8, String)> {
+    let mut moment = Moment::default();
+    for entry in history {
+        moment.take(entry);
+    }
+    moment.running.into_iter().map(|(id, one)| (one.engine, id)).collect()
 }
 
 impl Moment {
@@ -200,6 +209,7 @@ mod tests {
             event(9_500, 1, "a", Died),
         ];
         assert_eq!(look(&all), None);
+        assert_eq!(running(&all), BTreeSet::from([(2, "b".to_owned())]));
         all.insert(4, entry(6_500, What::Back(1)));
         all.remove(6);
         all[6] = event(6_500 + 99_000, 1, "a", Died);

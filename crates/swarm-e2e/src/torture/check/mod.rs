@@ -14,6 +14,7 @@ use std::fmt;
 use super::history::{Entry, Millis};
 use super::plan::Wish;
 
+pub use doubles::running;
 pub use moves::{Moves, moves};
 pub use promises::{Promises, Wanted};
 pub use settled::{End, unsettled};

@@ -7,7 +7,7 @@ use crate::torture::history::{Change, Entry, Millis, What};
 /// The moves of a round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Moves {
-    /// From an engine's fault to its container's start elsewhere, each.
+    /// From an engine's fault to its container made elsewhere, each; the start follows at once.
     pub after_faults: Vec<Millis>,
     /// Moves that a drain asked for.
     pub drained: usize,
