@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use swarm_kv::{Change, Expect, StoreError, Write};
 use swarm_testkit::stores::zookeeper::{Config, ZooKeeperServer};
 
-use crate::opening::{next, plain, whole};
+use crate::opening::{eventually, next, plain, whole};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,7 +21,8 @@ async fn what_is_granted_is_what_the_server_bounds_it_to() {
         (180, 40, 240_000),
     ] {
         let gone_after = Duration::from_millis(gone_after);
-        let lease = store.grant(ttl * SECOND).await.unwrap();
+        // A busy machine opens no session within a call's time now and then.
+        let lease = eventually(async || store.grant(ttl * SECOND).await).await;
         assert_eq!((lease.holds, lease.gone_after), (holds * SECOND, gone_after));
         store.revoke(&lease).await.unwrap();
     }
