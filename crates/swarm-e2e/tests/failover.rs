@@ -22,7 +22,8 @@ fn own(lab: &Lab, host: u8, all: bool) -> Result<Vec<String>> {
 #[test]
 fn a_power_cut_moves_a_container_and_the_stale_copy_goes_when_the_node_returns() -> Result<()> {
     let lab = exclusive()?;
-    let pool = Pool::start(&lab, &GRACE)?;
+    let metrics = format!("{}:9323", lab.ip(0));
+    let pool = Pool::start(&lab, &[&GRACE[..], &["--metrics-addr", &metrics]].concat())?;
     pool.sleeper("web", &[&MOVES[..], &["--restart", "always"]].concat()).ok()?;
     pool.sleeper("data", &[&MOVES[..], &["--volume", "/srv:/srv"]].concat()).ok()?;
     let from = pool.node_of("web")?;
@@ -32,6 +33,10 @@ fn a_power_cut_moves_a_container_and_the_stale_copy_goes_when_the_node_returns()
     let (to, took) = pool.moved("web", &from, LONG)?;
     println!("a power cut to its container elsewhere: {took:?}");
     events.wait_for("reschedule_moved", LONG)?;
+    let told = lab.fabric_exec(&["curl", "-fsS", &format!("http://{metrics}/metrics")])?;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let counted = "swarm_moves_total{cause=\"failure\",result=\"moved\"} 1\n";
+    ensure!(told.contains(counted), "the move is counted: {told}");
     if data == from {
         ensure!(pool.node_of("data").is_ok_and(|node| node == data), "data stays with its engine");
     }

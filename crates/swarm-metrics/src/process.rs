@@ -114,7 +114,12 @@ impl Collector for Process {
                 Some(Unit::Seconds),
                 reading.start,
             ),
-            ("process_resident_memory", "Memory in use.", Some(Unit::Bytes), reading.resident),
+            (
+                "process_resident_memory",
+                "Memory in use, as the kernel counts it.",
+                Some(Unit::Bytes),
+                reading.resident,
+            ),
             (
                 "process_virtual_memory",
                 "Address space in use.",

@@ -5,7 +5,7 @@
 //! keeping it costs nothing. Publishing is the binary's, see [`Pool::register`].
 //!
 //! Invariants: labels are words of this program, never names of engines or containers, so that the
-//! number of series does not grow with the pool; counting waits for nobody.
+//! number of series does not grow with the pool; counting waits for no I/O.
 
 mod readings;
 
