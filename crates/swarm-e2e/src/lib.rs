@@ -19,24 +19,29 @@
 //! - `watch`: a client that runs beside the test, and what it has printed.
 //! - `ask`: one request spelt by the test itself.
 //! - `certs`: certificates for TLS tests.
+//! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
 //! command has a deadline; nothing waits by sleeping, [`until`] looks until a deadline.
 
 mod ask;
 mod binaries;
+mod browser;
 mod certs;
 mod client;
 mod labs;
 mod pool;
+mod shown;
 mod watch;
 
 pub use ask::{Answered, ask, ask_raw, connect};
 pub use binaries::swarm;
+pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use pool::Pool;
+pub use shown::Shown;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,
 };

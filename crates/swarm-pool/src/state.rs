@@ -11,6 +11,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::RwLock;
 use swarm_kv::{Expect, KeyValue, Layout, StoreError, Write};
 use swarm_model::{EngineRecord, Intent, Place, Removed};
+use tokio::sync::watch;
 
 use crate::engine::{Container, EngineKey};
 use crate::ledger::{GuardSource, Ledger};
@@ -57,6 +58,8 @@ pub struct State {
     /// Copies that were replaced and not removed yet, by the engine's id of them: nobody is shown
     /// them.
     superseded: RwLock<HashMap<Arc<str>, EngineKey>>,
+    /// Counts changes of `superseded`, and of who keeps.
+    hidings: watch::Sender<u64>,
 }
 
 impl State {
@@ -76,6 +79,7 @@ impl State {
             source: key,
             loaded: AtomicBool::new(false),
             superseded: RwLock::default(),
+            hidings: watch::Sender::new(0),
         }
     }
 
@@ -88,6 +92,7 @@ impl State {
             self.key.store(Some(Arc::new(self.key_in_store().await?)));
         }
         self.loaded.store(true, Ordering::Release);
+        self.hidings.send_modify(|count| *count += 1);
         Ok(())
     }
 
@@ -120,6 +125,12 @@ impl State {
         self.engines.clear();
         self.removed.clear();
         self.superseded.write().clear();
+        self.hidings.send_modify(|count| *count += 1);
+    }
+
+    /// Counts what hides containers from sight, or shows them again.
+    pub fn hidings(&self) -> watch::Receiver<u64> {
+        self.hidings.subscribe()
     }
 
     /// Whether this manager is the one that keeps.
@@ -143,7 +154,9 @@ impl State {
 
     /// Nobody is shown this copy any more.
     pub fn supersede(&self, engine: EngineKey, container: &str) {
-        self.superseded.write().insert(container.into(), engine);
+        if self.superseded.write().insert(container.into(), engine).is_none() {
+            self.hidings.send_modify(|count| *count += 1);
+        }
     }
 
     /// Whether a copy is kept from sight. Cheap where there is none.

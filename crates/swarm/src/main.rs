@@ -11,6 +11,7 @@ mod config;
 mod election;
 mod limits;
 mod logging;
+mod page;
 mod store;
 mod tls;
 mod tokens;

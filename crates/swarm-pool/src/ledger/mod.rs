@@ -319,6 +319,11 @@ impl<T: Stored> Ledger<T> {
         }
     }
 
+    /// Counts writes that ended, and so tells of every change, a little later.
+    pub fn ended(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
     fn key(&self, id: &str) -> String {
         format!("{}/{id}", self.directory)
     }
