@@ -75,3 +75,130 @@ async fn what_is_shown_is_what_the_api_says() -> Result<()> {
     browser.until("live again", "document.getElementById('link').textContent === 'live'").await?;
     browser.close().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_name_is_text_and_can_be_found() -> Result<()> {
+    let shown = Shown::start(FleetConfig { engines: 2, ..FleetConfig::default() }).await?;
+    let evil = "<img src=x onerror=\"window.hurt=1\">";
+    let labels = json!({"com.docker.compose.project": "shop", "com.docker.compose.service": evil,
+                        evil: evil, "tier": "db"});
+    let first = json!({"Image": "nginx:1.25", "Labels": labels,
+                       "Env": ["constraint:node==engine-0000", format!("EVIL={evil}")]});
+    create(&shown, "evil", first).await?;
+    let plain = json!({"Image": "redis:7", "Env": ["constraint:node==engine-0000"]});
+    create(&shown, "plain", plain).await?;
+    let browser = Browser::start(1300, 900).await?;
+    browser.open(&shown.url()).await?;
+    tiles_become(&browser, "both", &["evil running", "plain running"]).await?;
+    // Every place where it is shown.
+    browser.run("document.querySelector('.tile[title^=evil]').click()").await?;
+    for part in ["facts", "json", "logs", "history"] {
+        browser.run(&format!("document.querySelector('[data-part={part}]').click()")).await?;
+        let there = match part {
+            "facts" => "document.querySelector('#pane dl').textContent.includes('onerror')",
+            "json" => "document.querySelector('#pane pre').textContent.includes('EVIL=')",
+            "logs" => "document.querySelector('#pane pre').textContent.includes('hello from')",
+            _ => "document.querySelector('#pane .body').textContent.length > 0",
+        };
+        browser.until(part, there).await?;
+    }
+    for tab in ["services", "events", "plan"] {
+        browser.run(&format!("document.getElementById('tab-{tab}').click()")).await?;
+        if tab == "services" {
+            let text = "document.querySelector('#pane').textContent.includes('onerror')";
+            browser.until("the service's name", text).await?;
+        }
+    }
+    let clean = "document.images.length === 0 && window.hurt === undefined";
+    browser.until("nothing of it is markup", clean).await?;
+
+    // The filter, by its words, and by the keys alone.
+    for (words, expected) in [
+        ("plain", &["plain running"][..]),
+        ("label:tier=db", &["evil running"]),
+        ("service:shop/", &["evil running"]),
+        ("image:redis state:running", &["plain running"]),
+        ("node:engine-0000 -image:redis", &["evil running"]),
+        ("node:engine-0001", &[]),
+        ("state:exited", &[]),
+        ("", &["evil running", "plain running"]),
+    ] {
+        let script = format!(
+            "const search = document.getElementById('search'); search.value = {}; \
+             search.dispatchEvent(new Event('input'))",
+            json!(words)
+        );
+        browser.run(&script).await?;
+        tiles_become(&browser, words, expected).await?;
+    }
+    let board = browser.client().find(fantoccini::Locator::Css("#board")).await?;
+    board.send_keys("/").await?;
+    let search = browser.client().active_element().await?;
+    ensure!(search.attr("id").await?.as_deref() == Some("search"), "/ goes to the filter");
+    search.send_keys("evil\u{e007}").await?;
+    tiles_become(&browser, "typed", &["evil running"]).await?;
+    // Down from the node's head to its first tile, and into its details.
+    board.send_keys("\u{e015}\u{e015}\u{e007}").await?;
+    let heading = "document.querySelector('#pane h2')?.textContent === 'evil'";
+    browser.until("details by keys", heading).await?;
+    let chosen = "document.getElementById(document.getElementById('board')\
+                  .getAttribute('aria-activedescendant')).classList.contains('chosen')";
+    browser.until("it is marked", chosen).await?;
+    search.send_keys("\u{e00c}").await?;
+    tiles_become(&browser, "Escape", &["evil running", "plain running"]).await?;
+
+    // The plan is shown on the board, and nothing moves.
+    browser.run("document.getElementById('tab-plan').click()").await?;
+    let ask = "const choice = document.querySelector('.plan select'); choice.selectedIndex = 1; \
+               document.querySelector('.plan .ask').click()";
+    browser.run(ask).await?;
+    let said = "document.querySelector('.plan .note').textContent.includes('stay on engine-0000')";
+    browser.until("a drain's plan", said).await?;
+    let why =
+        "document.querySelector('.moves').textContent.includes('a constraint names its engine')";
+    browser.until("why they stay", why).await?;
+    tiles_become(&browser, "nothing moved", &["evil running", "plain running"]).await?;
+    browser.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_pool_has_few_elements_and_every_tile_can_be_reached() -> Result<()> {
+    let config = FleetConfig { engines: 60, containers_per_engine: 30, ..FleetConfig::default() };
+    let shown = Shown::start(config).await?;
+    let browser = Browser::start(1300, 900).await?;
+    browser.open(&shown.url()).await?;
+    let all = "document.getElementById('sum').textContent.includes('1800/1800 containers running')";
+    browser.until("all are counted", all).await?;
+    let few = "document.querySelectorAll('.tile').length < 250";
+    // The tile that is in a place is the one seen there, wherever the board was before.
+    let seen = "[...document.querySelectorAll('.tile:not([hidden])')].filter((tile) => { \
+        const box = tile.getBoundingClientRect(); const view = document.getElementById('board')\
+        .getBoundingClientRect(); const [x, y] = [box.left + 20, box.top + 20]; \
+        return y > view.top && y < view.bottom && document.elementFromPoint(x, y)\
+        ?.closest('.tile') !== tile; }).length === 0";
+    for size in ["roomy", "dense"] {
+        for place in ["0", "1e9", "5000", "300", "0"] {
+            browser.run(&format!("document.getElementById('board').scrollTop = {place}")).await?;
+            browser.until(&format!("{size}: nothing covers a tile"), seen).await?;
+            browser.until(&format!("{size}: few elements"), few).await?;
+        }
+        browser.run("document.getElementById('dense').click()").await?;
+    }
+    // The end of the pool, by its name.
+    browser.run("location.hash = 'node:engine-0059'").await?;
+    let only = "document.querySelectorAll('.card:not([hidden])').length === 1 && \
+                document.querySelector('.card:not([hidden]) strong').textContent === 'engine-0059'";
+    browser.until("the last node", only).await?;
+    let narrow = browser.client().set_window_size(480, 800).await;
+    ensure!(narrow.is_ok(), "{narrow:?}");
+    let fits = "document.documentElement.scrollWidth <= innerWidth";
+    browser.until("nothing is cut off on a narrow screen", fits).await?;
+    let errors = browser
+        .run(
+            "return performance.getEntriesByType('resource')\
+        .filter((one) => !one.name.startsWith(location.origin)).length",
+        )
+        .await?;
+    ensure!(errors == json!(0), "it asked another host");
+    browser.close().await
+}

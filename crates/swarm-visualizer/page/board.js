@@ -5,10 +5,10 @@ import { element, say } from "./element.js";
 import { byName } from "./model.js";
 import { bytes, cpus, imageName, isReached, moveWords, nodeShape, nodeWords, stateOf } from "./words.js";
 
-const COLUMN = 216;
 const GAP = 12;
-const HEAD = 112;
-const TILE = 46;
+/** A column's least width, the height of its head and of a tile; style.css has the same. */
+const ROOMY = { COLUMN: 216, HEAD: 112, TILE: 46 };
+const DENSE = { COLUMN: 150, HEAD: 62, TILE: 21 };
 const STANDARD = new Set(["architecture", "executiondriver", "kernelversion", "operatingsystem", "ostype", "storagedriver"]);
 /** What is kept above and below the view. */
 const BEYOND = 300;
@@ -27,13 +27,13 @@ function newCard() {
   const root = element("div", { class: "card", role: "group" });
   const head = element("div", { class: "head", role: "option" }, top, state, labels, cpu.row, memory.row);
   root.append(head);
-  return { root, head, shape, name, state, labels, count, cpu, memory, node: null, shown: -1 };
+  return { root, head, option: head, shape, name, state, labels, count, cpu, memory, node: null, shown: -1 };
 }
 
 function newTile() {
   const [shape, name, state, image] = ["i", "b", "em", "small"].map((tag) => element(tag));
   const root = element("div", { class: "tile", role: "option" }, shape, name, state, image);
-  return { root, shape, name, state, image, container: null, key: "" };
+  return { root, option: root, shape, name, state, image, container: null };
 }
 
 function fillBar(one, part, total, words) {
@@ -49,6 +49,7 @@ function fillCard(card, node, shown, total) {
   const words = nodeWords(node);
   card.root.dataset.state = node.state;
   card.head.dataset.node = node.key;
+  card.head.id = `n${node.key}`;
   say(card.shape, nodeShape(node));
   say(card.name, node.name);
   say(card.state, node.message ? `${words}: ${node.message}` : words);
@@ -67,6 +68,7 @@ function fillTile(tile, container, node, plan) {
   tile.container = container;
   const [shape, words, kind] = stateOf(container, node);
   tile.root.className = `tile ${kind}${plan === undefined ? "" : " going"}`;
+  tile.chosen = false;
   tile.root.dataset.id = container.id;
   tile.root.id = `c${container.id}`;
   tile.root.style.setProperty("--hue", container.hue);
@@ -84,12 +86,15 @@ export class Board {
   #model;
   #root;
   #space;
+  #cardLayer;
+  #tileLayer;
   #empty;
   #filter;
   #cells = [];
   #rows = [];
   #columns = 1;
-  #width = COLUMN;
+  #size = ROOMY;
+  #width = ROOMY.COLUMN;
   #kept = new Map();
   #cards = new Map();
   #tiles = new Map();
@@ -105,6 +110,10 @@ export class Board {
     this.#model = model;
     this.#root = root;
     this.#space = root.querySelector("#space");
+    // Tiles above cards, in whatever order elements are made.
+    this.#cardLayer = element("div", { role: "presentation" });
+    this.#tileLayer = element("div", { role: "presentation" });
+    this.#space.append(this.#cardLayer, this.#tileLayer);
     this.#empty = root.querySelector("#empty");
     this.#filter = filter;
     this.#onSelect = onSelect;
@@ -123,6 +132,12 @@ export class Board {
     this.#filter = filter;
     this.#kept.clear();
     this.#root.scrollTop = 0;
+    this.#again();
+  }
+
+  set dense(dense) {
+    this.#size = dense ? DENSE : ROOMY;
+    this.#root.classList.toggle("dense", dense);
     this.#again();
   }
 
@@ -145,8 +160,8 @@ export class Board {
     const cell = this.#cells.find((one) => one.node.key === key);
     if (cell !== undefined) {
       const place = cell.list.findIndex((one) => one.id === selected.container);
-      const top = cell.row.top + (place < 0 ? 0 : HEAD + place * TILE);
-      const bottom = top + (place < 0 ? HEAD : TILE);
+      const top = cell.row.top + (place < 0 ? 0 : this.#size.HEAD + place * this.#size.TILE);
+      const bottom = top + (place < 0 ? this.#size.HEAD : this.#size.TILE);
       const view = this.#root;
       if (top < view.scrollTop) view.scrollTop = top - GAP;
       else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight + GAP;
@@ -184,7 +199,7 @@ export class Board {
     if (!this.#stale) return;
     this.#stale = false;
     const width = this.#root.clientWidth - GAP;
-    this.#columns = Math.max(1, Math.floor(width / (COLUMN + GAP)));
+    this.#columns = Math.max(1, Math.floor(width / (this.#size.COLUMN + GAP)));
     this.#width = Math.floor(width / this.#columns) - GAP;
     const nodes = [...this.#model.nodes.values()].sort(byName);
     this.#cells = [];
@@ -202,7 +217,7 @@ export class Board {
       const row = this.#rows.at(-1);
       const cell = { node, list, row, column };
       row.cells.push(cell);
-      row.height = Math.max(row.height, HEAD + list.length * TILE);
+      row.height = Math.max(row.height, this.#size.HEAD + list.length * this.#size.TILE);
       this.#cells.push(cell);
     }
     const last = this.#rows.at(-1);
@@ -221,8 +236,8 @@ export class Board {
       if (row.top > to) break;
       for (const cell of row.cells) {
         cards.add(cell.node.key);
-        const first = Math.max(0, Math.floor((from - row.top - HEAD) / TILE));
-        const last = Math.min(cell.list.length, Math.ceil((to - row.top - HEAD) / TILE));
+        const first = Math.max(0, Math.floor((from - row.top - this.#size.HEAD) / this.#size.TILE));
+        const last = Math.min(cell.list.length, Math.ceil((to - row.top - this.#size.HEAD) / this.#size.TILE));
         for (let place = first; place < last; place += 1) tiles.add(cell.list[place].id);
       }
     }
@@ -233,27 +248,27 @@ export class Board {
       if (row.top > to) break;
       for (const cell of row.cells) this.#renderCell(cell, tiles);
     }
-    this.#mark();
+    // Most are used again in the same frame; what is left is not shown.
+    for (const one of [...this.#spareCards, ...this.#spareTiles]) if (!one.root.hidden) one.root.hidden = true;
   }
 
   #putAway(shown, wanted, spare) {
     for (const [key, one] of shown) {
       if (wanted.has(key)) continue;
       shown.delete(key);
-      one.root.hidden = true;
       spare.push(one);
     }
   }
 
-  #take(shown, key, spare, make) {
+  #take(shown, key, spare, make, layer) {
     let one = shown.get(key);
     if (one === undefined) {
       one = spare.pop();
       if (one === undefined) {
         one = make();
-        this.#space.append(one.root);
+        layer.append(one.root);
       }
-      one.root.hidden = false;
+      if (one.root.hidden) one.root.hidden = false;
       shown.set(key, one);
       one.container = null;
       one.node = null;
@@ -261,54 +276,57 @@ export class Board {
     return one;
   }
 
-  #place(root, left, top, extra) {
-    const where = `translate(${left}px, ${top}px)`;
-    if (root.style.transform !== where) root.style.transform = where;
-    const width = `${this.#width}px`;
-    if (root.style.width !== width) root.style.width = width;
-    if (extra !== undefined && root.style.height !== extra) root.style.height = extra;
+  /** Writes what changed of a place: reading it back from the element would cost more. */
+  #place(one, left, top, height) {
+    if (one.left !== left || one.top !== top) {
+      one.left = left;
+      one.top = top;
+      one.root.style.transform = `translate(${left}px, ${top}px)`;
+    }
+    if (one.width !== this.#width) {
+      one.width = this.#width;
+      one.root.style.width = `${this.#width}px`;
+    }
+    if (height !== undefined && one.height !== height) {
+      one.height = height;
+      one.root.style.height = `${height}px`;
+    }
   }
 
   #renderCell(cell, tiles) {
     const { node, list, row, column } = cell;
     const left = GAP + column * (this.#width + GAP);
-    const card = this.#take(this.#cards, node.key, this.#spareCards, newCard);
+    const card = this.#take(this.#cards, node.key, this.#spareCards, newCard, this.#cardLayer);
     const total = this.#model.on(node.key).length;
     if (card.node !== node || card.shown !== list.length || card.total !== total) {
       card.total = total;
       fillCard(card, node, list.length, total);
     }
-    this.#place(card.root, left, row.top, `${HEAD + list.length * TILE}px`);
+    this.#place(card, left, row.top, this.#size.HEAD + list.length * this.#size.TILE);
+    this.#mark(card, this.#selected?.node === node.key);
     const reached = isReached(node);
     for (let place = 0; place < list.length; place += 1) {
       const container = list[place];
       if (!tiles.has(container.id)) continue;
-      const tile = this.#take(this.#tiles, container.id, this.#spareTiles, newTile);
+      const tile = this.#take(this.#tiles, container.id, this.#spareTiles, newTile, this.#tileLayer);
       if (tile.container !== container || tile.reached !== reached) {
         tile.reached = reached;
         fillTile(tile, container, node, this.#moves.get(container.id));
       }
-      this.#place(tile.root, left, row.top + HEAD + place * TILE);
+      this.#place(tile, left, row.top + this.#size.HEAD + place * this.#size.TILE);
+      this.#mark(tile, this.#selected?.container === container.id);
     }
   }
 
-  #mark() {
-    let active = "";
-    for (const [key, card] of this.#cards) {
-      const chosen = this.#selected?.node === key;
-      card.head.classList.toggle("chosen", chosen);
-      card.head.setAttribute("aria-selected", chosen);
-      card.head.id = `n${key}`;
-      if (chosen) active = card.head.id;
+  #mark(one, chosen) {
+    if (one.chosen === chosen) {
+      if (chosen) this.#root.setAttribute("aria-activedescendant", one.option.id);
+      return;
     }
-    for (const [id, tile] of this.#tiles) {
-      const chosen = this.#selected?.container === id;
-      tile.root.classList.toggle("chosen", chosen);
-      tile.root.setAttribute("aria-selected", chosen);
-      if (chosen) active = tile.root.id;
-    }
-    if (active === "") this.#root.removeAttribute("aria-activedescendant");
-    else this.#root.setAttribute("aria-activedescendant", active);
+    one.chosen = chosen;
+    one.option.classList.toggle("chosen", chosen);
+    one.option.setAttribute("aria-selected", chosen);
+    if (chosen) this.#root.setAttribute("aria-activedescendant", one.option.id);
   }
 
   #click(event) {

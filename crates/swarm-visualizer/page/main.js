@@ -59,7 +59,15 @@ function setFilter(text) {
 }
 
 search.addEventListener("input", () => setFilter(search.value));
-setFilter(decodeURIComponent(location.hash.slice(1)));
+addEventListener("hashchange", () => readFilter());
+function readFilter() {
+  try {
+    setFilter(decodeURIComponent(location.hash.slice(1)));
+  } catch {
+    setFilter(""); // An address somebody cut short.
+  }
+}
+readFilter();
 
 function setPanel(open) {
   document.body.classList.toggle("alone", !open);
@@ -68,28 +76,41 @@ function setPanel(open) {
 byId("side").addEventListener("click", () => setPanel(document.body.classList.contains("alone")));
 setPanel(!matchMedia("(max-width: 50rem)").matches);
 
-const THEMES = ["auto", "light", "dark"];
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  say(byId("theme"), theme);
+/** What this browser remembers, where it may. */
+function remember(name, value) {
   try {
-    localStorage.setItem("swarm-theme", theme);
+    localStorage.setItem(`swarm-${name}`, value);
   } catch {
     // Then it is forgotten.
   }
 }
-function lastTheme() {
+function remembered(name) {
   try {
-    return localStorage.getItem("swarm-theme");
+    return localStorage.getItem(`swarm-${name}`);
   } catch {
     return null;
   }
 }
-setTheme(THEMES.includes(lastTheme()) ? lastTheme() : "auto");
+
+const THEMES = ["auto", "light", "dark"];
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  say(byId("theme"), theme);
+  remember("theme", theme);
+}
+setTheme(THEMES.includes(remembered("theme")) ? remembered("theme") : "auto");
 byId("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme;
   setTheme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);
 });
+
+function setDense(dense) {
+  board.dense = dense;
+  byId("dense").setAttribute("aria-pressed", dense);
+  remember("dense", dense);
+}
+setDense(remembered("dense") === "true");
+byId("dense").addEventListener("click", () => setDense(byId("dense").getAttribute("aria-pressed") !== "true"));
 
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;

@@ -133,11 +133,10 @@ impl Output {
                 () = self.stop.cancelled() => return None,
             };
             let why = match frame {
-                Some(Ok(frame)) => match frame.into_data().map(|data| self.lines.take(&data)) {
-                    Ok(Ok(())) => None,
-                    Ok(Err(error)) => Some(error),
-                    Err(_) => None,
-                },
+                Some(Ok(frame)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    self.lines.take(&data).err()
+                }
                 Some(Err(error)) => Some(format!("the output broke off: {error}")),
                 None => Some(String::new()),
             };

@@ -55,7 +55,11 @@ pub struct Door {
 impl fmt::Debug for Door {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = self.tls.is_some();
-        f.debug_struct("Door").field("listener", &self.listener).field("tls", &tls).finish()
+        f.debug_struct("Door")
+            .field("listener", &self.listener)
+            .field("tls", &tls)
+            .field("guard", &self.guard)
+            .finish()
     }
 }
 

@@ -143,3 +143,6 @@ fn write_list(out: &mut Vec<u8>, list: &[Arc<RawValue>]) {
     }
     out.push(b']');
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,7 +104,9 @@ impl Client {
             self.place = Some(place);
             if !changes.is_empty() {
                 let mut piece = BytesMut::with_capacity(changes.iter().map(Bytes::len).sum());
-                changes.iter().for_each(|change| piece.extend_from_slice(change));
+                for change in &changes {
+                    piece.extend_from_slice(change);
+                }
                 self.waiting.push_back(Piece::Ready(piece.freeze()));
             }
             return;

@@ -87,7 +87,7 @@ async fn look(feed: &Arc<Feed>) {
         let turns: Vec<Event> = delta.turns.iter().map(told).collect();
         state.journal.push(|place| sse::json("change", Some(place), &delta));
         if !turns.is_empty() {
-            keep(&mut state, Batch { events: turns, skipped: 0 });
+            keep(&mut state, &Batch { events: turns, skipped: 0 });
         }
         drop(state);
         feed.news.send_modify(|count| *count += 1);
@@ -110,7 +110,7 @@ fn told(turn: &Turn) -> Event {
 }
 
 /// Keeps events for those who come, and passes them on.
-fn keep(state: &mut State, batch: Batch) {
+fn keep(state: &mut State, batch: &Batch) {
     let list: Vec<_> = batch.events.iter().filter_map(Event::json).collect();
     let told = json!({"events": list, "skipped": batch.skipped});
     state.events.extend(list);
@@ -126,7 +126,7 @@ async fn follow_events(feed: &Arc<Feed>) {
             Ok(reply) => {
                 let mut lines = events::Lines::new(reply.body);
                 while let Some(batch) = lines.gather(GATHER).await {
-                    feed.changed(|state| keep(state, batch));
+                    feed.changed(|state| keep(state, &batch));
                 }
                 debug!("the pool's events broke off");
             }
