@@ -28,7 +28,9 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 4] = [
+const TESTS: [Need; 6] = [
+    ("chromium", &["chromium"]),
+    ("chromedriver", &["chromium-driver"]),
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),

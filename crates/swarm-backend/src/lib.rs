@@ -13,6 +13,7 @@ mod forward;
 mod images;
 mod networks;
 mod nodes;
+mod overview;
 mod plugins;
 mod system;
 mod volumes;
@@ -24,6 +25,9 @@ pub use forward::{Forward, Forwarded, Onward};
 pub use images::Images;
 pub use networks::Networks;
 pub use nodes::Nodes;
+pub use overview::{
+    ALWAYS, ContainerSight, MoveSight, NodeSight, Overview, PoolSight, Waiting, Wanted,
+};
 pub use plugins::Plugins;
 pub use swarm_docker::ApiError;
 pub use system::{BuilderVersion, Served, System};

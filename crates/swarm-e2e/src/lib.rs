@@ -22,28 +22,33 @@
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
 //! - `certs`: certificates for TLS tests.
+//! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
 //! command has a deadline; nothing waits by sleeping, [`until`] looks until a deadline.
 
 mod ask;
 mod binaries;
+mod browser;
 mod certs;
 mod client;
 mod labs;
 mod managers;
 mod pool;
+mod shown;
 mod stored;
 pub mod torture;
 mod watch;
 
 pub use ask::{Answered, ask, ask_raw, ask_within, connect};
 pub use binaries::swarm;
+pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use managers::Managers;
 pub use pool::{Pool, host_number};
+pub use shown::Shown;
 pub use stored::Stored;
 pub use swarm_testkit::lab::{
     HostConfig, Lab, LabConfig, Manager, Newer, RegistryConfig, RegistryPlace, run, until,

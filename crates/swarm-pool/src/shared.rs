@@ -40,6 +40,8 @@ pub struct Shared {
     pub scheduler: Arc<Scheduler>,
     /// Counts changes of engines' status.
     pub changes: watch::Sender<u64>,
+    /// Counts what changed for those who look on.
+    pub sights: watch::Sender<u64>,
     /// Creates of unknown outcome.
     pub orphans: Orphans,
     /// Names of pool-wide networks being made.
@@ -70,6 +72,7 @@ impl Shared {
             credentials: Credentials::default(),
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),
+            sights: watch::Sender::new(0),
             orphans: Orphans::default(),
             networks: HeldNames::default(),
             config,
@@ -78,6 +81,20 @@ impl Shared {
             identities: Identities::default(),
             setups: Semaphore::new(SETUPS_AT_ONCE),
         }
+    }
+
+    /// Something that is shown has changed: those who look on are woken once `note` has the number
+    /// of this change.
+    pub fn seen_of(&self, note: impl FnOnce(u64)) {
+        self.sights.send_modify(|count| {
+            *count += 1;
+            note(*count);
+        });
+    }
+
+    /// Something that is shown has changed.
+    pub fn seen(&self) {
+        self.seen_of(|_| ());
     }
 }
 

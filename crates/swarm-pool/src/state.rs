@@ -58,6 +58,8 @@ pub struct State {
     /// Copies that were replaced and not removed yet, by the engine's id of them: nobody is shown
     /// them.
     superseded: RwLock<HashMap<Arc<str>, EngineKey>>,
+    /// Counts changes of `superseded`, and of who keeps.
+    hidings: watch::Sender<u64>,
 }
 
 impl State {
@@ -77,6 +79,7 @@ impl State {
             source: key,
             loaded: watch::Sender::new(false),
             superseded: RwLock::default(),
+            hidings: watch::Sender::new(0),
         }
     }
 
@@ -89,6 +92,7 @@ impl State {
             self.key.store(Some(Arc::new(self.key_in_store().await?)));
         }
         self.loaded.send_replace(true);
+        self.hidings.send_modify(|count| *count += 1);
         Ok(())
     }
 
@@ -121,6 +125,12 @@ impl State {
         self.engines.clear();
         self.removed.clear();
         self.superseded.write().clear();
+        self.hidings.send_modify(|count| *count += 1);
+    }
+
+    /// Counts what hides containers from sight, or shows them again.
+    pub fn hidings(&self) -> watch::Receiver<u64> {
+        self.hidings.subscribe()
     }
 
     /// Whether this manager is the one that keeps.
@@ -150,7 +160,9 @@ impl State {
 
     /// Nobody is shown this copy any more.
     pub fn supersede(&self, engine: EngineKey, container: &str) {
-        self.superseded.write().insert(container.into(), engine);
+        if self.superseded.write().insert(container.into(), engine).is_none() {
+            self.hidings.send_modify(|count| *count += 1);
+        }
     }
 
     /// Whether a copy is kept from sight. Cheap where there is none.

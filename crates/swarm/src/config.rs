@@ -17,6 +17,7 @@ use swarm_model::intent::UnknownPolicy;
 use swarm_pool::RescheduleConfig;
 
 use crate::cli::{DiscoveryFlags, ManageFlags};
+use crate::page::PageFlags;
 use crate::store::{Choice, EmbeddedFlags, Named};
 use crate::tls::TlsPaths;
 use crate::tokens;
@@ -59,6 +60,8 @@ pub struct ManageConfig {
     pub engine_tls: Option<TlsFiles>,
     /// CORS headers.
     pub cors: bool,
+    /// Where the pool's page is served.
+    pub page: Option<PageFlags>,
     /// How an engine is chosen.
     pub strategy: Strategy,
     /// What an engine may take.
@@ -117,6 +120,7 @@ impl ManageConfig {
             .map(|text| local_listen("--metrics-addr", &text))
             .transpose()?;
         let listen = hosts(&flags.hosts, env)?;
+        let page = PageFlags::resolve(&flags, tls.is_some(), env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
         tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
@@ -157,6 +161,7 @@ impl ManageConfig {
             engine_tls: engine_tls.filter(|_| tls.is_none()),
             tls,
             cors: flags.cors,
+            page,
             strategy: strategy(flags.strategy.as_deref(), env)?,
             filters: filters(&flags.filters)?,
             cluster,

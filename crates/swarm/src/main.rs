@@ -12,6 +12,7 @@ mod election;
 mod limits;
 mod logging;
 mod metrics;
+mod page;
 mod store;
 mod tls;
 mod tokens;

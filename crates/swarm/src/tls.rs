@@ -31,6 +31,9 @@ pub struct TlsPaths {
 pub struct Tls {
     /// Towards clients.
     pub server: Option<Arc<ServerTls>>,
+    /// Towards browsers: the same certificate, and no certificate asked of them, for the page's
+    /// token lets them in.
+    pub page: Option<Arc<ServerTls>>,
     /// Towards engines.
     pub client: Option<TlsClient>,
 }
@@ -39,16 +42,17 @@ impl Tls {
     /// Loads what the flags name; `engine` are other files for the engines' side, where
     /// the flags name none (the Docker client's own, for a pool of one).
     pub fn load(paths: Option<&TlsPaths>, engine: Option<&TlsFiles>) -> anyhow::Result<Self> {
-        let server = paths
-            .map(|paths| {
+        let server = |verify: bool| {
+            let load = |paths: &TlsPaths| {
                 ServerTls::load(ServerFiles {
                     cert: paths.cert.clone(),
                     key: paths.key.clone(),
-                    verify_clients_with: paths.ca.clone().filter(|_| paths.verify),
+                    verify_clients_with: paths.ca.clone().filter(|_| verify && paths.verify),
                 })
-            })
-            .transpose()
-            .context("TLS towards clients")?;
+            };
+            paths.map(load).transpose().context("TLS towards clients")
+        };
+        let (server, page) = (server(true)?, server(false)?);
         let files = paths.map(|paths| TlsFiles {
             ca: paths.ca.clone().filter(|_| paths.verify),
             cert: Some(paths.cert.clone()),
@@ -60,7 +64,7 @@ impl Tls {
             .map(TlsClient::load)
             .transpose()
             .context("TLS towards engines")?;
-        Ok(Self { server, client })
+        Ok(Self { server, page, client })
     }
 
     /// Whether there are any files to read again.
@@ -71,8 +75,9 @@ impl Tls {
     /// Reads all files again; each side that fails goes on with what it had.
     pub fn reload(&self) -> anyhow::Result<()> {
         let server = self.server.as_ref().map_or(Ok(()), |server| server.reload());
+        let page = self.page.as_ref().map_or(Ok(()), |page| page.reload());
         let client = self.client.as_ref().map_or(Ok(()), TlsClient::reload);
-        server.context("TLS towards clients")?;
+        server.and(page).context("TLS towards clients")?;
         client.context("TLS towards engines")
     }
 }

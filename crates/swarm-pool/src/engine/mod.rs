@@ -13,6 +13,7 @@ mod replay;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -50,6 +51,7 @@ pub struct Engine {
     key: EngineKey,
     client: EngineClient,
     view: ArcSwap<EngineView>,
+    revision: AtomicU64,
     status: watch::Sender<Status>,
     marks: Marks,
     failures: Failures,
@@ -62,6 +64,7 @@ impl Engine {
             key,
             client,
             view: ArcSwap::from_pointee(view),
+            revision: AtomicU64::new(0),
             status: watch::Sender::new(Status::Pending),
             marks: Marks::default(),
             failures: Failures::default(),
@@ -92,6 +95,12 @@ impl Engine {
     /// The newest snapshot.
     pub fn view(&self) -> Arc<EngineView> {
         self.view.load_full()
+    }
+
+    /// Another number after each snapshot, in a manager's whole life; asked before the snapshot is,
+    /// it is never newer than that.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     /// Its name once known, its address before.
@@ -218,6 +227,11 @@ impl Engine {
     fn blame(&self, error: &EngineError) -> ApiError {
         self.failures.count("request", error.reason());
         error.to_api(&self.label())
+    }
+
+    /// The last published snapshot has this number.
+    fn revise(&self, number: u64) {
+        self.revision.store(number, Ordering::Release);
     }
 
     fn publish(&self, view: EngineView) {

@@ -84,6 +84,11 @@ impl Pool {
         self.over(&survey, |pool| rebalance::plan(pool, &settings))
     }
 
+    /// What would leave an engine, were it drained now.
+    pub(crate) fn plan_drain_of(&self, engine: &str) -> Plan {
+        self.plan_drain(&self.survey(Cause::Drain), &NodeId::new(engine))
+    }
+
     /// What can leave an engine.
     pub(super) fn plan_drain(&self, survey: &Survey, node: &NodeId) -> Plan {
         self.over(survey, |pool| rebalance::drain(pool, node))

@@ -127,6 +127,9 @@ impl Pool {
                 warn!(container = %one.name, reason = %one.reason, "not rescheduled");
             }
         }
-        *known = held;
+        if *known != held {
+            *known = held;
+            self.shared.seen();
+        }
     }
 }

@@ -280,6 +280,11 @@ impl<T: Kept + Send + Sync + 'static> Ledger<T> {
         }
     }
 
+    /// Counts writes that ended, and so tells of every change, a little later.
+    pub fn ended(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
     fn key(&self, id: &str) -> String {
         format!("{}/{id}", self.directory)
     }

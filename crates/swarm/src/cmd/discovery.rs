@@ -88,7 +88,7 @@ async fn serve(flags: &ServiceFlags) -> anyhow::Result<()> {
     info!(owner_key = %key_file.display(), "serving tokens");
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
-    reload_on_hangup(Tls { server: tls, client: None })?;
+    reload_on_hangup(Tls { server: tls, page: None, client: None })?;
     notify(sd_notify::NotifyState::Ready);
     swarm_token::serve(service, doors, serving).await;
     notify(sd_notify::NotifyState::Stopping);

@@ -40,6 +40,10 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         listeners.push(open(address, &tls, verified).await?);
     }
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
+    let door = match &config.page {
+        Some(page) => Some(page.open(&tls).await?),
+        None => None,
+    };
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
@@ -69,8 +73,9 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
     }
     notify(sd_notify::NotifyState::Ready);
+    let page = show(door, pool.clone(), serving.clone());
     let serve = swarm_api::serve(listeners, pool, options, serving.clone());
-    tokio::join!(serve, async {
+    tokio::join!(serve, page, async {
         serving.cancelled().await;
         election.resign().await;
     });
@@ -81,6 +86,13 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     }
     info!("stopped");
     Ok(())
+}
+
+/// Serves the pool's page, where one is wanted.
+async fn show(door: Option<swarm_visualizer::Door>, pool: Arc<Pool>, stop: CancellationToken) {
+    if let Some(door) = door {
+        swarm_visualizer::serve(door, pool, stop).await;
+    }
 }
 
 /// Where requests go while another manager is the primary: to it, with our own certificate.

@@ -3,6 +3,7 @@
 //! Shown are engines that discovery names, and those that only the pool's store still knows. What a
 //! new availability brings about is the keeper's; this only keeps it.
 
+mod overview;
 mod rebalance;
 mod shape;
 

@@ -47,7 +47,7 @@ impl Pool {
         Ok(Reply::streaming_json(StatusCode::OK, lines(&shown, count, outcomes)))
     }
 
-    fn plan_json(&self, plan: &Plan) -> Value {
+    pub(super) fn plan_json(&self, plan: &Plan) -> Value {
         let members = self.members.all();
         let names: HashMap<String, String> = members
             .iter()

@@ -137,6 +137,8 @@ impl Worker {
     /// placed by the new summary finds the new snapshot.
     pub(super) fn publish(&mut self) {
         self.engine.publish(self.cache.view(&self.health));
+        // Who is woken by the number finds it at the engine: it is given out in between.
+        self.shared.seen_of(|number| self.engine.revise(number));
         let containers = self.cache.containers();
         let has = |name: &str| {
             containers.iter().any(|container| container.names().any(|known| known == name))

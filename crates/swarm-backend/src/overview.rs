@@ -1,0 +1,181 @@
+//! The pool at a glance, for surfaces that show it live: nodes, their containers, and what would be
+//! moved. Nothing here changes anything, and no engine is asked: all comes from what is known.
+//!
+//! A surface waits for [`Overview::watch`], asks for the nodes, and reads the containers of those
+//! alone whose revision is another than before.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use serde::Serialize;
+
+use crate::{Reply, Result};
+
+/// Revision of a node that is to be read at every look.
+pub const ALWAYS: u64 = u64::MAX;
+
+/// The pool as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolSight {
+    /// The manager's version.
+    pub version: String,
+    /// How an engine is chosen.
+    pub strategy: String,
+    /// What an engine may take.
+    pub filters: String,
+    /// `primary` or `replica`.
+    pub role: String,
+    /// Where the primary is, where there are several managers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// What names the engines.
+    pub discovery: String,
+    /// What keeps the pool's state.
+    pub store: String,
+    /// This manager knows what is wanted of containers: policies, moves, what waits.
+    pub keeps: bool,
+    /// What is wrong with the pool as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+    /// Containers that are not as they are wanted, and why.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A container that waits to be made anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// Its name.
+    pub name: String,
+    /// What it waits for.
+    pub reason: String,
+}
+
+/// One node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeSight {
+    /// Tells nodes apart for as long as this manager runs.
+    pub key: String,
+    /// Another number when its containers may have changed.
+    #[serde(skip)]
+    pub revision: u64,
+    /// The engine's own id; its address before it was reached.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
+    /// `healthy`, `pending`, `unhealthy`, `maintenance`, `disconnected`, or `down`.
+    pub state: String,
+    /// What there is to say of its state.
+    pub message: String,
+    /// `active`, `pause` or `drain`.
+    pub availability: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The engine's release.
+    pub engine_version: String,
+    /// Processors.
+    pub cpus: i64,
+    /// Of them reserved, times 10⁹.
+    pub reserved_nano_cpus: i64,
+    /// Bytes of memory.
+    pub memory: i64,
+    /// Of them reserved.
+    pub reserved_memory: i64,
+}
+
+/// One container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerSight {
+    /// Full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The key of its node.
+    pub node: String,
+    /// The image as it was named.
+    pub image: String,
+    /// Docker's word.
+    pub state: String,
+    /// Docker's word; empty without a health check.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub health: String,
+    /// Exit code of the last run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Published ports, such as `8080→80/tcp`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<String>,
+    /// Its labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// When it was made, milliseconds since 1970.
+    pub created: i64,
+    /// When its last run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<i64>,
+    /// When its last run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<i64>,
+    /// When it moves by itself; absent where this manager does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<&'static str>,
+    /// How often it was decided to make it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// Its last move.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<MoveSight>,
+    /// Why it is nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
+}
+
+/// A move that was made, or decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MoveSight {
+    /// When, milliseconds since 1970.
+    pub at: i64,
+    /// The node it left.
+    pub from: String,
+    /// The node it went to; absent while that is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is to be planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Moves that even the pool out, so many at most.
+    Rebalance {
+        /// How many.
+        limit: usize,
+    },
+    /// Moves that empty a node, named by name, id or key.
+    Drain {
+        /// Which.
+        node: String,
+    },
+}
+
+/// The port of those who look on.
+#[async_trait]
+pub trait Overview: Send + Sync {
+    /// An item each time something may have changed; several changes may be one item. It ends with
+    /// the pool.
+    fn watch(&self) -> BoxStream<'static, ()>;
+    /// The pool as a whole.
+    fn pool(&self) -> PoolSight;
+    /// All nodes, by name.
+    fn nodes(&self) -> Vec<NodeSight>;
+    /// The containers of the node of this key; none where there is no such node any more.
+    fn containers(&self, key: &str) -> Vec<ContainerSight>;
+    /// What would be moved, in the form of `POST /pool/rebalance`; nothing is.
+    fn plan(&self, wanted: &Wanted) -> Result<Reply>;
+}

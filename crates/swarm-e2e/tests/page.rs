@@ -1,0 +1,204 @@
+//! The page in a real browser: what is shown is what the API says, whatever happens meanwhile.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use swarm_e2e::{Browser, Shown};
+use swarm_testkit::fleet::FleetConfig;
+
+/// The tiles in view, as `node/container state`, sorted.
+const TILES: &str = "[...document.querySelectorAll('.tile:not([hidden])')]\
+    .map((tile) => `${tile.title.split('\\n')[0]} ${tile.querySelector('em').textContent}`).sort()";
+/// The nodes in view, as `name state`, sorted.
+const NODES: &str = "[...document.querySelectorAll('.card:not([hidden])')]\
+    .map((card) => `${card.querySelector('strong').textContent} \
+    ${card.querySelector('em').textContent.split(':')[0]}`).sort()";
+
+async fn tiles_become(browser: &Browser, what: &str, expected: &[&str]) -> Result<()> {
+    let list = json!(expected).to_string();
+    browser.until(what, &format!("JSON.stringify({TILES}) === JSON.stringify({list})")).await?;
+    Ok(())
+}
+
+async fn create(shown: &Shown, name: &str, body: Value) -> Result<()> {
+    shown.api("POST", &format!("/containers/create?name={name}"), &body.to_string()).await?;
+    shown.api("POST", &format!("/containers/{name}/start"), "").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_shown_is_what_the_api_says() -> Result<()> {
+    let mut shown = Shown::start(FleetConfig { engines: 3, ..FleetConfig::default() }).await?;
+    let browser = Browser::start(1300, 900).await?;
+    browser.open(&shown.url()).await?;
+    let well = json!(["engine-0000 healthy", "engine-0001 healthy", "engine-0002 healthy"]);
+    browser.until("nodes", &format!("JSON.stringify({NODES}) === JSON.stringify({well})")).await?;
+    browser.until("live", "document.getElementById('link').textContent === 'live'").await?;
+
+    // Starts and ends.
+    let first = json!({"Image": "nginx:1.25", "Env": ["constraint:node==engine-0000"]});
+    create(&shown, "web", first.clone()).await?;
+    let moving = json!(["constraint:node!=engine-0000", "reschedule:on-node-failure"]);
+    let kept = json!({"Image": "nginx:1.25", "Env": moving}).to_string();
+    shown.api("POST", "/containers/create?name=kept", &kept).await?;
+    tiles_become(&browser, "a start", &["kept created", "web running"]).await?;
+    shown.api("POST", "/containers/kept/start", "").await?;
+    tiles_become(&browser, "another", &["kept running", "web running"]).await?;
+    shown.fleet.engine(0).finish("web", 3);
+    tiles_become(&browser, "an end", &["kept running", "web exited (3)"]).await?;
+    shown.api("DELETE", "/containers/web", "").await?;
+    tiles_become(&browser, "a removal", &["kept running"]).await?;
+
+    // A node dies: what may move does, with the reason, and it comes back.
+    let list = shown.api("GET", "/containers/kept/json", "").await?;
+    let node = list["Node"]["Name"].as_str().unwrap_or_default().to_owned();
+    let index: usize = node.trim_start_matches("engine-").parse()?;
+    shown.fleet.engine(index).silence();
+    browser.until("the death", &format!("{NODES}.includes('{node} unhealthy')")).await?;
+    let moved = format!(
+        "[...document.querySelectorAll('.tile:not([hidden])')].some((tile) => \
+         tile.querySelector('em').textContent === 'running' \
+         && tile.title.includes('moved from {node}'))"
+    );
+    browser.until("the move", &moved).await?;
+    shown.fleet.engine(index).restore();
+    browser.until("the return", &format!("{NODES}.includes('{node} healthy')")).await?;
+    tiles_become(&browser, "no stale copy", &["kept running"]).await?;
+    let list = shown.api("GET", "/containers/json?all=1", "").await?;
+    ensure!(list.as_array().map(Vec::len) == Some(1), "{list}");
+
+    // The manager is killed and comes back: the page does too, and shows what it missed.
+    shown.kill()?;
+    browser.until("the loss", "document.getElementById('link').textContent !== 'live'").await?;
+    shown.again().await?;
+    create(&shown, "late", first.clone()).await?;
+    tiles_become(&browser, "what was missed", &["kept running", "late running"]).await?;
+    browser.until("live again", "document.getElementById('link').textContent === 'live'").await?;
+    browser.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_name_is_text_and_can_be_found() -> Result<()> {
+    let shown = Shown::start(FleetConfig { engines: 2, ..FleetConfig::default() }).await?;
+    let evil = "<img src=x onerror=\"window.hurt=1\">";
+    let labels = json!({"com.docker.compose.project": "shop", "com.docker.compose.service": evil,
+                        evil: evil, "tier": "db"});
+    let first = json!({"Image": "nginx:1.25", "Labels": labels,
+                       "Env": ["constraint:node==engine-0000", format!("EVIL={evil}")]});
+    create(&shown, "evil", first).await?;
+    let plain = json!({"Image": "redis:7", "Env": ["constraint:node==engine-0000"]});
+    create(&shown, "plain", plain).await?;
+    let browser = Browser::start(1300, 900).await?;
+    browser.open(&shown.url()).await?;
+    tiles_become(&browser, "both", &["evil running", "plain running"]).await?;
+    // Every place where it is shown.
+    browser.run("document.querySelector('.tile[title^=evil]').click()").await?;
+    for part in ["facts", "json", "logs", "history"] {
+        browser.run(&format!("document.querySelector('[data-part={part}]').click()")).await?;
+        let there = match part {
+            "facts" => "document.querySelector('#pane dl').textContent.includes('onerror')",
+            "json" => "document.querySelector('#pane pre').textContent.includes('EVIL=')",
+            "logs" => "document.querySelector('#pane pre').textContent.includes('hello from')",
+            _ => "document.querySelector('#pane .body').textContent.length > 0",
+        };
+        browser.until(part, there).await?;
+    }
+    for tab in ["services", "events", "plan"] {
+        browser.run(&format!("document.getElementById('tab-{tab}').click()")).await?;
+        if tab == "services" {
+            let text = "document.querySelector('#pane').textContent.includes('onerror')";
+            browser.until("the service's name", text).await?;
+        }
+    }
+    let clean = "document.images.length === 0 && window.hurt === undefined";
+    browser.until("nothing of it is markup", clean).await?;
+
+    // The filter, by its words, and by the keys alone.
+    for (words, expected) in [
+        ("plain", &["plain running"][..]),
+        ("label:tier=db", &["evil running"]),
+        ("service:shop/", &["evil running"]),
+        ("image:redis state:running", &["plain running"]),
+        ("node:engine-0000 -image:redis", &["evil running"]),
+        ("node:engine-0001", &[]),
+        ("state:exited", &[]),
+        ("", &["evil running", "plain running"]),
+    ] {
+        let script = format!(
+            "const search = document.getElementById('search'); search.value = {}; \
+             search.dispatchEvent(new Event('input'))",
+            json!(words)
+        );
+        browser.run(&script).await?;
+        tiles_become(&browser, words, expected).await?;
+    }
+    let board = browser.client().find(fantoccini::Locator::Css("#board")).await?;
+    board.send_keys("/").await?;
+    let search = browser.client().active_element().await?;
+    ensure!(search.attr("id").await?.as_deref() == Some("search"), "/ goes to the filter");
+    search.send_keys("evil\u{e007}").await?;
+    tiles_become(&browser, "typed", &["evil running"]).await?;
+    // Down from the node's head to its first tile, and into its details.
+    board.send_keys("\u{e015}\u{e015}\u{e007}").await?;
+    let heading = "document.querySelector('#pane h2')?.textContent === 'evil'";
+    browser.until("details by keys", heading).await?;
+    let chosen = "document.getElementById(document.getElementById('board')\
+                  .getAttribute('aria-activedescendant')).classList.contains('chosen')";
+    browser.until("it is marked", chosen).await?;
+    search.send_keys("\u{e00c}").await?;
+    tiles_become(&browser, "Escape", &["evil running", "plain running"]).await?;
+
+    // The plan is shown on the board, and nothing moves.
+    browser.run("document.getElementById('tab-plan').click()").await?;
+    let ask = "const choice = document.querySelector('.plan select'); choice.selectedIndex = 1; \
+               document.querySelector('.plan .ask').click()";
+    browser.run(ask).await?;
+    let said = "document.querySelector('.plan .note').textContent.includes('stay on engine-0000')";
+    browser.until("a drain's plan", said).await?;
+    let why =
+        "document.querySelector('.moves').textContent.includes('a constraint names its engine')";
+    browser.until("why they stay", why).await?;
+    tiles_become(&browser, "nothing moved", &["evil running", "plain running"]).await?;
+    browser.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_pool_has_few_elements_and_every_tile_can_be_reached() -> Result<()> {
+    let config = FleetConfig { engines: 60, containers_per_engine: 30, ..FleetConfig::default() };
+    let shown = Shown::start(config).await?;
+    let browser = Browser::start(1300, 900).await?;
+    browser.open(&shown.url()).await?;
+    let all = "document.getElementById('sum').textContent.includes('1800/1800 containers running')";
+    browser.until("all are counted", all).await?;
+    let few = "document.querySelectorAll('.tile').length < 250";
+    // The tile that is in a place is the one seen there, wherever the board was before.
+    let seen = "[...document.querySelectorAll('.tile:not([hidden])')].filter((tile) => { \
+        const box = tile.getBoundingClientRect(); const view = document.getElementById('board')\
+        .getBoundingClientRect(); const [x, y] = [box.left + 20, box.top + 20]; \
+        return y > view.top && y < view.bottom && document.elementFromPoint(x, y)\
+        ?.closest('.tile') !== tile; }).length === 0";
+    for size in ["roomy", "dense"] {
+        for place in ["0", "1e9", "5000", "300", "0"] {
+            browser.run(&format!("document.getElementById('board').scrollTop = {place}")).await?;
+            browser.until(&format!("{size}: nothing covers a tile"), seen).await?;
+            browser.until(&format!("{size}: few elements"), few).await?;
+        }
+        browser.run("document.getElementById('dense').click()").await?;
+    }
+    // The end of the pool, by its name.
+    browser.run("location.hash = 'node:engine-0059'").await?;
+    let only = "document.querySelectorAll('.card:not([hidden])').length === 1 && \
+                document.querySelector('.card:not([hidden]) strong').textContent === 'engine-0059'";
+    browser.until("the last node", only).await?;
+    let narrow = browser.client().set_window_size(480, 800).await;
+    ensure!(narrow.is_ok(), "{narrow:?}");
+    let fits = "document.documentElement.scrollWidth <= innerWidth";
+    browser.until("nothing is cut off on a narrow screen", fits).await?;
+    let errors = browser
+        .run(
+            "return performance.getEntriesByType('resource')\
+        .filter((one) => !one.name.startsWith(location.origin)).length",
+        )
+        .await?;
+    ensure!(errors == json!(0), "it asked another host");
+    browser.close().await
+}

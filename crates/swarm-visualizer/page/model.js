@@ -1,0 +1,176 @@
+// The pool as this page knows it. The feed writes, everything else reads and is told.
+
+import { imageName } from "./words.js";
+
+const EVENTS = 500;
+
+/** To which service a container belongs: as Compose or a stack says, or else its image. */
+function serviceOf(container) {
+  const labels = container.labels ?? {};
+  const service = labels["com.docker.compose.service"];
+  if (service !== undefined) {
+    const project = labels["com.docker.compose.project"];
+    return project === undefined ? service : `${project}/${service}`;
+  }
+  return labels["com.docker.swarm.service.name"] ?? imageName(container.image);
+}
+
+/** A colour's angle that is the same for the same text everywhere. */
+export function hueOf(text) {
+  let hash = 2166136261;
+  for (let place = 0; place < text.length; place += 1) {
+    hash = Math.imul(hash ^ text.charCodeAt(place), 16777619);
+  }
+  return ((hash >>> 0) * 137) % 360;
+}
+
+const pairs = (labels) => Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
+
+function prepare(container) {
+  container.labels ??= {};
+  container.ports ??= [];
+  container.service = serviceOf(container);
+  container.hue = hueOf(container.service);
+  container.pairs = pairs(container.labels).map((pair) => pair.toLowerCase());
+  container.text = [container.name, container.id, container.image, container.service, ...container.ports]
+    .join(" ").toLowerCase();
+  return container;
+}
+
+// web-2 before web-10.
+const collator = new Intl.Collator("en", { numeric: true });
+export const byName = (a, b) => collator.compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
+
+class World {
+  pool = null;
+  nodes = new Map();
+  containers = new Map();
+  /** Ids by the key of their node. */
+  on = new Map();
+
+  node(node) {
+    node.pairs = pairs(node.labels).map((pair) => pair.toLowerCase());
+    this.nodes.set(node.key, node);
+  }
+
+  container(container) {
+    this.drop(container.id);
+    this.containers.set(container.id, prepare(container));
+    let here = this.on.get(container.node);
+    if (here === undefined) this.on.set(container.node, (here = new Set()));
+    here.add(container.id);
+  }
+
+  drop(id) {
+    const old = this.containers.get(id);
+    if (old === undefined) return undefined;
+    this.containers.delete(id);
+    this.on.get(old.node)?.delete(id);
+    return old.node;
+  }
+}
+
+export class Model {
+  #world = new World();
+  /** What is being received and not whole yet. */
+  #coming = null;
+  #sorted = new Map();
+  #listeners = [];
+  events = [];
+  skipped = 0;
+  /** Counts beginnings and changes: whoever made something of the model sees whether it is old. */
+  version = 0;
+
+  get pool() { return this.#world.pool; }
+  get nodes() { return this.#world.nodes; }
+  get containers() { return this.#world.containers; }
+
+  /** Calls back with `{nodes, containers, events, all}` after each change. */
+  listen(listener) { this.#listeners.push(listener); }
+
+  #tell(change) {
+    this.version += 1;
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  begin({ pool, nodes }) {
+    this.#coming = new World();
+    this.#coming.pool = pool;
+    for (const node of nodes) this.#coming.node(node);
+  }
+
+  part(containers) {
+    for (const container of containers) this.#coming?.container(container);
+  }
+
+  ready({ events }) {
+    if (this.#coming === null) return;
+    this.#world = this.#coming;
+    this.#coming = null;
+    this.#sorted.clear();
+    this.events = events.slice(-EVENTS);
+    this.#tell({ all: true, events });
+  }
+
+  change({ pool, nodes = [], goneNodes = [], containers = [], gone = [] }) {
+    const world = this.#world;
+    const touched = new Set();
+    if (pool !== undefined) world.pool = pool;
+    for (const id of gone) touched.add(world.drop(id));
+    for (const key of goneNodes) {
+      world.nodes.delete(key);
+      world.on.delete(key);
+    }
+    for (const node of nodes) {
+      world.node(node);
+      touched.add(node.key);
+    }
+    for (const container of containers) {
+      touched.add(world.containers.get(container.id)?.node);
+      world.container(container);
+      touched.add(container.node);
+    }
+    for (const key of touched) this.#sorted.delete(key);
+    this.#tell({ all: goneNodes.length > 0, touched, pool: pool !== undefined });
+  }
+
+  happened({ events, skipped }) {
+    this.events.push(...events);
+    if (this.events.length > EVENTS) this.events.splice(0, this.events.length - EVENTS);
+    this.skipped += skipped;
+    this.#tell({ events, touched: new Set() });
+  }
+
+  /** The containers of a node, by name. */
+  on(key) {
+    let list = this.#sorted.get(key);
+    if (list === undefined) {
+      const here = this.#world.on.get(key) ?? [];
+      list = [...here].map((id) => this.#world.containers.get(id)).sort(byName);
+      this.#sorted.set(key, list);
+    }
+    return list;
+  }
+
+  /** The events seen here of one object. */
+  history(id, name) {
+    return this.events.filter((event) => (event.id !== "" && event.id !== undefined
+      ? event.id === id : event.name === name));
+  }
+
+  /** The services: how many containers each has, and how many of them run. */
+  services() {
+    const found = new Map();
+    for (const container of this.#world.containers.values()) {
+      let one = found.get(container.service);
+      if (one === undefined) {
+        one = { name: container.service, hue: container.hue, total: 0, running: 0, nodes: new Set() };
+        found.set(container.service, one);
+      }
+      one.total += 1;
+      one.nodes.add(container.node);
+      if (container.state === "running" && container.health !== "unhealthy") one.running += 1;
+    }
+    return [...found.values()].sort((a, b) => collator.compare(a.name, b.name));
+  }
+}
