@@ -372,7 +372,6 @@ pub struct ManageFlags {
     #[arg(long, value_name = "NAME", help_heading = "Engines")]
     pub container_name_refresh_filter: Option<String>,
 
-    /// Several managers of one pool: one is the primary, the others forward to it; needs
     /// Folder of the embedded store, which keeps the pool's state where the DISCOVERY is no store
     /// [default without a DISCOVERY: /var/lib/swarm/manage, or below ~/.local/state]
     /// [env: SWARM_DATA_DIR]
@@ -395,6 +394,7 @@ pub struct ManageFlags {
     #[arg(long, value_name = "FILE", help_heading = "State")]
     pub pool_key_file: Option<String>,
 
+    /// Several managers of one pool: one is the primary, the others forward to it; needs
     /// --advertise and a discovery that is a store
     #[arg(long, help_heading = "High availability", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
