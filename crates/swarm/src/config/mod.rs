@@ -4,6 +4,10 @@
 //! Invariant: every flag given is used, refused, or named in the log as of no effect; the
 //! words of classic Swarm's refusals are kept where old scripts look for them.
 
+mod cluster;
+mod discovery;
+mod state;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +16,19 @@ use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_discovery::{Discovery, DiscoveryBackend, DiscoveryOptions};
 use swarm_engine::TlsFiles;
-use swarm_model::StalePolicy;
-use swarm_model::intent::UnknownPolicy;
-use swarm_pool::RescheduleConfig;
 
-use crate::cli::{DiscoveryFlags, ManageFlags};
+use crate::cli::ManageFlags;
 use crate::page::PageFlags;
-use crate::store::{Choice, EmbeddedFlags, Named};
+use crate::store::{Choice, Named};
 use crate::tls::TlsPaths;
 use crate::tokens;
 use crate::usage::UsageError;
-use crate::values::{Listen, advertise, count, duration, listen, local_listen};
+use crate::values::{Listen, count, duration, listen, local_listen};
+
+pub use cluster::ClusterOptions;
+pub use discovery::{discovery_url, heartbeat, pairs, required_discovery};
+pub use state::Replication;
+use state::{choose_store, replication};
 
 /// How an environment variable is looked up.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -33,13 +39,6 @@ const DEFAULT_HOST: &str = "tcp://127.0.0.1:2375";
 const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
 /// Its socket.
 const LOCAL_SOCKET: &str = "/var/run/docker.sock";
-/// The least `--heartbeat`, as in classic.
-const SHORTEST_HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// Classic's default of `--replication-ttl`.
-const DEFAULT_REPLICATION_TTL: &str = "20s";
-/// Below this a busy machine would lose its lock by itself.
-const SHORTEST_REPLICATION_TTL: Duration = Duration::from_secs(1);
 
 /// What `swarm manage` runs with.
 #[derive(Debug)]
@@ -80,15 +79,6 @@ pub struct ManageConfig {
     pub replication: Option<Replication>,
     /// Flags that are right and have no effect here, for the log.
     pub notes: Vec<String>,
-}
-
-/// This manager is one of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replication {
-    /// How long the lock outlives a killed primary.
-    pub ttl: Duration,
-    /// `HOST:PORT` where the others reach this manager.
-    pub advertise: String,
 }
 
 impl ManageConfig {
@@ -173,210 +163,6 @@ impl ManageConfig {
             notes,
         })
     }
-}
-
-/// Which store the flags ask for.
-fn choose_store(
-    flags: &ManageFlags,
-    named: Option<Named>,
-    alone: bool,
-    env: Env<'_>,
-    notes: &mut Vec<String>,
-) -> Result<Choice, UsageError> {
-    let text = |flag: &Option<String>| flag.clone().filter(|text| !text.trim().is_empty());
-    let given = text(&flags.data_dir).or_else(|| set(env, "SWARM_DATA_DIR")).map(PathBuf::from);
-    if let Some(named) = named {
-        for (flag, used) in [
-            ("--data-dir", flags.data_dir.is_some()),
-            ("--store-listen", flags.store_listen.is_some()),
-            ("--store-advertise", flags.store_advertise.is_some()),
-            ("--store-join", flags.store_join.is_some()),
-        ] {
-            if used {
-                notes.push(format!("{flag} has no effect: the pool's state is in the discovery"));
-            }
-        }
-        return Ok(Choice::Shared(named));
-    }
-    let join = match (text(&flags.store_join), text(&flags.store_token_file)) {
-        (None, None) => None,
-        (Some(peers), Some(file)) => {
-            let peers: Vec<String> = peers.split(',').map(|peer| peer.trim().to_owned()).collect();
-            for peer in &peers {
-                advertise("--store-join", peer)?;
-            }
-            Some((peers, PathBuf::from(file)))
-        }
-        _ => {
-            return Err(UsageError::flags(
-                "--store-join HOST:PORT[,HOST:PORT...] and --store-token-file FILE go together: \
-                 managers are joined with the token that each of them writes into its data folder \
-                 (join-token.manager)",
-            ));
-        }
-    };
-    let listen = text(&flags.store_listen);
-    if (join.is_some() || flags.store_advertise.is_some()) && listen.is_none() {
-        return Err(UsageError::flags(
-            "--store-listen HOST:PORT is needed: managers of one pool reach each other there",
-        ));
-    }
-    let wanted = given.is_some() || listen.is_some() || alone;
-    let data_dir = given.or_else(|| crate::store::default_data_dir(env).filter(|_| wanted));
-    let Some(data_dir) = data_dir else {
-        if alone {
-            notes.push("no HOME: the pool's state is in memory; give --data-dir to keep it".into());
-        }
-        return Ok(Choice::Memory);
-    };
-    Ok(Choice::Embedded(EmbeddedFlags {
-        data_dir,
-        listen,
-        advertise: text(&flags.store_advertise),
-        join,
-    }))
-}
-
-/// `--cluster-opt`'s values.
-#[derive(Debug, Clone)]
-pub struct ClusterOptions {
-    /// Share of an engine's resources given away beyond what it has; more than -1.
-    pub overcommit: f64,
-    /// Further engines tried when a create fails.
-    pub create_retries: u32,
-    /// What becomes of containers whose engine fails.
-    pub reschedule: RescheduleConfig,
-}
-
-impl ClusterOptions {
-    fn parse(
-        texts: &[String],
-        discovery: &mut DiscoveryOptions,
-        notes: &mut Vec<String>,
-    ) -> Result<Self, UsageError> {
-        let mut options =
-            Self { overcommit: 0.05, create_retries: 0, reschedule: RescheduleConfig::default() };
-        for (key, value) in pairs("--cluster-opt", texts)? {
-            let text = format!("{key}={value}");
-            let wrong = |problem: String| UsageError::value("--cluster-opt", &text, problem);
-            match key.as_str() {
-                "swarm.overcommit" => {
-                    options.overcommit = value
-                        .parse()
-                        .ok()
-                        .filter(|ratio: &f64| ratio.is_finite())
-                        .ok_or_else(|| wrong("expected a number, such as 0.05".to_owned()))?;
-                    if options.overcommit <= -1.0 {
-                        let given = options.overcommit;
-                        return Err(wrong(format!(
-                            "swarm.overcommit should be larger than -1, {given:.6} is invalid"
-                        )));
-                    }
-                    if options.overcommit < 0.0 {
-                        notes.push(
-                            "-1 < swarm.overcommit < 0: the pool uses less than its engines have"
-                                .to_owned(),
-                        );
-                    }
-                }
-                "swarm.createretry" => {
-                    options.create_retries = value.parse().map_err(|_| {
-                        wrong(match value.parse::<i64>() {
-                            Ok(given) if given < 0 => {
-                                format!("swarm.createretry can not be negative, {given} is invalid")
-                            }
-                            _ => "expected a whole number, 0 or more".to_owned(),
-                        })
-                    })?;
-                }
-                "swarm.reschedule" => {
-                    options.reschedule.policy =
-                        value.parse().map_err(|error: UnknownPolicy| wrong(error.to_string()))?;
-                }
-                "swarm.reschedule.stale" => {
-                    options.reschedule.stale = match value.as_str() {
-                        "remove" => StalePolicy::Remove,
-                        "keep" => StalePolicy::Keep,
-                        _ => return Err(wrong("expected remove or keep".to_owned())),
-                    };
-                }
-                "swarm.reschedule.grace" => {
-                    options.reschedule.grace =
-                        duration("--cluster-opt swarm.reschedule.grace", &value)?;
-                }
-                "swarm.rebalance" => {
-                    options.reschedule.rebalance = match value.as_str() {
-                        "auto" => true,
-                        "off" => false,
-                        _ => return Err(wrong("expected auto or off".to_owned())),
-                    };
-                }
-                key if key.starts_with("kv.") => {
-                    discovery.insert(key.to_owned(), value);
-                }
-                _ => {
-                    return Err(wrong(
-                        "unknown option; known are swarm.overcommit, swarm.createretry, \
-                         swarm.reschedule, swarm.reschedule.grace, swarm.reschedule.stale, \
-                         swarm.rebalance, and kv. options for the discovery"
-                            .to_owned(),
-                    ));
-                }
-            }
-        }
-        Ok(options)
-    }
-}
-
-/// Reads `KEY=VALUE` flags; the last of one key counts.
-pub fn pairs(flag: &str, texts: &[String]) -> Result<DiscoveryOptions, UsageError> {
-    texts
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(UsageError::value(flag, text, "expected KEY=VALUE")),
-        })
-        .collect()
-}
-
-/// The discovery's URL: argument, flag or environment.
-pub fn discovery_url(flags: &DiscoveryFlags, env: Env<'_>) -> Result<Option<String>, UsageError> {
-    match (&flags.url, &flags.flag) {
-        (Some(argument), Some(flag)) if argument != flag => Err(UsageError::flags(format!(
-            "the discovery is given twice: {argument:?} and --discovery {flag:?}; give one"
-        ))),
-        (Some(url), _) | (None, Some(url)) => Ok(Some(url.clone())),
-        (None, None) => Ok(set(env, "SWARM_DISCOVERY")),
-    }
-}
-
-/// The discovery a command cannot do without.
-pub fn required_discovery(
-    command: &str,
-    flags: &DiscoveryFlags,
-    env: Env<'_>,
-) -> Result<Arc<dyn DiscoveryBackend>, UsageError> {
-    let url = discovery_url(flags, env)?.ok_or_else(|| {
-        UsageError::flags(format!(
-            "discovery required to {command} a cluster; see 'swarm {command} --help'"
-        ))
-    })?;
-    let mut options = pairs("--discovery-opt", &flags.options)?;
-    tokens::add_service(&mut options, flags, Some(&url), env)?;
-    match Named::parse(&url, &options)? {
-        Some(named) => Ok(named.discovery()),
-        None => Ok(Discovery::parse(&url, &options)?),
-    }
-}
-
-/// Reads `--heartbeat`.
-pub fn heartbeat(text: &str) -> Result<Duration, UsageError> {
-    let heartbeat = duration("--heartbeat", text)?;
-    if heartbeat < SHORTEST_HEARTBEAT {
-        let problem = "--heartbeat should be at least one second";
-        return Err(UsageError::value("--heartbeat", text, problem));
-    }
-    Ok(heartbeat)
 }
 
 /// A variable that is set to something.
@@ -501,65 +287,6 @@ fn failure_retries(flags: &ManageFlags) -> Result<u32, UsageError> {
     })
 }
 
-/// `--replication` and what goes with it. Classic's rules: it needs an address where the others
-/// reach this manager, and a store to elect in.
-fn replication(
-    flags: &ManageFlags,
-    discovery: Option<&str>,
-    env: Env<'_>,
-    notes: &mut Vec<String>,
-) -> Result<Option<Replication>, UsageError> {
-    let given = match &flags.advertise {
-        Some(text) => Some(("--advertise", text.clone())),
-        None => set(env, "SWARM_ADVERTISE").map(|text| ("SWARM_ADVERTISE", text)),
-    };
-    let ttl_text = flags.replication_ttl.as_deref().unwrap_or(DEFAULT_REPLICATION_TTL);
-    // A negative one is read by Go, and refused in these words.
-    let positive = "--replication-ttl should be a positive number";
-    if ttl_text.starts_with('-') {
-        return Err(UsageError::value("--replication-ttl", ttl_text, positive));
-    }
-    let ttl = duration("--replication-ttl", ttl_text)?;
-    if ttl.is_zero() {
-        return Err(UsageError::value("--replication-ttl", ttl_text, positive));
-    }
-    if ttl < SHORTEST_REPLICATION_TTL {
-        let problem = "expected one second or more: the lock is renewed three times in it";
-        return Err(UsageError::value("--replication-ttl", ttl_text, problem));
-    }
-    let address = given.as_ref().map(|(flag, text)| advertise(flag, text)).transpose()?;
-    if !flags.replication {
-        if let Some((flag, _)) = given {
-            notes.push(format!("{flag} has no effect without --replication"));
-        }
-        if flags.replication_ttl.is_some() {
-            notes.push("--replication-ttl has no effect without --replication".to_owned());
-        }
-        return Ok(None);
-    }
-    let Some(address) = address else {
-        return Err(UsageError::flags(
-            "--advertise address must be provided when using --replication: HOST:PORT where the \
-             other managers reach this one",
-        ));
-    };
-    let discovery = discovery.unwrap_or_default();
-    let scheme = discovery.split_once("://").map_or("", |(scheme, _)| scheme);
-    let is_store = crate::store::SHARED.iter().any(|store| scheme.eq_ignore_ascii_case(store));
-    if !is_store && flags.store_listen.is_none() {
-        let what = match scheme {
-            "" if discovery.is_empty() => "without a DISCOVERY there is".to_owned(),
-            "" | "nodes" | "unix" => "a list of engines has".to_owned(),
-            scheme => format!("{scheme}:// has"),
-        };
-        return Err(UsageError::flags(format!(
-            "--replication is only supported with consul, etcd and zookeeper discovery, or with \
-             --store-listen, where the managers keep the store themselves; {what} no store"
-        )));
-    }
-    Ok(Some(Replication { ttl, advertise: address.to_string() }))
-}
-
 fn strategy(given: Option<&str>, env: Env<'_>) -> Result<Strategy, UsageError> {
     let (flag, name) = match given {
         Some(name) => ("--strategy", name.to_owned()),
@@ -577,5 +304,4 @@ fn filters(given: &[String]) -> Result<FilterSet, UsageError> {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;
