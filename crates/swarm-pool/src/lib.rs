@@ -20,6 +20,7 @@ mod keeper;
 mod ledger;
 mod members;
 mod orphans;
+mod placed;
 mod scheduler;
 mod scope;
 mod seal;

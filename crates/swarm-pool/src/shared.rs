@@ -16,6 +16,7 @@ use crate::index::Index;
 use crate::keeper::{Keeper, Moves};
 use crate::ledger::GuardSource;
 use crate::orphans::Orphans;
+use crate::placed::Reasons;
 use crate::scheduler::Scheduler;
 use crate::state::{State, StoreConfig};
 
@@ -41,6 +42,8 @@ pub struct Shared {
     pub changes: watch::Sender<u64>,
     /// Counts what changed for those who look on.
     pub sights: watch::Sender<u64>,
+    /// Why containers are where they are.
+    pub placed: Reasons,
     /// Creates of unknown outcome.
     pub orphans: Orphans,
     /// Names of pool-wide networks being made.
@@ -69,6 +72,7 @@ impl Shared {
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),
             sights: watch::Sender::new(0),
+            placed: Reasons::default(),
             orphans: Orphans::default(),
             networks: HeldNames::default(),
             config,

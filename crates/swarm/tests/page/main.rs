@@ -65,6 +65,8 @@ async fn changes_come_within_a_second_and_a_reconnect_loses_nothing() {
     let web = stream.until(named("web", "running")).await;
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(web["labels"]["x"], labels["x"], "text, as it is");
+    assert!(web["placed"].as_str().is_some_and(|reason| !reason.is_empty()), "{web}");
+    assert_eq!(web["policy"], "off");
     stream
         .until(|event, data| {
             let happened = data["events"].as_array().into_iter().flatten();
