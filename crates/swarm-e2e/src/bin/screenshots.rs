@@ -10,14 +10,36 @@ use serde_json::{Value, json};
 use swarm_e2e::{Browser, Shown};
 use swarm_testkit::fleet::FleetConfig;
 
-/// Service, image, how many, memory in MiB, published port, engine.
-const SERVICES: [(&str, &str, usize, u64, Option<u16>, &str); 6] = [
-    ("shop/web", "nginx:1.25", 8, 512, Some(80), ""),
-    ("shop/cart", "registry.example.com:5000/team/app:2.4.1", 6, 1024, None, ""),
-    ("shop/cache", "redis:7", 3, 2048, None, ""),
-    ("shop/db", "postgres:16", 2, 8192, Some(5432), ""),
-    ("metrics/scraper", "busybox:latest", 6, 256, None, ""),
-    ("batch/report", "busybox:latest", 4, 1024, None, "node-0002"),
+/// One service of the shop.
+struct Service {
+    project: &'static str,
+    part: &'static str,
+    image: &'static str,
+    count: usize,
+    /// MiB.
+    memory: u64,
+    /// Published by its first two containers.
+    port: Option<u16>,
+    /// Where they must be; anywhere when empty.
+    node: &'static str,
+}
+
+const fn service(
+    (project, part): (&'static str, &'static str),
+    image: &'static str,
+    count: usize,
+    memory: u64,
+) -> Service {
+    Service { project, part, image, count, memory, port: None, node: "" }
+}
+
+const SERVICES: [Service; 6] = [
+    Service { port: Some(80), ..service(("shop", "web"), "nginx:1.25", 8, 512) },
+    service(("shop", "cart"), "registry.example.com:5000/team/app:2.4.1", 6, 1024),
+    service(("shop", "cache"), "redis:7", 3, 2048),
+    Service { port: Some(5432), ..service(("shop", "db"), "postgres:16", 2, 8192) },
+    service(("metrics", "scraper"), "busybox:latest", 6, 256),
+    Service { node: "node-0002", ..service(("batch", "report"), "busybox:latest", 4, 1024) },
 ];
 
 #[tokio::main]
@@ -31,9 +53,9 @@ async fn main() -> Result<()> {
         ..FleetConfig::default()
     };
     let shown = Shown::start(config).await?;
-    for (service, image, count, memory, port, node) in SERVICES {
-        for number in 1..=count {
-            start(&shown, service, image, number, memory, port, node).await?;
+    for service in &SERVICES {
+        for number in 1..=service.count {
+            start(&shown, service, number).await?;
         }
     }
     shown.fleet.engine(2).finish("batch-report-3", 0);
@@ -59,16 +81,8 @@ async fn main() -> Result<()> {
     browser.close().await
 }
 
-async fn start(
-    shown: &Shown,
-    service: &str,
-    image: &str,
-    number: usize,
-    memory: u64,
-    port: Option<u16>,
-    node: &str,
-) -> Result<()> {
-    let (project, part) = service.split_once('/').context("project/service")?;
+async fn start(shown: &Shown, service: &Service, number: usize) -> Result<()> {
+    let Service { project, part, image, memory, port, node, .. } = service;
     let name = format!("{project}-{part}-{number}");
     let mut env = vec!["reschedule:on-node-failure".to_owned()];
     if !node.is_empty() {

@@ -197,3 +197,29 @@ async fn plans_are_shown_and_nothing_is_moved() {
     };
     assert_eq!(ids(&after), ids(&before));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_says_why_and_where_to_as_it_was() {
+    let rig = Rig::of(3, 0).await;
+    for number in 0..6 {
+        rig.run(&format!("web-{number}"), json!({"Image": "busybox"})).await;
+    }
+    rig.api("POST", &rig.update("engine-0000").await, &json!({"Availability": "drain"})).await;
+    let moved = |state: &Value| {
+        let list = state["containers"].as_array().cloned().unwrap_or_default();
+        list.into_iter().filter(|one| one["moved"].is_object()).collect::<Vec<_>>()
+    };
+    let state = rig
+        .state(|state| {
+            let moved = moved(state);
+            moved.len() == 2 && moved.iter().all(|one| one["state"] == "running")
+        })
+        .await;
+    for one in moved(&state) {
+        let node =
+            state["nodes"].as_array().unwrap().iter().find(|node| node["key"] == one["node"]);
+        assert_eq!(one["moved"]["from"], "engine-0000");
+        assert_eq!(one["moved"]["to"], node.unwrap()["name"]);
+        assert_eq!(one["moved"]["reason"], "engine-0000 is being drained");
+    }
+}
