@@ -72,6 +72,8 @@ async fn main() -> Result<()> {
     let moved = "[...document.querySelectorAll('.tile')].filter((tile) => \
                  tile.title.includes('moved from node-0004')).length > 3";
     browser.until("what was moved", moved).await?;
+    let all = "document.getElementById('sum').textContent.includes('27/29 containers running')";
+    browser.until("all are counted", all).await?;
     browser.run("document.getElementById('tab-events').click()").await?;
     save(&browser, &folder, "page.png").await?;
     browser.run("document.getElementById('theme').click()").await?;
