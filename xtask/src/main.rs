@@ -9,6 +9,7 @@ mod demo;
 mod deny;
 mod lab;
 mod progress;
+mod screenshots;
 mod setup;
 mod sid;
 mod signals;
@@ -45,6 +46,8 @@ enum Command {
     Deny,
     /// Write docs/api-coverage.md from the route table
     Coverage(coverage::Args),
+    /// Write the pictures of the page that the documentation shows
+    Screenshots(screenshots::Args),
     /// Run the benchmark; everything after it is the benchmark's own
     Bench(bench::Args),
     /// Kill, cut and pause the parts of pools on real engines, and check all that happens
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Deny => deny::run(),
         Command::Coverage(args) => coverage::run(&args),
+        Command::Screenshots(args) => screenshots::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),
     };

@@ -28,13 +28,18 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 6] = [
-    ("chromium", &["chromium"]),
-    ("chromedriver", &["chromium-driver"]),
+const TESTS: [Need; 4] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
     ("curl", &["curl"]),
+];
+
+/// What the tests of the page use; a font, so that there is text on its pictures.
+const BROWSER: [Need; 3] = [
+    ("chromium", &["chromium"]),
+    ("chromedriver", &["chromium-driver"]),
+    ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", &["fonts-dejavu-core"]),
 ];
 
 /// What the tests of the stores use, beside Consul: they run with the unit tests.
@@ -51,6 +56,7 @@ const STORES: [Need; 6] = [
 pub fn everything() -> Result<()> {
     base()?;
     install(&TESTS)?;
+    browser()?;
     sid::fetch()?;
     stores()
 }
@@ -59,6 +65,11 @@ pub fn everything() -> Result<()> {
 pub fn stores() -> Result<()> {
     install(&STORES)?;
     bullseye::fetch()
+}
+
+/// The browser that looks at the page.
+pub fn browser() -> Result<()> {
+    install(&BROWSER)
 }
 
 /// What a lab needs.

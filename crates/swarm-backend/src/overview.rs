@@ -127,6 +127,9 @@ pub struct ContainerSight {
     /// How often it was decided to make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// Why it was put where it is, where that is still known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placed: Option<String>,
     /// Its last move.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved: Option<MoveSight>,

@@ -21,6 +21,7 @@ mod ledger;
 mod members;
 mod metrics;
 mod orphans;
+mod placed;
 mod scheduler;
 mod scope;
 mod seal;

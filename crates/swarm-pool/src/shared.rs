@@ -17,6 +17,7 @@ use crate::keeper::{Keeper, Moves};
 use crate::ledger::GuardSource;
 use crate::metrics::Metrics;
 use crate::orphans::Orphans;
+use crate::placed::Reasons;
 use crate::scheduler::Scheduler;
 use crate::state::{State, StoreConfig};
 
@@ -42,6 +43,8 @@ pub struct Shared {
     pub changes: watch::Sender<u64>,
     /// Counts what changed for those who look on.
     pub sights: watch::Sender<u64>,
+    /// Why containers are where they are.
+    pub placed: Reasons,
     /// Creates of unknown outcome.
     pub orphans: Orphans,
     /// Names of pool-wide networks being made.
@@ -73,6 +76,7 @@ impl Shared {
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),
             sights: watch::Sender::new(0),
+            placed: Reasons::default(),
             orphans: Orphans::default(),
             networks: HeldNames::default(),
             config,

@@ -52,7 +52,9 @@ function fillCard(card, node, shown, total) {
   card.head.id = `n${node.key}`;
   say(card.shape, nodeShape(node));
   say(card.name, node.name);
-  say(card.state, node.message ? `${words}: ${node.message}` : words);
+  // A drain says for itself how far it is.
+  const said = node.message.startsWith("drain") ? `${node.state}, ${node.message}` : `${words}: ${node.message}`;
+  say(card.state, node.message ? said : words);
   // What the owner said of his host stands before what every engine says of itself.
   const labels = Object.entries(node.labels ?? {}).map(([key, value]) => [STANDARD.has(key), `${key}=${value}`])
     .sort(([a], [b]) => a - b).map(([, text]) => text).join("  ");
@@ -78,7 +80,8 @@ function fillTile(tile, container, node, plan) {
   const why = container.waits ?? (container.moved ? moveWords(container.moved) : "");
   const ports = container.ports.length > 0 ? ` · ${container.ports.join(" ")}` : "";
   say(tile.image, `${why ? "↷ " : ""}${imageName(container.image)}${ports}`);
-  tile.root.title = [container.name, words, container.service, container.image, ...container.ports, why,
+  tile.root.title = [container.name, words, container.service, container.image, ...container.ports,
+    container.placed && `placed: ${container.placed}`, why,
     plan === undefined ? "" : plan.Reason].filter(Boolean).join("\n");
 }
 

@@ -111,7 +111,7 @@ export class Details {
       ["Started", one.started === undefined ? "" : date(one.started)],
       ["Ended", one.finished === undefined ? "" : date(one.finished)],
       ["Waits", one.waits ?? waiting?.reason],
-      ["Last move", one.moved === undefined ? "" : `${date(one.moved.at)}: ${moveWords(one.moved)}`],
+      ["Placed", one.placed], ["Last move", one.moved === undefined ? "" : `${date(one.moved.at)}: ${moveWords(one.moved)}`],
       ["Reschedule", policy], ["Generation", one.generation === undefined ? "" : String(one.generation)],
       ["Id", one.id], ["Labels", labelsOf(one.labels)],
     ]);

@@ -59,11 +59,12 @@ impl Event {
     }
 
     /// Reads a line of `GET /events`; `None` for what is no event, or not worth showing: each health
-    /// check is three exec events.
+    /// check is three exec events, and what a start connects and mounts says no more than the start.
     pub fn read(line: Bytes) -> Option<Self> {
         let event = DockerEvent::parse(line).ok()?;
         let kinds = ["container", "network", "volume", "image"];
-        if !kinds.contains(&event.kind()) || event.verb().starts_with("exec_") {
+        let noise = ["connect", "disconnect", "mount", "unmount"].contains(&event.action());
+        if !kinds.contains(&event.kind()) || noise || event.verb().starts_with("exec_") {
             return None;
         }
         let get = |key: &str| event.attributes().get(key).map(str::to_owned);
@@ -164,8 +165,9 @@ mod tests {
     async fn health_checks_are_left_out_and_a_flood_is_counted() {
         let mut text = line("container", "exec_start: true", "a") + &line("container", "die", "b");
         text += "no event\n";
+        text += &line("network", "connect", "bridge");
         for _ in 0..MOST + 5 {
-            text += &line("volume", "mount", "v");
+            text += &line("volume", "create", "v");
         }
         let mut lines = Lines::new(full(text));
         let batch = lines.gather(Duration::from_millis(1)).await.unwrap();

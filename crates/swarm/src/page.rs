@@ -48,7 +48,8 @@ impl PageFlags {
             let problem = "the page is for browsers: expected HOST:PORT";
             return Err(UsageError::value("--ui", &text, problem));
         };
-        if !is_loopback(&address) && !(tls && token.is_some()) {
+        let guarded = tls && token.is_some();
+        if !guarded && !is_loopback(&address) {
             let missing = match (tls, token.is_some()) {
                 (false, false) => "TLS and a token",
                 (false, true) => "TLS",

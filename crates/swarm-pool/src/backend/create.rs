@@ -228,6 +228,7 @@ impl Pool {
             Ok((id, answer)) => {
                 info!(container = %wish.name, id, engine = %engine.label(),
                       reason = placed.reason, "created");
+                self.shared.placed.note(&id, &placed.reason);
                 self.shared.index.announce(engine.key(), &id, &wish.name);
                 let number = engine.wrote(Mark::Container(id.clone()));
                 placed.hold.until_read(number);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use swarm_core::placement::node::NodeId;
 use swarm_core::rebalance::{Cause, Plan, Stay};
 use swarm_core::reschedule::Attempt;
-use swarm_model::Availability;
+use swarm_model::{Availability, EngineRef};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -84,14 +84,20 @@ impl Pool {
         for engine in engines {
             let plan = self.plan_drain(&survey, &NodeId::new(engine.id.as_str()));
             tell_stays(&engine.name, drains.lock().get(&engine.id), &plan.stays);
-            let seen = self.drain_step(&engine.id, plan, stop);
+            let seen = self.drain_step(&engine, plan, stop);
             let mut drains = drains.lock();
             let drain = drains.entry(engine.id).or_default();
             *drain = Drain { moved: drain.moved, ..seen };
         }
     }
 
-    fn drain_step(self: &Arc<Self>, engine: &str, plan: Plan, stop: &CancellationToken) -> Drain {
+    fn drain_step(
+        self: &Arc<Self>,
+        drained: &EngineRef,
+        plan: Plan,
+        stop: &CancellationToken,
+    ) -> Drain {
+        let engine = drained.id.as_str();
         let keeping = &self.shared.keeping;
         let attempts = keeping.attempts.snapshot();
         let under_way = keeping.drain_moves.lock().clone();
@@ -119,7 +125,8 @@ impl Pool {
                 // Others move at the same time: where there is room is asked again.
                 to: None,
                 cause: super::Cause::Drain,
-                reason: wanted.reason,
+                // So the plan's reason, which names an engine, need not be what becomes of it.
+                reason: format!("{} is being drained", drained.name),
                 start_first: wanted.start_first,
             };
             let (pool, stop, engine) = (Arc::clone(self), stop.clone(), engine.to_owned());

@@ -65,6 +65,8 @@ async fn changes_come_within_a_second_and_a_reconnect_loses_nothing() {
     let web = stream.until(named("web", "running")).await;
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     assert_eq!(web["labels"]["x"], labels["x"], "text, as it is");
+    assert!(web["placed"].as_str().is_some_and(|reason| !reason.is_empty()), "{web}");
+    assert_eq!(web["policy"], "off");
     stream
         .until(|event, data| {
             let happened = data["events"].as_array().into_iter().flatten();
@@ -194,4 +196,30 @@ async fn plans_are_shown_and_nothing_is_moved() {
         list.as_array().unwrap().iter().map(|one| one["Id"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&after), ids(&before));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_says_why_and_where_to_as_it_was() {
+    let rig = Rig::of(3, 0).await;
+    for number in 0..6 {
+        rig.run(&format!("web-{number}"), json!({"Image": "busybox"})).await;
+    }
+    rig.api("POST", &rig.update("engine-0000").await, &json!({"Availability": "drain"})).await;
+    let moved = |state: &Value| {
+        let list = state["containers"].as_array().cloned().unwrap_or_default();
+        list.into_iter().filter(|one| one["moved"].is_object()).collect::<Vec<_>>()
+    };
+    let state = rig
+        .state(|state| {
+            let moved = moved(state);
+            moved.len() == 2 && moved.iter().all(|one| one["state"] == "running")
+        })
+        .await;
+    for one in moved(&state) {
+        let node =
+            state["nodes"].as_array().unwrap().iter().find(|node| node["key"] == one["node"]);
+        assert_eq!(one["moved"]["from"], "engine-0000");
+        assert_eq!(one["moved"]["to"], node.unwrap()["name"]);
+        assert_eq!(one["moved"]["reason"], "engine-0000 is being drained");
+    }
 }

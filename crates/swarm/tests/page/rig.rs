@@ -112,10 +112,10 @@ pub async fn ask(method: &str, page: &str, path: &str, headers: &[(&str, &str)])
     let mut stream = TcpStream::connect(page).await.unwrap();
     let mut head = format!("{method} {path} HTTP/1.0\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
-        head += &format!("Host: {page}\r\n");
+        head.push_str(&["Host: ", page, "\r\n"].concat());
     }
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        head.push_str(&[name, ": ", value, "\r\n"].concat());
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -156,7 +156,7 @@ impl Stream {
     async fn next(&mut self) -> (String, Value) {
         let (mut name, mut data) = (String::new(), String::new());
         loop {
-            let line = self.lines.next_line().await.unwrap().expect("the stream ended");
+            let line = self.lines.next_line().await.unwrap().unwrap();
             if let Some(id) = line.strip_prefix("id: ") {
                 id.clone_into(&mut self.last);
             } else if let Some(event) = line.strip_prefix("event: ") {
@@ -179,7 +179,7 @@ impl Stream {
                 }
             }
         };
-        tokio::time::timeout(SOON, read).await.expect("it does not come")
+        tokio::time::timeout(SOON, read).await.unwrap()
     }
 
     /// A whole beginning: its id, and the containers in it.

@@ -190,7 +190,8 @@ impl Pool {
             .map(|container| {
                 let id = container.swarm_id();
                 let intent = id.and_then(|id| state.intents.get(id));
-                sight(&container.entry, key, intent.as_deref())
+                let placed = self.shared.placed.of(container.id());
+                ContainerSight { placed, ..sight(&container.entry, key, intent.as_deref()) }
             })
             .collect()
     }
@@ -247,6 +248,7 @@ fn sight(entry: &ListEntry, key: &str, intent: Option<&Intent>) -> ContainerSigh
         finished: state.finished.filter(|_| ended).map(|at| millis(at.as_nanos())),
         policy: intent.map(|intent| intent.policy.as_str()),
         generation: intent.map(|intent| intent.generation),
+        placed: None,
         moved: intent.and_then(|intent| intent.moves.last()).map(|moved| MoveSight {
             at: moved.at.saturating_mul(1_000),
             from: moved.from.name.clone(),
