@@ -257,22 +257,6 @@ async fn a_client_is_noted_stop_rename_and_removal() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_was_given_beside_the_manager_is_what_is_wanted() {
-    let rig = rig().await;
-    run(&rig, "web", on_failure()).await;
-    let from = node_of(&rig.pool, "web").await;
-    let path = "/containers/web/rename?name=site";
-    direct(engine_named(&rig, &from), Method::POST, path, &Value::Null).await.unwrap();
-    eventually("it is kept under its new name", Duration::from_mins(1), async || {
-        intent(&rig, "site").await.is_some()
-    })
-    .await;
-    engine_named(&rig, &from).silence();
-    moved(&rig, "site", &from).await;
-    assert!(intent(&rig, "web").await.is_none());
-}
-
 /// Ten minutes are long enough for every engine that was at a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_removed_is_forgotten_when_every_engine_was_looked_at() {

@@ -144,7 +144,7 @@ fn at(
     }
 }
 
-/// It is where it should be: what a move may have left undone.
+/// It is where it should be: what a move or a rename may have left undone.
 fn finishing(intent: &Intent, engine: &EngineRef, there: &Found<'_>) -> Option<Decision> {
     let never_ran = !there.container.running && !there.container.ever_started;
     let moved = transition::may_have_copies(intent);
@@ -153,9 +153,8 @@ fn finishing(intent: &Intent, engine: &EngineRef, there: &Found<'_>) -> Option<D
         let (engine, container) = (engine.clone(), there.container.id.to_owned());
         return Some(Step(Action::Start { engine, container }, reason));
     }
-    // Any other name was given by somebody beside the manager, and is what is wanted.
     let has = there.container.name;
-    if has != transition::next_name(&intent.name) {
+    if has == intent.name {
         return None;
     }
     let (engine, container) = (engine.clone(), there.container.id.to_owned());

@@ -186,10 +186,8 @@ fn a_moved_container_is_started_once_if_it_is_to_run() {
 }
 
 #[test]
-fn a_new_copy_gets_its_name_and_one_that_was_renamed_keeps_it() {
+fn a_container_gets_the_name_that_is_wanted() {
     let mut pool = pool().wants(intent("web", 1, at("n1", "c"))).has("n1", "web", 1, "c");
-    pool.engine("n1").copies[0].name = "site".to_owned();
-    assert_eq!(pool.says(), "");
     pool.engine("n1").copies[0].name = "web-next".to_owned();
     assert_eq!(pool.says(), "rename web: its name on n1 is web-next");
     let plan = pool.plan();

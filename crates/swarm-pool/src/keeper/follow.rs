@@ -1,25 +1,22 @@
 //! What is seen and must be kept: engines' records, and what containers were last seen to be.
 //!
-//! A container that somebody stopped, started or renamed beside the manager is wanted as it is seen.
-//! One that ended is wanted stopped only after it has stayed so on a working engine for a while: an
-//! engine that shuts down stops its containers before it falls silent, and nobody wanted that. A
-//! name must stay as long: what this manager is renaming is seen under its old name for a moment.
+//! A container that somebody stopped or started beside the manager is wanted as it is seen. One that
+//! ended is wanted stopped only after it has stayed so on a working engine for a while: an engine
+//! that shuts down stops its containers before it falls silent, and nobody wanted that.
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use swarm_core::reschedule::transition;
 use swarm_docker::container::State as Running;
-use swarm_model::{Availability, Desired, EngineRecord, EngineRef, FORMAT, Intent, Place};
+use swarm_model::{Availability, Desired, EngineRecord, EngineRef, FORMAT, Place};
 
 use crate::Pool;
 use crate::clock;
 use crate::engine::Identity;
 
-/// How long a container must have been seen ended, or under another name, before it counts as wanted
-/// so.
-const STAYED: Duration = Duration::from_secs(15);
+/// How long a container must have been seen ended before it counts as wanted so.
+const ENDED: Duration = Duration::from_secs(15);
 
 impl Pool {
     /// Keeps a record of every engine that answers.
@@ -56,7 +53,7 @@ impl Pool {
     pub(super) fn follow_containers(&self) {
         let (state, keeping) = (&self.shared.state, &self.shared.keeping);
         let now = keeping.now();
-        let (mut ended, mut renamed) = (keeping.ended.lock(), keeping.renamed.lock());
+        let mut ended = keeping.ended.lock();
         for engine in self.members.reachable() {
             let view = engine.view();
             let local: OnceCell<HashSet<&str>> = OnceCell::new();
@@ -78,15 +75,6 @@ impl Pool {
                     volumes.sort_unstable();
                     state.intents.change(id, |intent| intent.volumes = volumes);
                 }
-                match container.names().next() {
-                    Some(name) if name != intent.name && !being_moved(name, &intent) => {
-                        if now - *renamed.entry(id.to_owned()).or_insert(now) >= STAYED {
-                            renamed.remove(id);
-                            state.intents.change(id, |intent| name.clone_into(&mut intent.name));
-                        }
-                    }
-                    _ => drop(renamed.remove(id)),
-                }
                 let seen = match container.entry.state().state {
                     Running::Running | Running::Restarting | Running::Paused => Desired::Running,
                     Running::Exited | Running::Dead => Desired::Stopped,
@@ -96,18 +84,13 @@ impl Pool {
                     ended.remove(id);
                 } else if seen == Desired::Running {
                     state.intents.change(id, |intent| intent.desired = Desired::Running);
-                } else if now - *ended.entry(id.to_owned()).or_insert(now) >= STAYED {
+                } else if now - *ended.entry(id.to_owned()).or_insert(now) >= ENDED {
                     ended.remove(id);
                     state.intents.change(id, |intent| intent.desired = Desired::Stopped);
                 }
             }
         }
     }
-}
-
-/// A new copy has its own name when the old one is gone.
-fn being_moved(name: &str, intent: &Intent) -> bool {
-    name == transition::next_name(&intent.name)
 }
 
 fn is_same(record: &EngineRecord, identity: &Identity) -> bool {

@@ -63,8 +63,6 @@ pub(crate) struct Keeper {
     silent: Mutex<HashMap<String, Millis>>,
     /// Since when each intent's container has been seen ended although it is to run.
     ended: Mutex<HashMap<String, Millis>>,
-    /// Since when each intent's container has been seen under another name.
-    renamed: Mutex<HashMap<String, Millis>>,
     /// Engines, by their id, that left the pool on purpose with intents on them.
     departed: Mutex<HashSet<String>>,
     /// What waits, and why; from the last look.
@@ -90,7 +88,6 @@ impl Keeper {
             attempts: Attempts::default(),
             silent: Mutex::default(),
             ended: Mutex::default(),
-            renamed: Mutex::default(),
             departed: Mutex::default(),
             held: Mutex::default(),
             watching_since: Mutex::default(),
@@ -194,7 +191,6 @@ impl Pool {
         *keeping.watching_since.lock() = keeping.now();
         keeping.silent.lock().clear();
         keeping.ended.lock().clear();
-        keeping.renamed.lock().clear();
         info!(intents = self.shared.state.intents.len(), "keeping what the pool's containers are");
         // Everything is read once more, so that what is known is younger than what was taken over.
         for engine in self.members.reachable() {
