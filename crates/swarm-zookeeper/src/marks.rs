@@ -162,11 +162,12 @@ async fn follow_keys(
     let mut known = BTreeSet::new();
     loop {
         let Children { names, watcher } = children;
-        for name in known.symmetric_difference(&names) {
-            board.mark(name);
-        }
+        // Watched before they are marked, and so before they are read.
         for name in names.difference(&known) {
             watched.extend(watch_key(client, directory, name).await?);
+        }
+        for name in known.symmetric_difference(&names) {
+            board.mark(name);
         }
         known = names;
         let mut changed = std::pin::pin!(watcher.changed());
