@@ -136,10 +136,11 @@ impl Pool {
                     moved = pool.move_container(&order, turn) => moved.is_ok(),
                     () = stop.cancelled() => false,
                 };
-                pool.shared.keeping.drain_moves.lock().remove(&order.intent);
+                // Counted before it stops being under way: a drain without moves left has all of them.
                 if let Some(drain) = pool.shared.keeping.drains.lock().get_mut(&engine) {
                     drain.moved += usize::from(moved);
                 }
+                pool.shared.keeping.drain_moves.lock().remove(&order.intent);
                 drop(place);
                 pool.shared.keeper.notify_one();
             });
