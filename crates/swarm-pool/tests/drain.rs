@@ -134,7 +134,12 @@ async fn a_drain_moves_what_can_move_and_never_runs_two_of_one_name() {
     assert_eq!(engine(&rig, from).containers().0, 7);
     set(&rig, from, "drain").await;
     let said = drained(&rig, from).await;
-    assert_eq!((&said["Moved"], &said["Stays"]), (&json!(7), &json!([])), "{said}");
+    let left = names_on(engine(&rig, from));
+    assert_eq!(
+        (&said["Moved"], &said["Stays"]),
+        (&json!(7), &json!([])),
+        "{said}, and there are {left:?}"
+    );
     assert_eq!(names_on(engine(&rig, from)), Vec::<String>::new());
     let message = node(&rig, from).await["Status"]["Message"].clone();
     assert_eq!(message, "drained: 7 moved");

@@ -137,9 +137,10 @@ impl Pool {
                     () = stop.cancelled() => false,
                 };
                 // Counted before it stops being under way: a drain without moves left has all of them.
-                if let Some(drain) = pool.shared.keeping.drains.lock().get_mut(&engine) {
-                    drain.moved += usize::from(moved);
-                }
+                // It may be over before the look that began it has said anything of the drain.
+                let mut drains = pool.shared.keeping.drains.lock();
+                drains.entry(engine).or_default().moved += usize::from(moved);
+                drop(drains);
                 pool.shared.keeping.drain_moves.lock().remove(&order.intent);
                 drop(place);
                 pool.shared.keeper.notify_one();

@@ -214,12 +214,13 @@ impl Pool {
         if record.availability == availability {
             return Ok(());
         }
+        // Before the change: the keeper may begin at once.
+        self.shared.keeping.forget_drain(id);
         let version = self.shared.state.engines.change(id, |record| {
             record.availability = availability;
             record.updated = next_version(record.updated);
         });
         self.shared.scheduler.set_availability(id, availability);
-        self.shared.keeping.forget_drain(id);
         if let Some(version) = version {
             self.record_stored(id, version, name).await?;
         }
