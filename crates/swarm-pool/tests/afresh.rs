@@ -4,7 +4,7 @@
 mod rig;
 
 use http::Method;
-use rig::{LONG, Named, Rig, config, direct, eventually, list};
+use rig::{LONG, Named, Rig, config, create, direct, eventually, list};
 use serde_json::json;
 use swarm_pool::PoolConfig;
 use swarm_testkit::fleet::{Fleet, FleetConfig};
@@ -12,6 +12,9 @@ use swarm_testkit::fleet::{Fleet, FleetConfig};
 /// Whether a list shows a container that was just made beside the manager, without an event.
 async fn sees_what_no_event_told(config: PoolConfig, filters: &str) -> bool {
     let rig = Rig::with(FleetConfig { engines: 2, ..FleetConfig::default() }, config).await;
+    // A manager that begins to lead reads its engines once more: after that nothing is read unasked.
+    create(&rig.pool, "first", json!({})).await.unwrap();
+    list(&rig.pool, &[("all", "1")]).await;
     let engine = rig.fleet.engine(1);
     engine.lose_events(true);
     let path = "/containers/create?name=beside";

@@ -195,6 +195,7 @@ impl Recorder {
 
 /// The part of a history around a moment, for a person to read.
 pub fn around(history: &[Entry], at: Millis, before: Millis, after: Millis) -> String {
-    let near = history.iter().filter(|entry| entry.at + before >= at && entry.at <= at + after);
+    let (from, to) = (at.saturating_sub(before), at.saturating_add(after));
+    let near = history.iter().filter(|entry| (from..=to).contains(&entry.at));
     near.map(Entry::to_string).collect::<Vec<_>>().join("\n")
 }

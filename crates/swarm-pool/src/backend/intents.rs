@@ -89,6 +89,8 @@ impl Pool {
         }
         let place = Place::At { engine, container: container.to_owned() };
         if policy == Policy::Off {
+            // An attempt on another engine may have been given up.
+            state.removed.delete(&wish.swarm_id);
             state.intents.set(&wish.swarm_id, self.intent(wish, policy, place));
         } else if let Some(version) =
             state.intents.change(&wish.swarm_id, |intent| intent.place = place)
@@ -137,6 +139,17 @@ impl Pool {
             None => self.shared.credentials.of(image)?,
         };
         key.seal(id, &lent).ok()
+    }
+
+    /// The engine may yet make a container of which the client was told that it failed. Without a
+    /// policy no intent tells the next primary of it: it is kept as removed.
+    pub(super) fn perhaps_made(&self, wish: &Wish, policy: Policy, engine: EngineRef) {
+        let state = &self.shared.state;
+        if policy == Policy::Off && state.is_loaded() {
+            let at = clock::now_millis() / 1_000;
+            let (id, name) = (wish.swarm_id.clone(), wish.name.clone());
+            state.removed.set(&wish.swarm_id, Removed { format: FORMAT, id, name, engine, at });
+        }
     }
 
     /// The container is not made after all.
