@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use swarm_e2e::{Client, IMAGE, Lab, Managers, Pool, exclusive, host_number as number, until};
+use swarm_e2e::{
+    Client, IMAGE, Lab, Managers, Pool, RegistryConfig, exclusive, host_number as number, until,
+};
 use tempfile::TempDir;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -86,7 +88,13 @@ fn managers_take_over_and_a_primary_that_was_frozen_changes_nothing() -> Result<
     let others: Vec<usize> = (0..3).filter(|i| *i != first).collect();
     // Through a replica.
     let replica = managers.pool(others[0])?;
+    let events = replica.watch(&["events", "--filter", "container=web"])?;
     replica.sleeper("web", &MOVES).ok()?;
+    events.wait_for("container start", LONG)?;
+    let attached = replica.docker(&["run", "--rm", IMAGE, "echo", "through"]).ok()?;
+    ensure!(attached == "through", "{attached}");
+    let echoed = replica.client("docker").feed(&["exec", "-i", "web", "cat"], b"and back").ok()?;
+    ensure!(echoed == "and back", "{echoed}");
     let from = replica.node_of("web")?;
     managers.pool(first)?.manager().signal(Signal::SIGSTOP)?;
     let start = Instant::now();
@@ -113,4 +121,47 @@ fn managers_take_over_and_a_primary_that_was_frozen_changes_nothing() -> Result<
         let copies = own(&lab, number(&from)?, true)?;
         Ok((!copies.iter().any(|name| name == "web")).then_some(()))
     })
+}
+
+/// What is needed to pull an image again is kept, and nobody can read it where it is kept.
+#[test]
+fn a_private_image_is_pulled_again_where_its_container_moves() -> Result<()> {
+    let lab = exclusive()?;
+    let state = TempDir::new()?;
+    let folder = state.path().display().to_string();
+    let arguments = [&["--data-dir", &folder], &GRACE[..]].concat();
+    let pool = Pool::start(&lab, &arguments)?;
+    let auth = Some(("ann".to_owned(), "hushed-word".to_owned()));
+    let registry =
+        lab.registry(&RegistryConfig { port: 5003, auth, ..RegistryConfig::default() })?;
+    let image = format!("{}/team/box:1", registry.address);
+    pool.docker(&["tag", IMAGE, &image]).ok()?;
+    let login = ["login", "--username", "ann", "--password-stdin", &registry.address];
+    pool.client("docker").feed(&login, b"hushed-word").ok()?;
+    pool.docker(&["push", &image]).ok()?;
+    // With no other name of it left, every engine but the container's has to fetch it.
+    for host in 1..=3 {
+        let docker = Client::new("docker", &format!("unix://{}", lab.sock(host).display()));
+        docker.run(&["rmi", "--force", &image, IMAGE]).ok()?;
+    }
+    let run = [&["run", "--detach", "--name", "web"], &MOVES[..], &[&image, "sleep", "1d"]];
+    pool.docker(&run.concat()).ok()?;
+    let from = pool.node_of("web")?;
+    pool.manager().signal(Signal::SIGKILL)?;
+    lab.kill(number(&from)?)?;
+    drop(pool);
+    for file in ["store.redb", "store.key"] {
+        let bytes = std::fs::read(state.path().join(file))?;
+        for secret in ["hushed-word", "aHVzaGVkLXdvcm", "h1c2hlZC13b3Jk", "odXNoZWQtd29yZ"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            ensure!(!found, "{secret} stands in {file}");
+        }
+    }
+    // Another manager, whose client never logged in.
+    let nodes = lab.nodes(3);
+    let pool = Pool::launch(&lab, &[&arguments[..], &[nodes.as_str()]].concat())?;
+    let (to, took) = pool.moved("web", &from, LONG)?;
+    println!("a new manager's start to the private image elsewhere: {took:?}");
+    ensure!(own(&lab, number(&to)?, false)?.iter().any(|name| name == "web"));
+    lab.start(number(&from)?).map(drop)
 }

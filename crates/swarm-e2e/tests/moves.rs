@@ -146,6 +146,50 @@ fn a_volume_that_the_image_asks_for_keeps_a_container_where_it_is() -> Result<()
     Ok(())
 }
 
+/// What a container says goes before what the pool says, and old copies are kept where asked.
+#[test]
+fn policies_of_the_pool_of_labels_and_of_expressions() -> Result<()> {
+    let lab = exclusive()?;
+    let default = ["--cluster-opt", "swarm.reschedule=on-node-failure"];
+    let pool = Pool::start(&lab, &[&GRACE[..], &default].concat())?;
+    only(&pool, "host-1")?;
+    let keep = "com.docker.swarm.reschedule-stale=keep";
+    let label = r#"com.docker.swarm.reschedule-policies=["off"]"#;
+    pool.sleeper("by-default", &["--label", keep, "--label", "tier=web"]).ok()?;
+    pool.sleeper("not-by-label", &["--label", label]).ok()?;
+    pool.sleeper("not-asked", &["-e", "reschedule:off"]).ok()?;
+    pool.sleeper("stopped", &[]).ok()?;
+    pool.docker(&["stop", "stopped"]).ok()?;
+    only(&pool, "")?;
+    lab.kill(1)?;
+    until(LONG, "two have moved", || {
+        let listed = pool.docker(&["ps", "--all", "--format", "{{.Names}} {{.Status}}"]).ok()?;
+        let has = |name: &str, status: &str| {
+            listed.lines().any(|line| {
+                let moved = line.split_once('/').filter(|(node, _)| *node != "host-1");
+                moved.is_some_and(|(_, rest)| rest.starts_with(&format!("{name} {status}")))
+            })
+        };
+        Ok((has("by-default", "Up") && has("stopped", "Created")).then_some(()))
+    })?;
+    let moved = pool.manager().get("/containers/by-default/json")?;
+    ensure!(moved["Config"]["Labels"]["tier"] == "web", "{}", moved["Config"]["Labels"]);
+    for stays in ["not-by-label", "not-asked"] {
+        let elsewhere =
+            on(&pool, "host-2")?.contains(stays) || on(&pool, "host-3")?.contains(stays);
+        ensure!(!elsewhere, "{stays} moved");
+    }
+    lab.start(1)?;
+    until(LONG, "the old copy is set aside, and the other one gone", || {
+        let format = ["ps", "--all", "--format", "{{.Names}} {{.State}}"];
+        let copies = own(&lab, 1).run(&format).ok()?;
+        let aside = copies
+            .lines()
+            .any(|line| line.starts_with("by-default.stale-1-") && line.ends_with(" exited"));
+        Ok((aside && !copies.contains("stopped")).then_some(()))
+    })
+}
+
 #[test]
 fn a_pool_that_evens_out_by_itself_fills_an_engine_that_comes() -> Result<()> {
     let lab = exclusive()?;
