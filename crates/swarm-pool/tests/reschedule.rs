@@ -290,3 +290,33 @@ async fn what_was_removed_is_forgotten_when_every_engine_was_looked_at() {
     away.resume().unwrap();
     eventually("the old one is forgotten", LONG, async || left().await == ["new"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_engine_made_too_late_is_removed_by_whoever_leads_then() {
+    let rig = rig().await;
+    let name = rig.fleet.engines()[0].name().to_owned();
+    engine_named(&rig, &name).silence();
+    let there = json!({"Env": [format!("constraint:node=={name}")]});
+    let failed = create(&rig.pool, "web", there).await.unwrap_err();
+    assert!(failed.message.contains(&name), "{}", failed.message);
+    let mut id = String::new();
+    eventually("it is kept that it may come", LONG, async || {
+        let kept = rig.store.list("docker/swarm/removed").await.unwrap();
+        let kept = kept.first().map(|item| Removed::parse(&item.value).unwrap());
+        kept.is_some_and(|removed| {
+            id = removed.id;
+            removed.name == "web"
+        })
+    })
+    .await;
+    create(&rig.pool, "web", json!({})).await.unwrap();
+    let store = std::sync::Arc::clone(&rig.store);
+    let (fleet, named) = rig.end();
+    let late = std::sync::Arc::clone(&fleet.engines()[0]);
+    late.restore();
+    let body = json!({"Image": "busybox", "Labels": {"com.docker.swarm.id": id}});
+    direct(&late, Method::POST, "/containers/create?name=web", &body).await.unwrap();
+    let rig = Rig::on(fleet, named, store, quick(Policy::Off));
+    eventually("one of the two is left", LONG, async || holders(&rig, "web").len() == 1).await;
+    assert_ne!(holders(&rig, "web"), [name], "the one that was acknowledged");
+}

@@ -91,8 +91,12 @@ impl Rig {
 
     /// A pool over what `named` names, whatever its state.
     pub fn over(fleet: Fleet, named: Named, config: PoolConfig) -> Self {
+        Self::on(fleet, named, Memory::new(), config)
+    }
+
+    /// A pool over what `named` names, with its state in `store`.
+    pub fn on(fleet: Fleet, named: Named, store: Arc<Memory>, config: PoolConfig) -> Self {
         let stop = CancellationToken::new();
-        let store = Memory::new();
         let kept = kept_in(&store);
         let pool = Pool::start(config, Arc::new(named.clone()), kept, stop.clone());
         Self { fleet, pool, named, store, stop: stop.drop_guard() }
