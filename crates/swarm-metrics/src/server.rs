@@ -1,9 +1,8 @@
 //! `GET /metrics`, on a listener of its own.
 //!
-//! Invariants: no failure of one connection, nor a lack of descriptors, ends the listener; a reader
-//! that stalls costs a place for [`LONGEST`] and nothing else; one answer is made at a time.
+//! Invariants: a reader that stalls costs a place for [`Bounds::longest`] and nothing else; one answer
+//! is made at a time.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,27 +13,23 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
+use swarm_listen::{Bounds, Door, Visit};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::format::Format;
 
-/// Most connections at once: a few readers and a person; further ones wait to be accepted.
-const CONNECTIONS: usize = 32;
-/// How long a connection may stay without a request: readers ask every minute or so.
-const IDLE: Duration = Duration::from_mins(2);
-/// How long one connection may live: a reader that takes nothing of its answer is cut.
-const LONGEST: Duration = Duration::from_mins(10);
-/// Bytes of a request's head.
-const LARGEST_HEAD: usize = 16 << 10;
-/// Pause after a failed accept, doubled up to the second.
-const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+/// A few readers that ask every minute or so, and a person; a reader that takes nothing of its answer
+/// is cut.
+const BOUNDS: Bounds = Bounds {
+    connections: 32,
+    idle: Duration::from_mins(2),
+    longest: Some(Duration::from_mins(10)),
+    drain: Duration::ZERO,
+};
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -70,38 +65,8 @@ impl MetricsServer {
     /// Serves what is registered until `stop`; then everything is cut.
     pub async fn serve(self, registry: Registry, stop: CancellationToken) {
         let told = Arc::new(Told { registry, turn: Semaphore::new(1) });
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let _ = stop.run_until_cancelled(self.accept_forever(&told, &places, &stop)).await;
-    }
-
-    async fn accept_forever(
-        &self,
-        told: &Arc<Told>,
-        places: &Arc<Semaphore>,
-        stop: &CancellationToken,
-    ) {
-        let (shortest, longest) = ACCEPT_PAUSE;
-        let mut pause = shortest;
-        loop {
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    pause = shortest;
-                    let (told, stop) = (Arc::clone(told), stop.clone());
-                    tokio::spawn(async move {
-                        let talk = tokio::time::timeout(LONGEST, talk(stream, told));
-                        let _ = stop.run_until_cancelled(talk).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "cannot accept a connection for metrics");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(longest);
-                }
-            }
-        }
+        let doors = vec![Door { listener: self.listener, tls: None }];
+        swarm_listen::serve("metrics", doors, BOUNDS, Arc::new(Telling(told)), stop).await;
     }
 }
 
@@ -112,20 +77,13 @@ struct Told {
     turn: Semaphore,
 }
 
-/// Answers the requests of one connection.
-async fn talk(stream: TcpStream, told: Arc<Told>) {
-    let service = service_fn(|request| {
-        let told = Arc::clone(&told);
-        async move { Ok::<_, Infallible>(answer(&request, &told).await) }
-    });
-    let ended = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = ended {
-        debug!(%error, "a connection for metrics ended");
+struct Telling(Arc<Told>);
+
+impl swarm_listen::Service for Telling {
+    type Body = Full<Bytes>;
+
+    async fn answer(&self, request: Request<Incoming>, _: Visit) -> Response<Full<Bytes>> {
+        answer(&request, &self.0).await
     }
 }
 

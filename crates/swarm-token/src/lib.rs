@@ -35,7 +35,7 @@ pub use disk::{DiskError, FILE};
 pub use owner::{KEY_FILE, OwnerKey, OwnerKeyError};
 pub use refusal::Refusal;
 pub use route::{Call, NoCall, Poll, read as read_call};
-pub use server::{Door, TlsSource, serve};
+pub use server::serve;
 pub use service::{Service, ServiceConfig};
 pub use token::Token;
 

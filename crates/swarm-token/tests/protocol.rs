@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use swarm_token::{Door, Limits, OwnerKey, Service, ServiceConfig, serve};
+use swarm_listen::Door;
+use swarm_token::{Limits, OwnerKey, Service, ServiceConfig, serve};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

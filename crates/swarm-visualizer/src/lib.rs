@@ -24,7 +24,7 @@ use std::sync::Arc;
 use swarm_backend::{Containers, Overview, System};
 
 pub use guard::{Guard, Token};
-pub use server::{Door, TlsSource, serve};
+pub use server::{Door, serve};
 
 /// What the page needs behind it.
 pub trait Shown: Overview + Containers + System + 'static {}

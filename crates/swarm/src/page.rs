@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use swarm_visualizer::{Door, Guard, TlsSource, Token};
+use swarm_listen::TlsSource;
+use swarm_visualizer::{Door, Guard, Token};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -83,7 +84,7 @@ impl PageFlags {
         let tls = tls.page.clone().map(|tls| Arc::new(move || tls.current()) as TlsSource);
         let scheme = if tls.is_some() { "https" } else { "http" };
         info!("the page is at {scheme}://{}/", listener.local_addr()?);
-        Ok(Door { listener, tls, guard })
+        Ok(Door { place: swarm_listen::Door { listener, tls }, guard })
     }
 }
 

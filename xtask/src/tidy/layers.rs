@@ -42,14 +42,15 @@ const CRATES: &[(Layer, &[&str])] = &[
         ],
     ),
     (Runtime, &["swarm-pool", "swarm-manager", "swarm-agent"]),
-    (Surface, &["swarm-api", "swarm-token", "swarm-metrics", "swarm-visualizer"]),
+    (Surface, &["swarm-api", "swarm-listen", "swarm-token", "swarm-metrics", "swarm-visualizer"]),
     (Binary, &["swarm"]),
     (Development, &["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench", "xtask"]),
 ];
 
 /// Uses that the layers would not allow, each with its reason: the replicated state machine speaks
-/// the store port's words, the two stores of our own are nothing but that machine, kept, and a
-/// failed TLS handshake is told in the same words by all who meet one.
+/// the store port's words, the two stores of our own are nothing but that machine, kept, a
+/// failed TLS handshake is told in the same words by all who meet one, and the services beside the
+/// Docker API listen in one way.
 const BESIDES: &[(&str, &str)] = &[
     ("swarm-store", "swarm-kv"),
     ("swarm-memory", "swarm-store"),
@@ -57,6 +58,9 @@ const BESIDES: &[(&str, &str)] = &[
     ("swarm-engine", "swarm-tls"),
     ("swarm-consul", "swarm-tls"),
     ("swarm-etcd", "swarm-tls"),
+    ("swarm-token", "swarm-listen"),
+    ("swarm-metrics", "swarm-listen"),
+    ("swarm-visualizer", "swarm-listen"),
 ];
 
 /// The layers whose crates a crate of this layer may use.

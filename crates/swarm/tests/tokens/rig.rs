@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_discovery::{Discovery, DiscoveryBackend, DiscoveryOptions, Site, TokenService};
-use swarm_token::{Door, Limits, OwnerKey, Service, ServiceConfig, TlsSource, serve};
+use swarm_listen::{Door, TlsSource};
+use swarm_token::{Limits, OwnerKey, Service, ServiceConfig, serve};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
