@@ -247,7 +247,7 @@ impl Pool {
                     // It is not known whether the engine made it: a noted intent stays until its
                     // engine can be asked.
                     self.shared.orphans.add(&wish.swarm_id, engine.key());
-                    self.perhaps_made(wish, policy, at);
+                    self.keep_as_removed(wish, policy, at);
                     engine.wrote(Mark::Containers);
                 }
                 Err(Failure { engine: Some(node), error })

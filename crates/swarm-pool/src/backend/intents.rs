@@ -143,12 +143,10 @@ impl Pool {
 
     /// The engine may yet make a container of which the client was told that it failed. Without a
     /// policy no intent tells the next primary of it: it is kept as removed.
-    pub(super) fn perhaps_made(&self, wish: &Wish, policy: Policy, engine: EngineRef) {
+    pub(super) fn keep_as_removed(&self, wish: &Wish, policy: Policy, engine: EngineRef) {
         let state = &self.shared.state;
         if policy == Policy::Off && state.is_loaded() {
-            let at = clock::now_millis() / 1_000;
-            let (id, name) = (wish.swarm_id.clone(), wish.name.clone());
-            state.removed.set(&wish.swarm_id, Removed { format: FORMAT, id, name, engine, at });
+            state.removed.set(&wish.swarm_id, removed(&wish.swarm_id, &wish.name, engine));
         }
     }
 
@@ -207,7 +205,7 @@ impl Pool {
         let from = intent.place.engine().filter(|_| transition::may_have_copies(&intent));
         let mut kept = Ok(());
         if let Some(engine) = from {
-            let removed = removed(&intent, engine.clone());
+            let removed = removed(&id, &intent.name, engine.clone());
             let version = state.removed.set(&id, removed);
             kept = state.removed.stored(&id, version).await;
         }
@@ -286,7 +284,7 @@ impl Pool {
             Place::Nowhere { .. } => intent.moves.last().map(|moved| moved.from.clone()),
         };
         if let Some(engine) = engine {
-            let removed = removed(intent, engine);
+            let removed = removed(&intent.id, &intent.name, engine);
             let version = state.removed.set(&intent.id, removed);
             state.removed.stored(&intent.id, version).await.map_err(refused)?;
         }
@@ -319,11 +317,11 @@ fn unkept(name: &str, error: &StoreError) -> ApiError {
 }
 
 /// What is kept of a container that was removed while a copy of it may be on `engine` or others.
-pub(crate) fn removed(intent: &Intent, engine: EngineRef) -> Removed {
+pub(crate) fn removed(id: &str, name: &str, engine: EngineRef) -> Removed {
     Removed {
         format: FORMAT,
-        id: intent.id.clone(),
-        name: intent.name.clone(),
+        id: id.to_owned(),
+        name: name.to_owned(),
         engine,
         at: clock::now_millis() / 1_000,
     }

@@ -133,7 +133,7 @@ impl Pool {
     async fn forget(&self, intent: &Intent, remember: bool) -> Result<(), StepError> {
         let state = &self.shared.state;
         if let Some(engine) = intent.place.engine().filter(|_| remember) {
-            let removed = removed(intent, engine.clone());
+            let removed = removed(&intent.id, &intent.name, engine.clone());
             let version = state.removed.set(&intent.id, removed);
             state.removed.stored(&intent.id, version).await?;
         }
