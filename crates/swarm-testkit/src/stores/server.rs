@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long a server may take to end when asked to.
 const FAREWELL: Duration = Duration::from_secs(20);
+
+/// For the threads of a process to stop.
+const FREEZING: Duration = Duration::from_secs(5);
 
 /// A running or ended server.
 #[derive(Debug)]
@@ -112,9 +115,17 @@ impl Server {
         Ok(())
     }
 
-    /// SIGSTOP: it holds its connections and says nothing.
+    /// SIGSTOP: it holds its connections and says nothing. Its threads stop one after the other, and
+    /// one that still runs may answer: all have stopped when this returns.
     pub fn freeze(&self) -> Result<()> {
-        self.signal(Signal::SIGSTOP)
+        self.signal(Signal::SIGSTOP)?;
+        let Some(child) = &self.child else { bail!("{} is not running", self.name) };
+        let begun = Instant::now();
+        while !all_stopped(child.id())? {
+            ensure!(begun.elapsed() < FREEZING, "{} does not stop", self.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// SIGCONT.
@@ -171,6 +182,19 @@ pub fn free_port() -> Result<u16> {
     bail!("no port of {PORTS:?} is free")
 }
 
+/// Whether every thread of a process is stopped (`T` in `/proc/PID/task/TID/stat`).
+fn all_stopped(process: u32) -> Result<bool> {
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread that ended meanwhile runs no more.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else { continue };
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        if state != Some('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +213,7 @@ mod tests {
         let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"));
         server.wait(Duration::from_secs(10), ready).unwrap();
         server.freeze().unwrap();
-        assert!(server.is_running());
+        assert!(server.is_running() && all_stopped(server.child.as_ref().unwrap().id()).unwrap());
         server.thaw().unwrap();
         server.crash().unwrap();
         assert!(!server.is_running());
