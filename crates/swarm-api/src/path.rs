@@ -40,13 +40,13 @@ pub(crate) fn check_version(text: Option<&str>, served: Served) -> Result<Option
              please upgrade your client to a newer version"
         )));
     }
-    if asked > served.newest {
+    if asked > served.promised {
         let newest = served.newest;
         return Err(ApiError::invalid(format!(
             "client version {text} is too new. Maximum supported API version is {newest}"
         )));
     }
-    Ok(Some(asked))
+    Ok(Some(asked.min(served.newest)))
 }
 
 /// Docker compares versions part by part and reads a part that is missing or no number as 0.
@@ -117,7 +117,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SERVED: Served = Served { oldest: ApiVersion::OLDEST, newest: ApiVersion::new(1, 41) };
+    const SERVED: Served = Served {
+        oldest: ApiVersion::OLDEST,
+        newest: ApiVersion::new(1, 41),
+        promised: ApiVersion::new(1, 41),
+    };
 
     #[test]
     fn a_version_in_front_is_split_off() {
@@ -148,6 +152,16 @@ mod tests {
         assert!(words("99999999999999999999.1").contains("too new"));
         assert_eq!(check_version(Some("1.30"), SERVED).unwrap(), Some(ApiVersion::new(1, 30)));
         assert_eq!(check_version(None, SERVED).unwrap(), None);
+    }
+
+    #[test]
+    fn a_version_that_was_announced_a_moment_ago_gets_what_the_newest_is() {
+        let falling = Served { promised: ApiVersion::new(1, 50), ..SERVED };
+        let check = |text| check_version(Some(text), falling);
+        assert_eq!(check("1.50").unwrap(), Some(ApiVersion::new(1, 41)));
+        assert_eq!(check("1.40").unwrap(), Some(ApiVersion::new(1, 40)));
+        let words = check("1.51").unwrap_err().message;
+        assert!(words.ends_with("Maximum supported API version is 1.41"), "{words}");
     }
 
     fn name(text: &str) -> Result<String> {

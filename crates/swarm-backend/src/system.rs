@@ -10,8 +10,11 @@ use crate::{Exchange, Reply, Result};
 pub struct Served {
     /// Oldest version accepted.
     pub oldest: ApiVersion,
-    /// Newest version accepted; every engine in use can serve it.
+    /// Newest version announced; every engine in use can serve it.
     pub newest: ApiVersion,
+    /// Newest version accepted: above `newest` where it was announced until a moment ago and a
+    /// client may still go by that. It gets what `newest` is.
+    pub promised: ApiVersion,
 }
 
 /// The builder a client uses when its user names none (`Builder-Version` of `/_ping`, API v1.38).

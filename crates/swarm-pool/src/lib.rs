@@ -27,13 +27,11 @@ mod scope;
 mod seal;
 mod shared;
 mod state;
+mod versions;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use swarm_backend::Served;
 use swarm_discovery::DiscoveryBackend;
-use swarm_docker::ApiVersion;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Build, PoolConfig, RescheduleConfig};
@@ -47,6 +45,7 @@ use ledger::GuardSource;
 use members::Members;
 use shared::Shared;
 use swarm_kv::StoreError;
+use versions::Versions;
 
 /// A running pool: implements every port of `swarm-backend`.
 #[derive(Debug)]
@@ -56,7 +55,7 @@ pub struct Pool {
     discovery: Arc<dyn DiscoveryBackend>,
     execs: Execs,
     sessions: Sessions,
-    served: ArcSwap<Served>,
+    versions: Versions,
 }
 
 impl Pool {
@@ -81,31 +80,10 @@ impl Pool {
             discovery: Arc::clone(&discovery),
             execs: Execs::default(),
             sessions: Sessions::default(),
-            served: ArcSwap::from_pointee(Served {
-                oldest: ApiVersion::OLDEST,
-                newest: ApiVersion::NEWEST,
-            }),
+            versions: Versions::default(),
         });
-        tokio::spawn(follow_versions(Arc::downgrade(&pool), stop.clone()));
+        tokio::spawn(versions::follow(Arc::downgrade(&pool), stop.clone()));
         tokio::spawn(keeper::run(Arc::downgrade(&pool), discovery, stop));
         pool
-    }
-}
-
-/// Keeps the versions that are served in step with the engines in use.
-async fn follow_versions(pool: Weak<Pool>, stop: CancellationToken) {
-    let Some(changes) = pool.upgrade().map(|pool| pool.shared.changes.subscribe()) else { return };
-    let mut changes = changes;
-    loop {
-        let Some(pool) = pool.upgrade() else { return };
-        pool.served.store(Arc::new(pool.common_versions()));
-        drop(pool);
-        let changed = tokio::select! {
-            changed = changes.changed() => changed,
-            () = stop.cancelled() => return,
-        };
-        if changed.is_err() {
-            return;
-        }
     }
 }

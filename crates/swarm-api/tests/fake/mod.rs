@@ -96,7 +96,8 @@ port!(Nodes: list_nodes rebalance ; named inspect_node update_node remove_node
 port!(Plugins: list_plugins ; named ; effect install_plugin ; named_effect forward_plugin);
 port!(System: version info events disk_usage auth ; named ; effect ; named_effect ; extra {
     fn served(&self) -> Served {
-        Served { oldest: ApiVersion::OLDEST, newest: ApiVersion::new(1, 41) }
+        let newest = ApiVersion::new(1, 41);
+        Served { oldest: ApiVersion::OLDEST, newest, promised: newest }
     }
 });
 

@@ -26,6 +26,7 @@ use super::{document, random_id, read_whole};
 use crate::Pool;
 use crate::engine::{CHANGE_DEADLINE, Engine, Mark, post_json};
 use crate::index::NameGuard;
+use crate::keeper::follow_volumes_of;
 use crate::scheduler::{NotPlaced, Placed};
 
 /// How often a place is looked for while what was removed is being read back.
@@ -233,10 +234,14 @@ impl Pool {
                 let number = engine.wrote(Mark::Container(id.clone()));
                 placed.hold.until_read(number);
                 self.intended(wish, policy, at, &id).await;
-                let index = Arc::clone(&self.shared.index);
+                let shared = Arc::clone(&self.shared);
                 tokio::spawn(async move {
                     engine.read_back(number).await;
-                    index.forget_unread(engine.key(), &id);
+                    shared.index.forget_unread(engine.key(), &id);
+                    let found = shared.index.find(&id, |_| Vec::new());
+                    if let Some(made) = found.ok().and_then(|found| found.container) {
+                        follow_volumes_of(&shared.state, &made, &engine.view());
+                    }
                 });
                 Ok(answer)
             }

@@ -12,7 +12,7 @@ use crate::Pool;
 #[async_trait]
 impl System for Pool {
     fn served(&self) -> Served {
-        *self.served.load_full()
+        self.versions.served()
     }
 
     fn builder_version(&self) -> BuilderVersion {
@@ -71,22 +71,6 @@ impl System for Pool {
 }
 
 impl Pool {
-    /// What every reachable engine can serve: the newest version is the lowest of their newest, so
-    /// that what a client was promised works wherever its containers are.
-    pub(crate) fn common_versions(&self) -> Served {
-        let newest = self
-            .members
-            .reachable()
-            .iter()
-            .filter_map(|engine| engine.versions())
-            .map(|versions| versions.newest)
-            .min();
-        Served {
-            oldest: ApiVersion::OLDEST,
-            newest: newest.unwrap_or(ApiVersion::NEWEST).min(ApiVersion::NEWEST),
-        }
-    }
-
     /// BuildKit is announced when every engine announces it: 23 and newer do.
     fn common_builder(&self) -> BuilderVersion {
         const FIRST_WITH_BUILDKIT: ApiVersion = ApiVersion::new(1, 42);

@@ -21,7 +21,7 @@ impl crate::Pool {
     pub(super) async fn usage(&self, exchange: Exchange) -> Result<Reply> {
         let mut request = Copied::read(exchange).await?;
         // Engines of different versions answer a client that names none in different forms.
-        request.version = request.version.or(Some(self.common_versions().newest));
+        request.version = request.version.or(Some(self.common_version()));
         let nodes: Vec<String> = request.query.all("node").map(str::to_owned).collect();
         request.query.remove("node");
         let engines = self.engines_for(&nodes)?;

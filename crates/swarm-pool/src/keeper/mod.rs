@@ -41,6 +41,7 @@ use crate::{Pool, Role};
 pub(crate) use attempts::{Attempts, Turn};
 pub(crate) use count::{Cause, Moves};
 pub(crate) use drain::Drain;
+pub(crate) use follow::follow_volumes_of;
 pub(crate) use rebalance::Outcome;
 
 use rebalance::{Arrivals, Work};
@@ -220,6 +221,7 @@ impl Pool {
             return BREATH;
         }
         self.follow_engines();
+        self.follow_volumes();
         self.follow_containers();
         self.forget_removed();
         let Plan { steps, wake, held } = self.look(discovery, plan).await;

@@ -11,6 +11,8 @@ use swarm_model::{Intent, Place};
 use crate::Pool;
 use crate::engine::{Container, EngineView};
 
+use super::follow::data;
+
 /// The pool at one moment.
 pub(crate) struct Survey {
     nodes: Vec<Arc<NodeSummary>>,
@@ -56,11 +58,8 @@ impl Pool {
                 return Err("its engine does not answer".to_owned());
             }
             // Volumes that its image asks for are in no configuration.
-            let local = |(volume, _): &(&str, &str)| {
-                view.volumes.iter().any(|known| *known.name == **volume && known.is_local())
-            };
-            match container.entry.mounts().iter().find(local) {
-                Some((_, at)) => Err(format!("it has data there: volume at {at}")),
+            match data(&container.entry, &view.volumes).next() {
+                Some(at) => Err(format!("it has data there: volume at {at}")),
                 None => Ok(movable),
             }
         });
@@ -103,7 +102,7 @@ impl Pool {
 }
 
 /// Whether a container is the copy of an intent that is wanted.
-fn is_of(intent: &Intent, container: &Container) -> bool {
+pub(super) fn is_of(intent: &Intent, container: &Container) -> bool {
     matches!(&intent.place, Place::At { container: at, .. } if at == container.id())
 }
 

@@ -90,7 +90,8 @@ refusing!(Containers: list_containers(x: Exchange) create_container(x: Exchange)
 refusing!(System: version(x: Exchange) info(x: Exchange) disk_usage(x: Exchange)
 auth(x: Exchange) events(x: Exchange) ;
 fn served(&self) -> Served {
-    Served { oldest: ApiVersion::OLDEST, newest: ApiVersion::NEWEST }
+    let newest = ApiVersion::NEWEST;
+    Served { oldest: ApiVersion::OLDEST, newest, promised: newest }
 });
 
 struct Reader {
