@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use openraft::{Config, Raft, RaftMetrics, SnapshotPolicy};
 use parking_lot::RwLock;
 use swarm_kv::{Expect, Guard, Item, KeyValue, Lease, Result, Revision, StoreError, Watch, Write};
-use swarm_store::{LARGEST_VALUE, When};
+use swarm_store::{LARGEST_VALUE, Transaction, When};
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -235,6 +235,11 @@ impl Embedded {
             Ok(_) => Err(self.core.unreachable("the leader gave an odd answer")),
             Err(fault) => Err(fault.into_error(&self.core.name)),
         }
+    }
+
+    /// Makes several changes together, or none of them; the revision of what was written.
+    pub async fn transact(&self, transaction: Transaction) -> Result<Revision> {
+        self.handle().transact(transaction).await
     }
 
     /// Whether this manager's store leads the others.

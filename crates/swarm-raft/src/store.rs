@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use swarm_kv::{Expect, Guard, Item, KeyValue, Lease, Result, Revision, StoreError, Watch, Write};
-use swarm_store::{Command, Done, LARGEST_VALUE};
+use swarm_store::{Command, Done, LARGEST_VALUE, Transaction};
 
 use crate::core::Core;
 use crate::members::RESERVED;
@@ -21,6 +21,21 @@ fn odd(core: &Core, done: &Done) -> StoreError {
 }
 
 impl Handle {
+    /// Makes several changes together, or none of them; the revision of what was written.
+    pub async fn transact(&self, transaction: Transaction) -> Result<Revision> {
+        let Transaction { expects, puts, deletes } = &transaction;
+        for key in expects.iter().map(|(key, _)| key).chain(puts.iter().map(|(key, _)| key)) {
+            self.own(key)?;
+        }
+        for key in deletes {
+            self.own(key)?;
+        }
+        match self.0.propose(Command::Transact(transaction)).await? {
+            Done::Written(revision) => Ok(Revision(revision)),
+            other => Err(odd(&self.0, &other)),
+        }
+    }
+
     fn own(&self, key: &str) -> Result<()> {
         if key.starts_with(RESERVED) {
             return Err(self.0.refused("these keys are the store's own"));

@@ -89,6 +89,37 @@ pub enum Command {
         /// Which, by the numbers of their names.
         leases: Vec<u128>,
     },
+    /// Several writes and deletions, all or none; what it writes has one revision.
+    Transact(Transaction),
+}
+
+/// Several changes that are made together. A key is written or deleted once at most.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transaction {
+    /// On what it depends: keys that it changes, and others.
+    pub expects: Vec<(String, When)>,
+    /// What it writes. A key's lease, if it had one, is no longer its.
+    pub puts: Vec<(String, Bytes)>,
+    /// What it deletes; a key that is not there is deleted already.
+    pub deletes: Vec<String>,
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { expects, puts, deletes } = self;
+        let (puts, deletes) = (puts.len(), deletes.len());
+        write!(f, "{puts} writes and {deletes} deletions under {} conditions", expects.len())
+    }
+}
+
+impl Transaction {
+    /// Roughly how many bytes it takes in a log.
+    pub(crate) fn weight(&self) -> usize {
+        let expects: usize = self.expects.iter().map(|(key, _)| 32 + key.len()).sum();
+        let puts: usize = self.puts.iter().map(|(key, value)| 32 + key.len() + value.len()).sum();
+        let deletes: usize = self.deletes.iter().map(|key| 32 + key.len()).sum();
+        64 + expects + puts + deletes
+    }
 }
 
 impl std::fmt::Debug for Command {
@@ -102,6 +133,7 @@ impl std::fmt::Debug for Command {
             Self::Revoke { .. } => f.write_str("revoke a lease"),
             Self::Expire { due } => write!(f, "expire {} leases", due.len()),
             Self::RenewAll { leases } => write!(f, "renew {} leases", leases.len()),
+            Self::Transact(transaction) => write!(f, "{transaction:?}"),
         }
     }
 }
@@ -126,6 +158,7 @@ impl Command {
             Self::Expire { due } => 64 + 48 * due.len(),
             Self::RenewAll { leases } => 64 + 20 * leases.len(),
             Self::Grant { .. } | Self::Renew { .. } | Self::Revoke { .. } => 64,
+            Self::Transact(transaction) => transaction.weight(),
         }
     }
 }

@@ -16,11 +16,15 @@ mod command;
 mod lease;
 mod machine;
 mod snapshot;
+mod transact;
 
 pub use changes::Followed;
-pub use command::{Command, Done, Due, Outcome, Pinned, Refusal, When, lease_name, lease_number};
+pub use command::{
+    Command, Done, Due, Outcome, Pinned, Refusal, Transaction, When, lease_name, lease_number,
+};
 pub use machine::Machine;
 pub use snapshot::{Loader, Snapshot, SnapshotError};
+pub use transact::{LARGEST_TRANSACTION, MOST_CHANGES};
 
 /// The largest value, in bytes. An intent is some 2 KB, with a large environment some 100 KB.
 pub const LARGEST_VALUE: usize = 1 << 20;

@@ -101,6 +101,7 @@ impl Machine {
                 leases.retain(|lease| !self.leases.renew(&lease_name(*lease), now));
                 Ok(Done::Renewed { over: leases })
             }
+            Command::Transact(transaction) => self.transact(transaction),
         }
     }
 
@@ -123,6 +124,12 @@ impl Machine {
         };
         self.expected(key, when)?;
         self.revision += 1;
+        self.write(key, value, lease);
+        Ok(Done::Written(self.revision))
+    }
+
+    /// Gives a key its value at the present revision.
+    pub(crate) fn write(&mut self, key: &str, value: Bytes, lease: Option<Arc<str>>) {
         let old = self.items.remove_entry(key);
         let key: Arc<str> = match &old {
             Some((key, _)) => Arc::clone(key),
@@ -137,7 +144,6 @@ impl Machine {
         }
         self.changes.record(self.revision, Arc::clone(&key));
         self.items.insert(key, Kept { value, revision: self.revision, lease });
-        Ok(Done::Written(self.revision))
     }
 
     fn grant(&mut self, lease: String, ttl: u64, now: u64) -> Outcome {
@@ -161,7 +167,7 @@ impl Machine {
         true
     }
 
-    fn remove(&mut self, key: &str) {
+    pub(crate) fn remove(&mut self, key: &str) {
         if let Some((key, old)) = self.items.remove_entry(key) {
             self.forget(&key, &old);
             self.changes.record(self.revision, key);
@@ -176,7 +182,7 @@ impl Machine {
         }
     }
 
-    fn expected(&self, key: &str, when: When) -> Result<(), Refusal> {
+    pub(crate) fn expected(&self, key: &str, when: When) -> Result<(), Refusal> {
         let present = self.items.get(key).map(|kept| kept.revision);
         let holds = match when {
             When::Always => true,
@@ -193,21 +199,13 @@ impl Machine {
     }
 
     fn bounded(&self, key: &str, value: &Bytes) -> Result<(), Refusal> {
-        if key.is_empty() || key.len() > LONGEST_KEY {
-            let words = format!("a key has 1 to {LONGEST_KEY} bytes, this one {}", key.len());
-            return Err(Refusal::Bound(words));
-        }
-        if value.len() > LARGEST_VALUE {
-            return Err(Refusal::TooLarge { key: key.to_owned(), size: value.len() as u64 });
-        }
-        let old = self.items.get(key).map_or(0, |kept| key.len() + kept.value.len());
-        if self.bytes - old + key.len() + value.len() > QUOTA {
-            let limit = QUOTA >> 20;
-            return Err(Refusal::Bound(format!(
-                "it is full: it keeps at most {limit} MiB; delete what is not needed"
-            )));
-        }
-        Ok(())
+        sized(key, value)?;
+        fits(self.bytes - self.taken(key) + key.len() + value.len())
+    }
+
+    /// What a key and its value take now, in bytes.
+    pub(crate) fn taken(&self, key: &str) -> usize {
+        self.items.get(key).map_or(0, |kept| key.len() + kept.value.len())
     }
 
     /// One key.
@@ -287,6 +285,29 @@ impl Machine {
     pub fn due(&self, now: u64) -> Vec<Due> {
         self.leases.due(now)
     }
+}
+
+/// Refuses a key or a value that is too long.
+pub(crate) fn sized(key: &str, value: &Bytes) -> Result<(), Refusal> {
+    if key.is_empty() || key.len() > LONGEST_KEY {
+        let words = format!("a key has 1 to {LONGEST_KEY} bytes, this one {}", key.len());
+        return Err(Refusal::Bound(words));
+    }
+    if value.len() > LARGEST_VALUE {
+        return Err(Refusal::TooLarge { key: key.to_owned(), size: value.len() as u64 });
+    }
+    Ok(())
+}
+
+/// Refuses a state of so many bytes where that is too much.
+pub(crate) fn fits(bytes: usize) -> Result<(), Refusal> {
+    if bytes <= QUOTA {
+        return Ok(());
+    }
+    let limit = QUOTA >> 20;
+    Err(Refusal::Bound(format!(
+        "it is full: it keeps at most {limit} MiB; delete what is not needed"
+    )))
 }
 
 fn item(key: &Arc<str>, kept: &Kept) -> Item {

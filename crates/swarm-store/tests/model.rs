@@ -69,6 +69,7 @@ impl Model {
                 self.leases.insert(lease.clone(), 0);
                 Ok(Done::Leased)
             }
+            Command::Transact(_) => panic!("transactions have a model of their own"),
             Command::Renew { lease } => match self.leases.get_mut(lease) {
                 Some(renewals) => {
                     *renewals += 1;

@@ -2,7 +2,7 @@
 //! of a manager token what a manager's user may, holders of a node token only what registering and
 //! listing engines needs.
 
-use swarm_store::Command;
+use swarm_store::{Command, Transaction};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -112,6 +112,7 @@ pub(super) fn allowed(core: &Core, caller: Caller, request: &Request) -> Result<
         Some(Command::Put { key, value, .. }) if value.len() > NODE_VALUE => Err(Fault::Refused(
             format!("{key} would be {} bytes; a node may write at most {NODE_VALUE}", value.len()),
         )),
+        Some(Command::Transact(_)) => refused("a node writes one key at a time"),
         Some(Command::Grant { ttl, .. }) if *ttl > NODE_LEASE => {
             refused("a node's lease may be a day long at most")
         }
@@ -144,6 +145,11 @@ fn keys_of(command: &Command) -> Vec<&str> {
         Command::Put { key, guard, .. } | Command::Delete { key, guard, .. } => {
             let guard = guard.iter().map(|guard| &*guard.key);
             std::iter::once(&**key).chain(guard).collect()
+        }
+        Command::Transact(Transaction { expects, puts, deletes }) => {
+            let expects = expects.iter().map(|(key, _)| &**key);
+            let puts = puts.iter().map(|(key, _)| &**key);
+            expects.chain(puts).chain(deletes.iter().map(|key| &**key)).collect()
         }
         _ => Vec::new(),
     }

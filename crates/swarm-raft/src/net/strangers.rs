@@ -44,6 +44,15 @@ async fn calls_between_managers_are_for_managers_and_for_the_right_one() {
             assert!(matches!(&answer, Err(LinkError::Fault(Fault::Refused(_)))), "{answer:?}");
         }
     }
+    // A node writes one key at a time, also where each of them is its own to write.
+    let secret = crate::members::secret(embedded.core(), Role::Node);
+    let dialer = Dialer::new(trust::client(authority.digest(), None).unwrap(), secret);
+    let puts = vec![("docker/swarm/nodes/10.0.0.1:2375".to_owned(), "x".into())];
+    let transaction = swarm_store::Transaction { puts, ..Default::default() };
+    let request = Request::Write(swarm_store::Command::Transact(transaction));
+    let answer = dialer.dial(&address, until).await.unwrap().call(None, request, until).await;
+    let Err(LinkError::Fault(Fault::Refused(words))) = answer else { panic!("{answer:?}") };
+    assert_eq!(words, "a node writes one key at a time");
     // With a certificate of a manager that there is not (any more).
     let identity = trust::identity(authority, 42).unwrap();
     let mut link = Dialer::new(identity.client, None).dial(&address, until).await.unwrap();

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_kv::{KeyValue, Write};
+use swarm_kv::{KeyValue, StoreError, Write};
 use swarm_raft::{Embedded, EmbeddedOptions, Member};
+use swarm_store::{Transaction, When};
 use swarm_testkit::stores::conformance;
 
 use crate::pool::{Pool, eventually, folder, join, open, options};
@@ -110,4 +111,50 @@ async fn one_that_lost_its_quorum_for_good_goes_on_alone() {
     eventually("both answer", async || again.put(Write::new("d/k", "x")).await.ok()).await;
     joined.shutdown().await;
     again.shutdown().await;
+}
+
+/// Two accounts between which every manager moves at the same time: what one gains the other loses,
+/// whoever reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_made_together_are_seen_together_through_each_manager() {
+    let pool = Pool::of(3).await;
+    let number = |item: &swarm_kv::Item| -> u32 {
+        String::from_utf8_lossy(&item.value).parse().expect("a number")
+    };
+    let first = Transaction {
+        expects: vec![("d/left".into(), When::Absent), ("d/right".into(), When::Absent)],
+        puts: vec![("d/left".into(), "30".into()), ("d/right".into(), "0".into())],
+        deletes: Vec::new(),
+    };
+    pool.managers[1].transact(first.clone()).await.unwrap();
+    let error = pool.managers[2].transact(first).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Conflict { key } if key == "d/left"), "{error}");
+    let moving = pool.managers.iter().map(|manager| async move {
+        let mut moved = 0;
+        while moved < 10 {
+            let both = manager.list("d").await.unwrap();
+            let [left, right] = &both[..] else { panic!("{both:?}") };
+            assert_eq!(number(left) + number(right), 30);
+            let step = Transaction {
+                expects: both
+                    .iter()
+                    .map(|one| (one.key.clone(), When::At(one.revision.0)))
+                    .collect(),
+                puts: vec![
+                    ("d/left".into(), (number(left) - 1).to_string().into()),
+                    ("d/right".into(), (number(right) + 1).to_string().into()),
+                ],
+                deletes: Vec::new(),
+            };
+            match manager.transact(step).await {
+                Ok(_) => moved += 1,
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    futures_util::future::join_all(moving).await;
+    let both = pool.managers[0].list("d").await.unwrap();
+    assert_eq!(both.iter().map(number).collect::<Vec<_>>(), [0, 30]);
+    pool.shutdown().await;
 }

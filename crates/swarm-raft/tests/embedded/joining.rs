@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use swarm_kv::{Change, Expect, Guard, KeyValue, Layout, Secret, StoreError, Write};
 use swarm_raft::{Embedded, Remote, Role};
+use swarm_store::{Transaction, When};
 
 use crate::pool::{PATIENCE, Pool, eventually, folder, join, listen, url};
 
@@ -90,6 +91,15 @@ async fn a_node_token_registers_and_lists_engines_and_nothing_else() {
     refused(full.list("\u{1}store/token").await, "the store's own");
     refused(full.put(Write::new(own, "known")).await, "the store's own");
     refused(manager.put(Write::new(own, "known")).await, "the store's own");
+    for part in 0..3 {
+        let key = || own.to_owned();
+        let transaction = Transaction {
+            expects: (part == 0).then(|| (key(), When::Absent)).into_iter().collect(),
+            puts: (part == 1).then(|| (key(), "known".into())).into_iter().collect(),
+            deletes: (part == 2).then(key).into_iter().collect(),
+        };
+        refused(manager.transact(transaction).await, "the store's own");
+    }
     assert_eq!(manager.get(&secret).await.unwrap().unwrap().value, "environment");
     node.revoke(&lease).await.unwrap();
     assert_eq!(node.get(&key).await.unwrap(), None);
