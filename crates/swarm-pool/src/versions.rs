@@ -17,7 +17,7 @@ use crate::Pool;
 
 /// How long a promise is kept: a command of the CLI asks again each time, and builds and pulls
 /// begin soon after.
-const PROMISE: Duration = Duration::from_secs(60);
+const PROMISE: Duration = Duration::from_mins(1);
 
 /// The versions of one pool.
 #[derive(Debug)]
