@@ -1,5 +1,6 @@
 //! The machine against a model that is too simple to be wrong, over random commands; and what
 //! must hold besides: replays and snapshots give the same state, watchers end up with the truth.
+#![allow(clippy::panic)]
 
 use std::collections::BTreeMap;
 
