@@ -21,6 +21,7 @@ pub mod query;
 pub mod reference;
 pub mod stdcopy;
 pub mod time;
+pub mod units;
 pub mod version;
 pub mod volume;
 

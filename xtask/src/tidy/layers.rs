@@ -42,7 +42,17 @@ const CRATES: &[(Layer, &[&str])] = &[
         ],
     ),
     (Runtime, &["swarm-pool", "swarm-manager", "swarm-agent"]),
-    (Surface, &["swarm-api", "swarm-listen", "swarm-token", "swarm-metrics", "swarm-visualizer"]),
+    (
+        Surface,
+        &[
+            "swarm-api",
+            "swarm-listen",
+            "swarm-token",
+            "swarm-metrics",
+            "swarm-top",
+            "swarm-visualizer",
+        ],
+    ),
     (Binary, &["swarm"]),
     (Development, &["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench", "xtask"]),
 ];

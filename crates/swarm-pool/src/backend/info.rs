@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 use swarm_backend::{ApiError, Result};
 use swarm_docker::json::write_string;
+use swarm_docker::units;
 
 use crate::Pool;
 use crate::engine::{EngineView, Status};
@@ -214,10 +215,10 @@ impl Rows {
             ),
         );
         let (cpus, memory) = known.map_or((0, 0), |known| (known.cpus, known.memory));
-        self.put("  └ Reserved CPUs", format!("{} / {cpus}", cpus_words(view.reserved.nano_cpus)));
+        self.put("  └ Reserved CPUs", format!("{} / {cpus}", units::cpus(view.reserved.nano_cpus)));
         self.put(
             "  └ Reserved Memory",
-            format!("{} / {}", bytes_words(view.reserved.memory), bytes_words(memory)),
+            format!("{} / {}", units::bytes(view.reserved.memory), units::bytes(memory)),
         );
         let labels: Vec<String> = known
             .map(|known| known.labels.iter().map(|(key, value)| format!("{key}={value}")).collect())
@@ -240,40 +241,6 @@ fn skew_words(millis: i64) -> String {
     format!("{}.{} s {direction}", millis.abs() / 1_000, millis.abs() % 1_000 / 100)
 }
 
-/// Whole CPUs without a fraction, as classic prints them; parts of one with what is needed.
-fn cpus_words(nano: i64) -> String {
-    let whole = nano / 1_000_000_000;
-    match nano % 1_000_000_000 {
-        0 => whole.to_string(),
-        part => {
-            let part = format!("{part:09}");
-            format!("{whole}.{}", part.trim_end_matches('0'))
-        }
-    }
-}
-
-/// Docker's `BytesSize`: four significant digits, binary units.
-fn bytes_words(bytes: i64) -> String {
-    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
-    let mut size = bytes as f64;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    let digits = match size {
-        size if size >= 1000.0 => 0,
-        size if size >= 100.0 => 1,
-        size if size >= 10.0 => 2,
-        _ => 3,
-    };
-    let text = format!("{size:.digits$}");
-    let text =
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text} {}", UNITS[unit])
-}
-
 fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
@@ -285,22 +252,6 @@ fn kernel() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_read_as_in_docker() {
-        assert_eq!(bytes_words(0), "0 B");
-        assert_eq!(bytes_words(512), "512 B");
-        assert_eq!(bytes_words(1 << 30), "1 GiB");
-        assert_eq!(bytes_words(25_290_452_992), "23.55 GiB");
-        assert_eq!(bytes_words(1_100 << 20), "1.074 GiB");
-    }
-
-    #[test]
-    fn cpus_are_whole_where_they_can_be() {
-        assert_eq!(cpus_words(2_000_000_000), "2");
-        assert_eq!(cpus_words(1_250_000_000), "1.25");
-        assert_eq!(cpus_words(0), "0");
-    }
 
     #[test]
     fn a_clock_is_ahead_or_behind() {

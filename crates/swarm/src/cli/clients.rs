@@ -110,6 +110,20 @@ pub struct StatusFlags {
     pub manager: ManagerFlags,
 }
 
+/// Flags of `swarm top`.
+#[derive(Debug, Args)]
+pub struct TopFlags {
+    /// Print one look and end; as wide as COLUMNS says, or 160
+    #[arg(long)]
+    pub once: bool,
+    /// Time between two looks while nothing happens, 300ms or more [default: 2s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    pub interval: Option<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
 /// Flags of `swarm rebalance`.
 #[derive(Debug, Args)]
 pub struct RebalanceFlags {

@@ -13,7 +13,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 
-pub use clients::{DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags, StatusFlags};
+pub use clients::{
+    DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags, StatusFlags, TopFlags,
+};
 pub use manage::ManageFlags;
 
 use clients::NODE_EXAMPLES;
@@ -113,6 +115,10 @@ pub enum Command {
     #[command(args_override_self = true)]
     #[command(after_help = "Exit codes: 0 healthy, 1 warning, 2 critical or no manager answers")]
     Status(StatusFlags),
+    /// Show a pool at a glance, live in the terminal: nodes, load, containers, services, events
+    #[command(args_override_self = true)]
+    #[command(after_help = "Keys: q ends, ? shows the others")]
+    Top(TopFlags),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \

@@ -10,3 +10,4 @@ pub mod manager;
 pub mod node;
 pub mod rebalance;
 pub mod status;
+pub mod top;

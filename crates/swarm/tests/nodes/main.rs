@@ -1,9 +1,10 @@
 //! `swarm node` and `swarm rebalance` against a `swarm manage` process over simulated engines.
-#![allow(clippy::unwrap_used)] // A test's helpers may fail as its tests may.
+#![allow(clippy::unwrap_used, clippy::panic)] // A test's helpers may fail as its tests may.
 
 #[path = "../manage/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+mod top;
 
 use std::process::Output;
 use std::time::{Duration, Instant};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use swarm_core::placement::node::Resources;
 use swarm_docker::Filters;
 use swarm_model::{Availability, EngineRecord};
 
@@ -30,6 +31,7 @@ pub(super) struct Shape {
     created: i64,
     updated: i64,
     containers: Option<(usize, usize)>,
+    reserved: Resources,
     drain: Option<Drain>,
 }
 
@@ -84,6 +86,7 @@ impl Shape {
             message,
             created: record.map_or(0, |record| record.created),
             updated: record.map_or(0, |record| record.updated),
+            reserved: view.as_ref().map_or_else(Resources::default, |view| view.reserved),
             containers: view.as_ref().map(|view| (view.counts.total(), view.counts.running)),
             labels,
             drain,
@@ -124,7 +127,12 @@ impl Shape {
             "Status": {"State": self.state, "Message": self.message, "Addr": self.address},
         });
         if let Some((total, running)) = self.containers {
-            node["Swarm"] = json!({"Containers": total, "Running": running});
+            node["Swarm"] = json!({
+                "Containers": total,
+                "Running": running,
+                "Reserved": {"NanoCPUs": self.reserved.nano_cpus,
+                             "MemoryBytes": self.reserved.memory},
+            });
         }
         if let Some(drain) = self.drain {
             node["Swarm"]["Drain"] = serde_json::to_value(drain).unwrap_or_default();
