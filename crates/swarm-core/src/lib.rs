@@ -2,9 +2,11 @@
 //! I/O, logs, sleeps or reads a clock.
 //!
 //! Reading order: [`placement`] (container -> engine), [`reschedule`] (an engine fails -> what it had
-//! moves), [`rebalance`] (moves that somebody asks for). Runtimes feed these functions summaries and
-//! carry the decisions out.
+//! moves), [`rebalance`] (moves that somebody asks for); then swarm mode's: [`task`] (who moves a task
+//! through its states), [`scheduler`] (task -> node). Runtimes feed these functions summaries and carry the decisions out.
 
 pub mod placement;
 pub mod rebalance;
 pub mod reschedule;
+pub mod scheduler;
+pub mod task;

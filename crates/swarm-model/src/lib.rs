@@ -1,14 +1,27 @@
-//! The cluster's own objects, as they are kept in a store: what containers were wanted, and what is
-//! known of engines. No I/O: who keeps them where is the runtime's business.
+//! The cluster's own objects, as they are kept in a store: in pool mode what containers were wanted
+//! and what is known of engines; in swarm mode [`service`], [`task`] and [`node`] in Docker's JSON
+//! shape. No I/O: who keeps them where is the runtime's business.
 
 pub mod configuration;
 pub mod engine;
+pub mod id;
 pub mod intent;
 pub mod kept;
+pub mod meta;
+pub mod node;
 pub mod removed;
+pub mod service;
+pub mod task;
+pub mod time;
 
 pub use configuration::Configuration;
 pub use engine::{Availability, EngineRecord, EngineRef};
+pub use id::Id;
 pub use intent::{Desired, Intent, Moved, Place, Policy, StalePolicy};
 pub use kept::{FORMAT, FormatError, Kept};
+pub use meta::{Rest, Version};
+pub use node::Node;
 pub use removed::Removed;
+pub use service::{Service, ServiceSpec};
+pub use task::{Task, TaskState};
+pub use time::Time;
