@@ -109,13 +109,12 @@ impl Disk {
 
     /// Keeps the identity; with `lock`, its key is sealed.
     pub fn save(&self, stored: &Stored, lock: Option<&UnlockKey>) -> Result<(), DiskError> {
-        let key = match lock {
+        let key = Zeroizing::new(match lock {
             Some(lock) => pem::write(SEALED, &lock.seal(stored.key.der())?),
             None => pem::write(KEY, stored.key.der()),
-        };
-        let mut text = Zeroizing::new(key);
-        text.push_str(&pem::write_certificates(&stored.chain));
-        self.write(NODE, &text)
+        });
+        let chain = pem::write_certificates(&stored.chain);
+        self.write(NODE, &[&key, &chain])
     }
 
     /// Reads the identity; `None` if the node has none yet.
@@ -139,7 +138,7 @@ impl Disk {
     /// Keeps the trusted roots. Before the identity that hangs on them, so that what is on disk
     /// always fits together.
     pub fn save_roots(&self, roots: &Roots) -> Result<(), DiskError> {
-        self.write(ROOTS, &roots.to_pem())
+        self.write(ROOTS, &[&roots.to_pem()])
     }
 
     /// Reads the trusted roots; `None` if there are none yet.
@@ -161,7 +160,7 @@ impl Disk {
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), DiskError> {
+    fn write(&self, name: &str, parts: &[&str]) -> Result<(), DiskError> {
         let path = self.0.join(name);
         // Always the same name: what a crash leaves is replaced, and no key lies about.
         let beside = self.0.join(format!(".{name}.new"));
@@ -172,7 +171,7 @@ impl Disk {
             }
             let mut options = OpenOptions::new();
             let mut file = options.write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(text.as_bytes())?;
+            parts.iter().try_for_each(|part| file.write_all(part.as_bytes()))?;
             file.sync_all()?;
             fs::rename(&beside, &path)?;
             File::open(&self.0)?.sync_all()

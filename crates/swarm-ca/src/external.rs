@@ -12,6 +12,7 @@ use reqwest::{Client, Url, redirect};
 use rustls::ClientConfig;
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -87,14 +88,11 @@ struct SignName<'a> {
 struct Response {
     #[serde(default)]
     success: bool,
-    result: Option<Signed>,
+    /// Of a refusal anything, of a success an object with `certificate`.
+    #[serde(default)]
+    result: Value,
     #[serde(default)]
     errors: Option<Vec<Message>>,
-}
-
-#[derive(Deserialize)]
-struct Signed {
-    certificate: String,
 }
 
 #[derive(Deserialize)]
@@ -189,14 +187,17 @@ impl ExternalCa {
                 "it answered {status} and no CFSSL response; is this the URL of a `sign` endpoint?"
             )
         })?;
-        if let (true, true, Some(signed)) = (status.is_success(), response.success, response.result)
-        {
-            return Ok(signed.certificate);
+        if status.is_success() && response.success {
+            let certificate = response.result.get("certificate").and_then(Value::as_str);
+            return certificate
+                .map(str::to_owned)
+                .ok_or_else(|| "it sent no certificate".to_owned());
         }
         let errors = response.errors.unwrap_or_default();
         let words: Vec<_> =
             errors.iter().map(|error| format!("{} (code {})", error.message, error.code)).collect();
-        let words: String = words.join(", ").chars().take(MOST_WORDS).collect();
+        let words: String =
+            words.join(", ").chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect();
         Err(format!("it refused with {status}: {words}"))
     }
 }

@@ -6,12 +6,13 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     KeyUsagePurpose,
 };
 use rustls_pki_types::CertificateDer;
 
 use crate::identity::Subject;
+use crate::pair::Pair;
 use crate::pem;
 use crate::request::{RequestError, requested_key};
 use crate::root::{LIFE, RootCa, RootError};
@@ -68,7 +69,7 @@ impl Default for Expiry {
 /// What issues: a root's key, and what goes with each certificate.
 #[derive(Debug)]
 pub struct Issuer {
-    inner: rcgen::Issuer<'static, KeyPair>,
+    inner: rcgen::Issuer<'static, Pair>,
     end: SystemTime,
     between: Vec<CertificateDer<'static>>,
 }

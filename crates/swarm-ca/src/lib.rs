@@ -12,6 +12,7 @@ pub mod disk;
 pub mod external;
 pub mod identity;
 pub mod issue;
+mod pair;
 mod pem;
 pub mod renewal;
 pub mod request;

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use rcgen::{
-    CertificateParams, DistinguishedName, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
+    CertificateParams, DistinguishedName, PKCS_ECDSA_P256_SHA256, PublicKeyData as _,
     SubjectPublicKeyInfo,
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -14,6 +14,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
+use crate::pair::Pair;
 use crate::pem;
 
 /// The label of a key.
@@ -45,8 +46,7 @@ pub struct NodeKey(Zeroizing<Vec<u8>>);
 impl NodeKey {
     /// A new key.
     pub fn generate() -> Result<Self, RequestError> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-        Ok(Self(Zeroizing::new(key.serialize_der())))
+        Ok(Self(Pair::generate()?.to_der()))
     }
 
     /// From its DER; checked.
@@ -78,9 +78,8 @@ impl NodeKey {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.0.to_vec()))
     }
 
-    fn pair(&self) -> Result<KeyPair, RequestError> {
-        let der = PrivatePkcs8KeyDer::from(self.0.as_slice());
-        Ok(KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_ECDSA_P256_SHA256)?)
+    fn pair(&self) -> Result<Pair, RequestError> {
+        Ok(Pair::from_der(&self.0)?)
     }
 }
 

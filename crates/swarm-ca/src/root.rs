@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, IsCa, Issuer,
+    KeyUsagePurpose, PublicKeyData as _, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateDer;
 use x509_parser::asn1_rs::Tag;
@@ -13,6 +13,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
 use crate::identity::dates;
 use crate::issue::BACKDATE;
+use crate::pair::Pair;
 use crate::pem;
 use crate::roots::{Roots, RootsError};
 use crate::secret::Secret;
@@ -29,7 +30,7 @@ pub enum RootError {
     #[error(transparent)]
     Certificate(#[from] RootsError),
     /// Several, where one signs.
-    #[error("one root certificate belongs to a key, and there are {0}")]
+    #[error("the desired CA certificate cannot contain multiple certificates; there are {0}")]
     Several(usize),
     /// No key in PEM, or one with a passphrase.
     #[error(
@@ -60,13 +61,13 @@ pub struct RootCa {
 impl RootCa {
     /// A new one.
     pub fn create(now: SystemTime) -> Result<Self, RootError> {
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let key = Pair::generate()?;
         let mut parameters = authority(now - BACKDATE, now + LIFE);
         let mut name = DistinguishedName::new();
         name.push(DnType::CommonName, DnValue::PrintableString(NAME.try_into()?));
         parameters.distinguished_name = name;
         let certificate = parameters.self_signed(&key)?.der().clone();
-        Ok(Self { certificate, key: Secret::new(key.serialize_pem()) })
+        Ok(Self { certificate, key: key.to_pem() })
     }
 
     /// Reads one and checks it: a root, in date, with its own key.
@@ -87,7 +88,7 @@ impl RootCa {
         let [certificate] = roots.certificates() else {
             return Err(RootError::Several(roots.certificates().len()));
         };
-        let pair = KeyPair::from_pem(key.reveal()).map_err(|_| RootError::Key)?;
+        let pair = Pair::from_pem(key).map_err(|_| RootError::Key)?;
         let root = Self { certificate: certificate.clone(), key: key.clone() };
         if pair.subject_public_key_info() != root.read()?.public_key().raw {
             return Err(RootError::Mismatch);
@@ -143,8 +144,8 @@ impl RootCa {
         if named { Ok(signed) } else { Err(RootError::Subject) }
     }
 
-    pub(crate) fn issuer(&self) -> Result<Issuer<'static, KeyPair>, RootError> {
-        let key = KeyPair::from_pem(self.key.reveal()).map_err(|_| RootError::Key)?;
+    pub(crate) fn issuer(&self) -> Result<Issuer<'static, Pair>, RootError> {
+        let key = Pair::from_pem(&self.key).map_err(|_| RootError::Key)?;
         Ok(Issuer::from_ca_cert_der(&self.certificate, key)?)
     }
 

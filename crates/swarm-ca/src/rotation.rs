@@ -9,7 +9,7 @@
 //! It leaves to the caller: keeping this (the key is in it: sealed), telling nodes of roots and of
 //! renewal, new join tokens at the end (tokens pin the present root until then).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,9 @@ use crate::pem;
 use crate::root::{RootCa, RootError};
 use crate::roots::{Roots, RootsError};
 use crate::secret::Secret;
+
+/// A new root lasts this long at least (swarmkit `ca_rotation.go`: `minRootExpiration`).
+const SHORTEST: Duration = Duration::from_hours(365 * 24);
 
 /// Why the root is not rotated, or not yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +39,9 @@ pub enum RotationError {
          the cross-signed certificate must be given"
     )]
     NoKey,
+    /// Less than a year is left of it.
+    #[error("CA certificate expires too soon: a new root has to last a year at least")]
+    TooSoon,
     /// Not what was asked for.
     #[error(
         "the cross-signed certificate is not the new root's key and name, signed by the present root"
@@ -202,7 +208,7 @@ impl Authority {
 
     /// Begins a rotation to `next`, or replaces the one that is under way. To the present root: the
     /// rotation ends, and new certificates are issued by it again. To the one that is being rotated
-    /// to already: nothing changes but the number.
+    /// to already: the rotation goes on, with the key as it is given now.
     ///
     /// `given` is a certificate that the present root's owner cross-signed, where that is not us.
     pub fn rotate(
@@ -215,13 +221,17 @@ impl Authority {
         let last_forced = self.last_forced.max(force_rotate);
         let theirs = Roots::parse(&next.certificate, now)?;
         next.loaded(now)?;
+        if Roots::parse(&next.certificate, now + SHORTEST).is_err() {
+            return Err(RotationError::TooSoon);
+        }
         if theirs == self.root.roots()? {
             return Ok(Self { root: next, rotation: None, last_forced });
         }
         if let Some(rotation) = &self.rotation
-            && rotation.next == next
+            && rotation.next.roots()? == theirs
         {
-            return Ok(Self { last_forced, ..self.clone() });
+            let rotation = Rotation { next, cross_signed: rotation.cross_signed.clone() };
+            return Ok(Self { root: self.root.clone(), rotation: Some(rotation), last_forced });
         }
         let cross_signed = match (self.root.loaded(now)?, given) {
             (Some(root), None) => pem::write(pem::CERTIFICATE, &root.cross_sign(&theirs, now)?),

@@ -11,6 +11,8 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, SignatureScheme};
 
+use zeroize::Zeroize as _;
+
 use crate::disk::Stored;
 use crate::identity::Identity;
 use crate::roots::Roots;
@@ -33,7 +35,10 @@ pub struct Credentials {
 impl Credentials {
     /// From what was kept or just issued.
     pub fn new(stored: &Stored) -> Result<Self, TlsError> {
-        let key = any_supported_type(&stored.key.for_tls())?;
+        let mut der = stored.key.for_tls();
+        let key = any_supported_type(&der);
+        der.zeroize();
+        let key = key?;
         let certified = CertifiedKey::new(stored.chain.clone(), key);
         certified.keys_match()?;
         Ok(Self { certified: Arc::new(certified), identity: stored.identity.clone() })

@@ -50,6 +50,7 @@ async fn each_failure_is_told_and_gives_no_certificate() {
         (Conduct::Huge, "longer than 65536 bytes"),
         (Conduct::NotJson, "200 OK and no CFSSL response"),
         (Conduct::NoCertificate, "cannot be read"),
+        (Conduct::Nothing, "it sent no certificate"),
         (Conduct::Redirect, "307 Temporary Redirect and no CFSSL response"),
     ] {
         let server = start(&root, conduct).await;

@@ -140,6 +140,13 @@ fn a_rotation_can_be_replaced_or_taken_back() {
     let again = authority.rotate(KeptRoot::with_key(&one), None, 5, now()).unwrap();
     assert_eq!(again.signer_chain(), authority.signer_chain(), "the same rotation goes on");
     assert!(!again.is_forced(5));
+    // Its key moves out: the cross-signed certificate stays.
+    let outside = KeptRoot::external(&one.roots().unwrap()).unwrap();
+    let outside = again.rotate(outside, None, 5, now()).unwrap();
+    assert!(matches!(outside.signer(now()), Ok(Signer::External(between)) if between.len() == 1));
+    let short = RootCa::create(now() - std::time::Duration::from_hours(19 * 365 * 24 + 1)).unwrap();
+    let refused = authority.rotate(KeptRoot::with_key(&short), None, 6, now());
+    assert_eq!(refused, Err(RotationError::TooSoon));
     let replaced = authority.rotate(KeptRoot::with_key(&two), None, 2, now()).unwrap();
     let both = old.roots().unwrap().with(&two.roots().unwrap());
     assert_eq!(replaced.trusted().unwrap(), both);

@@ -30,6 +30,7 @@ pub enum Conduct {
     Huge,
     NotJson,
     NoCertificate,
+    Nothing,
     Redirect,
 }
 
@@ -115,12 +116,12 @@ async fn answer(
             return to.header("location", "https://127.0.0.1:1/").body(Full::default()).unwrap();
         }
         Conduct::Refuse => {
-            let errors = json!([{"code": 5200, "message": "policy does not allow it"}]);
-            let refusal =
-                json!({"success": false, "result": null, "errors": errors, "messages": []});
+            let errors = json!([{"code": 5200, "message": "policy does\n not allow it"}]);
+            let refusal = json!({"success": false, "result": {}, "errors": errors, "messages": []});
             return text(StatusCode::BAD_REQUEST, refusal.to_string());
         }
         Conduct::NoCertificate => String::new(),
+        Conduct::Nothing => return text(StatusCode::OK, json!({"success": true}).to_string()),
         Conduct::NamesLeftOut => bare(root, &asked),
         Conduct::OtherRoot => signed(&crate::cluster::root(), &asked, false, false),
         Conduct::OtherKey => signed(root, &asked, true, false),
