@@ -20,7 +20,7 @@ const TASKS: usize = 100_000;
 fn node(at: usize) -> Option<Arc<Node>> {
     let node = serde_json::from_value(json!({
         "ID": format!("node{at:021}"),
-        "Spec": {"Labels": {"zone": format!("z{}", at % 5), "disk": if at % 2 == 0 { "ssd" } else { "hdd" }}},
+        "Spec": {"Labels": {"zone": format!("z{}", at % 5), "disk": if at.is_multiple_of(2) { "ssd" } else { "hdd" }}},
         "Description": {
             "Hostname": format!("node-{at}"), "Platform": {"Architecture": "x86_64", "OS": "linux"},
             "Resources": {"NanoCPUs": 64_000_000_000_i64, "MemoryBytes": 256_i64 << 30},
