@@ -3,8 +3,9 @@
 //!
 //! Reading order: [`placement`] (container -> engine), [`reschedule`] (an engine fails -> what it had
 //! moves), [`rebalance`] (moves that somebody asks for); then swarm mode's: [`task`] (who moves a task
-//! through its states), [`scheduler`] (task -> node). Runtimes feed these functions summaries and carry the decisions out.
+//! through its states), [`scheduler`] (task -> node), [`orchestrator`] (service -> tasks). Runtimes feed these functions summaries and carry the decisions out.
 
+pub mod orchestrator;
 pub mod placement;
 pub mod rebalance;
 pub mod reschedule;

@@ -143,9 +143,12 @@ pub struct Lineage {
     /// Not to be started before.
     #[serde(skip_serializing_if = "Time::is_never")]
     pub start_after: Time,
-    /// Since when it runs, or when it began to.
+    /// When its manager heard that it runs. Unlike the status' timestamp, it is no node's clock.
     #[serde(skip_serializing_if = "Time::is_never")]
     pub running_since: Time,
+    /// When its manager heard that it has ended.
+    #[serde(skip_serializing_if = "Time::is_never")]
+    pub ended_at: Time,
     /// Restarts in the slot since the spec was last changed.
     #[serde(skip_serializing_if = "is_default")]
     pub restarts: u64,

@@ -194,7 +194,7 @@ impl Board {
             shares.spec = Arc::clone(&task.spec);
         }
         let times = shares.failures.entry(node).or_default();
-        times.push(task.status.timestamp);
+        times.push(task.lineage.ended_at);
         // More than these change nothing, and a crash loop must not fill the memory.
         if times.len() > MANY_FAILURES {
             times.remove(0);

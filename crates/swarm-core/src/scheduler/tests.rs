@@ -210,7 +210,7 @@ fn nodes_where_it_failed_often_come_last_for_a_while() {
         (failing.node_id, failing.status.state) = (Id::from("a"), TaskState::Running);
         board.set_task(&failing);
         failing.status.state = TaskState::Failed;
-        failing.status.timestamp = Time(at);
+        failing.lineage.ended_at = Time(at);
         board.set_task(&failing);
     }
     let tasks = many("s", 2, &template);

@@ -22,8 +22,11 @@ pub fn observe(
         }
     } else {
         transition::check(owner, from, to)?;
+        // Delays are reckoned from these: a node's clock may be wrong by hours.
         if to == TaskState::Running {
-            task.lineage.running_since = status.timestamp;
+            task.lineage.running_since = now;
+        } else if to.is_end() {
+            task.lineage.ended_at = now;
         }
     }
     task.status = status;
@@ -50,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_running_is_kept() {
+    fn the_start_and_the_end_are_the_manager_s() {
         let mut task = Task::default();
         for (owner, state, at) in [
             (Owner::Allocator, TaskState::Pending, 1),
@@ -59,9 +62,9 @@ mod tests {
             (Owner::Agent, TaskState::Running, 4),
             (Owner::Agent, TaskState::Failed, 5),
         ] {
-            assert_eq!(observe(&mut task, owner, status(state, at), Time(9)), Ok(true));
+            assert_eq!(observe(&mut task, owner, status(state, at), Time(at + 100)), Ok(true));
         }
-        assert_eq!(task.lineage.running_since, Time(3));
+        assert_eq!((task.lineage.running_since, task.lineage.ended_at), (Time(103), Time(105)));
         let late = observe(&mut task, Owner::Agent, status(TaskState::Running, 6), Time(9));
         assert!(late.is_err());
         assert_eq!(task.status, status(TaskState::Failed, 5));

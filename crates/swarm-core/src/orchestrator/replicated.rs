@@ -1,0 +1,77 @@
+//! Replicated services: so many slots, each with one task.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+use swarm_model::{Id, TaskState, Time};
+
+use super::slots::{Slot, slots};
+use super::tend::tend;
+use super::update;
+use super::view::{Place, Plan, Start, View};
+
+pub(super) fn plan<R: Rng + ?Sized>(
+    view: &View<'_>,
+    replicas: u64,
+    now: Time,
+    rng: &mut R,
+    plan: &mut Plan,
+) {
+    let mut slots = slots(view);
+    let wanted = usize::try_from(replicas).unwrap_or(usize::MAX);
+    if slots.len() > wanted {
+        scale_down(&mut slots, wanted, replicas, plan);
+    }
+    for (place, slot) in &slots {
+        tend(view, place, slot, now, rng, plan);
+    }
+    scale_up(view, &slots, replicas, now, rng, plan);
+    update::plan(view, &slots, now, rng, plan);
+}
+
+/// The lowest free numbers are taken first.
+fn scale_up<R: Rng + ?Sized>(
+    view: &View<'_>,
+    slots: &BTreeMap<Place, Slot<'_>>,
+    replicas: u64,
+    now: Time,
+    rng: &mut R,
+    plan: &mut Plan,
+) {
+    let have = u64::try_from(slots.len()).unwrap_or(u64::MAX);
+    let free = (1..).map(Place::Slot).filter(|place| !slots.contains_key(place));
+    let missing = usize::try_from(replicas.saturating_sub(have)).unwrap_or(usize::MAX);
+    for place in free.take(missing) {
+        let reason = format!("the service wants {replicas} and has {have}");
+        plan.create(view.service, place, Start::default(), (now, rng), reason);
+    }
+}
+
+/// What does not run goes first, then what is on the nodes with the most of the service, then the
+/// highest numbers.
+fn scale_down(
+    slots: &mut BTreeMap<Place, Slot<'_>>,
+    wanted: usize,
+    replicas: u64,
+    plan: &mut Plan,
+) {
+    let mut on: BTreeMap<Id, usize> = BTreeMap::new();
+    let mut order: Vec<(bool, usize, Place)> = Vec::new();
+    for (place, slot) in slots.iter() {
+        let running = slot.wanted(plan).find(|task| task.status.state == TaskState::Running);
+        // The n-th on its node: when the greatest are taken away, nodes are even.
+        let nth = running.map_or(usize::MAX, |task| {
+            let count = on.entry(task.node_id.clone()).or_default();
+            *count += 1;
+            *count
+        });
+        order.push((running.is_none(), nth, place.clone()));
+    }
+    order.sort();
+    for (.., place) in order.split_off(wanted) {
+        let Some(slot) = slots.remove(&place) else { continue };
+        for task in slot.tasks {
+            plan.desire(task, TaskState::Remove, format!("the service wants only {replicas}"));
+        }
+    }
+}
