@@ -121,7 +121,6 @@ impl ExternalCa {
             .referer(false)
             .https_only(true)
             .http1_only()
-            .connect_timeout(deadline)
             .tls_backend_preconfigured(tls)
             .build()
             .map_err(ExternalError::Client)?;

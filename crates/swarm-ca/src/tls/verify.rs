@@ -173,3 +173,41 @@ fn within_life(own: &CertificateDer<'_>, now: UnixTime) -> Result<UnixTime, Erro
     let end = identity.not_after.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(UnixTime::since_unix_epoch(end.min(Duration::from_secs(now.as_secs()))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Role, Subject};
+    use crate::issue::{Expiry, Issuer};
+    use crate::pem;
+    use crate::request::NodeKey;
+    use crate::root::RootCa;
+    use crate::rotation::IssuerInfo;
+
+    #[test]
+    fn a_certificate_with_any_byte_changed_is_refused_and_breaks_nothing() {
+        let now = SystemTime::now();
+        let root = RootCa::create(now).unwrap();
+        let roots = root.roots().unwrap();
+        let ids = ("nhtb4v64nex8r51c01gqdadvi", "tehyu2bphyg3xa3d4f5q32a16");
+        let subject = Subject::new(ids.0, Role::Worker, ids.1).unwrap();
+        let request = NodeKey::generate().unwrap().request().unwrap();
+        let issuer = Issuer::new(&root).unwrap();
+        let chain = issuer.issue(&request, &subject, Expiry::default(), now).unwrap();
+        let own = pem::read_certificates(&chain).unwrap().remove(0);
+        verify_chain(&own, &[], &roots, now).unwrap();
+        for place in 0..own.len() {
+            for bit in [0x01, 0x80] {
+                let mut changed = own.to_vec();
+                changed[place] ^= bit;
+                let changed = CertificateDer::from(changed);
+                assert!(verify_chain(&changed, &[], &roots, now).is_err(), "byte {place}");
+                // Read before it is verified, too: whatever it says, no panic.
+                let _ = (Identity::of(&changed), IssuerInfo::of(&changed));
+            }
+            let cut = CertificateDer::from(own[..place].to_vec());
+            assert!(verify_chain(&cut, &[], &roots, now).is_err());
+            assert!(Identity::of(&cut).is_err());
+        }
+    }
+}

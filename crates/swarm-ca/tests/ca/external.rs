@@ -64,12 +64,12 @@ async fn each_failure_is_told_and_gives_no_certificate() {
 async fn a_silent_one_is_given_up_and_the_next_is_asked() {
     let root = root();
     let silent = start(&root, Conduct::Hang).await;
-    let deadline = Duration::from_millis(300);
+    let deadline = Duration::from_secs(1);
     let error = ask(&root, &client(&root, &[&silent.url], deadline)).await.unwrap_err();
-    assert!(error.to_string().contains("did not answer within 0.3 s"), "{error}");
+    assert!(error.to_string().contains("did not answer within 1.0 s"), "{error}");
     let good = start(&root, Conduct::Sign).await;
     // The second gets its own time.
-    let both = client(&root, &[&silent.url, &good.url], Duration::from_secs(1));
+    let both = client(&root, &[&silent.url, &good.url], Duration::from_secs(3));
     assert!(ask(&root, &both).await.is_ok());
     assert_eq!(silent.asked.lock().unwrap().len(), 2);
 }
