@@ -84,6 +84,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Node(command)) => runtime()?.block_on(cmd::node::run(command, &env)),
         Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
         Some(Command::Status(flags)) => runtime()?.block_on(cmd::status::run(&flags, &env)),
+        Some(Command::Registrator(flags)) => runtime()?.block_on(cmd::registrator::run(&flags)),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
     }
 }

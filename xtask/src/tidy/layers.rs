@@ -41,7 +41,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-dns",
         ],
     ),
-    (Runtime, &["swarm-pool", "swarm-manager", "swarm-agent"]),
+    (Runtime, &["swarm-pool", "swarm-registrator", "swarm-manager", "swarm-agent"]),
     (Surface, &["swarm-api", "swarm-listen", "swarm-token", "swarm-metrics", "swarm-visualizer"]),
     (Binary, &["swarm"]),
     (Development, &["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench", "xtask"]),

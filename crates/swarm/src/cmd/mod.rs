@@ -9,4 +9,5 @@ pub mod manage;
 pub mod manager;
 pub mod node;
 pub mod rebalance;
+pub mod registrator;
 pub mod status;
