@@ -1,4 +1,5 @@
-//! A pool's store in Consul: `swarm_kv::KeyValue` over Consul's HTTP API (1.0 and newer).
+//! A pool's store in Consul: `swarm_kv::KeyValue` over Consul's HTTP API (1.0 and newer); and its
+//! service catalogue (`catalogue`).
 //!
 //! - Every write is one transaction (`PUT /v1/txn`): guard, expectation, value and binding to a
 //!   lease happen as a whole or not at all. An unconditional write deletes the key first, which
@@ -16,6 +17,7 @@
 //! been done is not sent again unless doing it twice is the same.
 
 mod agents;
+mod catalogue;
 mod failure;
 mod pair;
 mod session;
@@ -34,6 +36,8 @@ use swarm_kv::{
 };
 
 use crate::agents::Agents;
+
+pub use catalogue::{Catalogue, Check, Registered, Registration};
 
 /// Where a Consul agent listens for clients.
 pub const DEFAULT_PORT: u16 = 8500;

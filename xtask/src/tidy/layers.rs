@@ -41,7 +41,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-dns",
         ],
     ),
-    (Runtime, &["swarm-pool", "swarm-manager", "swarm-agent"]),
+    (Runtime, &["swarm-pool", "swarm-registrator", "swarm-manager", "swarm-agent"]),
     (
         Surface,
         &[

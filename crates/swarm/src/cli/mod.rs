@@ -7,6 +7,7 @@
 
 mod clients;
 mod manage;
+mod registrator;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -17,9 +18,11 @@ pub use clients::{
     DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags, StatusFlags, TopFlags,
 };
 pub use manage::ManageFlags;
+pub use registrator::RegistratorFlags;
 
 use clients::NODE_EXAMPLES;
 use manage::MANAGE_EXAMPLES;
+use registrator::BACKENDS;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -119,6 +122,9 @@ pub enum Command {
     #[command(args_override_self = true)]
     #[command(after_help = "Keys: q ends, ? shows the others")]
     Top(TopFlags),
+    /// Write what a host's containers publish to Consul or etcd, and take out what is gone
+    #[command(args_override_self = true, after_help = BACKENDS)]
+    Registrator(Box<RegistratorFlags>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \

@@ -9,5 +9,6 @@ pub mod manage;
 pub mod manager;
 pub mod node;
 pub mod rebalance;
+pub mod registrator;
 pub mod status;
 pub mod top;

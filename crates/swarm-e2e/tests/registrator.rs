@@ -1,0 +1,119 @@
+//! `swarm registrator` over real engines and a real Consul: containers come and go, registrators are
+//! killed and stopped, an engine restarts, and two hosts share one catalogue.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use swarm_e2e::{Client, IMAGE, Lab, Watch, exclusive, until};
+use swarm_testkit::stores::consul::{Config, ConsulServer};
+
+const SOON: Duration = Duration::from_secs(30);
+
+struct Rig<'a> {
+    lab: &'a Lab,
+    consul: ConsulServer,
+}
+
+impl Rig<'_> {
+    fn registrator(&self, host: u8, more: &[&str]) -> Result<Watch> {
+        let mut command = self.lab.fabric_command(&swarm_e2e::swarm()?.display().to_string());
+        let engine = format!("unix://{}", self.lab.sock(host).display());
+        command.args(["registrator", "--engine", &engine, "--ip", &self.lab.ip(host)]);
+        command.args(more).arg(format!("consul://{}", self.consul.address(0)));
+        let registrator = Watch::start(command)?;
+        registrator.wait_for("registering services", SOON)?;
+        Ok(registrator)
+    }
+
+    fn docker(&self, host: u8, arguments: &[&str]) -> Result<String> {
+        let at = format!("unix://{}", self.lab.sock(host).display());
+        Client::new("docker", &at).run(arguments).ok()
+    }
+
+    /// A container that publishes port 80.
+    fn web(&self, host: u8, name: &str, port: u16, more: &[&str]) -> Result<()> {
+        let publish = format!("{port}:80");
+        let head = ["run", "-d", "--init", "--name", name, "-p", &publish];
+        let all = [&head[..], more, &[IMAGE, "sleep", "600"]].concat();
+        self.docker(host, &all).map(drop)
+    }
+
+    fn services(&self) -> Result<Value> {
+        let ask = || self.consul.ask(0, "GET", "/v1/agent/services", "");
+        Ok(serde_json::from_str(&self.lab.inside(0, ask)?)?)
+    }
+
+    /// Waits until exactly these are registered; how long that took.
+    fn has(&self, ids: &[String]) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut last = Vec::new();
+        until(SOON, format_args!("the catalogue has {ids:?}"), || {
+            let services = self.services()?;
+            last = services.as_object().context("no object")?.keys().cloned().collect();
+            last.sort();
+            Ok((last == ids).then_some(()))
+        })
+        .with_context(|| format!("it has {last:?}"))?;
+        Ok(begun.elapsed())
+    }
+}
+
+#[test]
+fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
+    let lab = exclusive()?;
+    let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
+    let rig = Rig { lab: &lab, consul };
+    let id = |host: u8, name: &str| format!("{}:{name}:80", lab.hostname(host));
+    let mut one = rig.registrator(1, &[])?;
+    let mut two = rig.registrator(2, &["--on-stop", "deregister"])?;
+
+    // They come, with what they say of themselves.
+    let said = ["-l", "SERVICE_NAME=front", "-e", "SERVICE_TAGS=a,b", "-e", "SERVICE_CHECK_TCP=1"];
+    rig.web(1, "web", 8001, &said)?;
+    rig.web(2, "web", 8001, &["-e", "SERVICE_80_NAME=front"])?;
+    // One that asks for what is refused stops no other, and one that publishes nothing is none.
+    rig.web(1, "bad", 8009, &["-e", "SERVICE_CHECK_SCRIPT=true"])?;
+    rig.docker(1, &["run", "-d", "--init", "--name", "quiet", IMAGE, "sleep", "600"])?;
+    let both = [id(1, "web"), id(2, "web")];
+    println!("registered after {:?}", rig.has(&both)?);
+    one.wait_for("SERVICE_CHECK_SCRIPT would run a command", SOON)?;
+    let services = rig.services()?;
+    let front = &services[&both[0]];
+    ensure!(front["Service"] == "front" && front["Port"] == 8001, "{front}");
+    ensure!(front["Address"] == lab.ip(1).as_str(), "{front}");
+    ensure!(front["Tags"] == serde_json::json!(["a", "b"]), "{front}");
+
+    // They go, and come again.
+    rig.docker(1, &["stop", "web"])?;
+    println!("taken out after {:?}", rig.has(&both[1..])?);
+    rig.docker(1, &["start", "web"])?;
+    rig.has(&both)?;
+
+    // A killed registrator's successor takes out what went meanwhile, and nobody else's.
+    one.signal(Signal::SIGKILL)?;
+    one.wait_end(SOON)?;
+    rig.docker(1, &["rm", "-f", "web", "bad"])?;
+    rig.web(1, "next", 8002, &[])?;
+    let mut one = rig.registrator(1, &[])?;
+    let now = [id(1, "next"), id(2, "web")];
+    println!("in order after a kill: {:?}", rig.has(&now)?);
+
+    // The engine's restart ends its containers, which is seen, and so is their return.
+    lab.kill_dockerd(1)?;
+    one.wait_for("the engine is lost", SOON)?;
+    rig.has(&now)?;
+    lab.start_dockerd(1)?;
+    println!("in order after the engine's restart: {:?}", rig.has(&now[1..])?);
+    rig.docker(1, &["start", "next"])?;
+    rig.has(&now)?;
+
+    // A clean stop leaves the entries, or takes them out, as it was told.
+    for (registrator, left) in [(&mut one, &now[..]), (&mut two, &now[..1])] {
+        registrator.signal(Signal::SIGTERM)?;
+        ensure!(registrator.wait_end(SOON)?.success(), "{:?}", registrator.lines());
+        rig.has(left)?;
+    }
+    Ok(())
+}
