@@ -7,6 +7,7 @@ mod alerts;
 #[path = "../manage/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+mod dashboard;
 mod expressions;
 mod published;
 mod series;

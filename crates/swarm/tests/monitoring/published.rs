@@ -9,7 +9,7 @@ use swarm_testkit::fleet::{Fleet, FleetConfig};
 
 use super::daemon::Daemon;
 use super::expressions::{self, Selector};
-use super::{alerts, read};
+use super::{alerts, dashboard, read};
 
 /// Far more than anything here takes, on a busy machine too.
 const SOON: Duration = Duration::from_secs(20);
@@ -117,6 +117,10 @@ async fn alerts_and_dashboard_name_what_a_manager_tells() {
     for alert in alerts::all() {
         let wrong = wrong(&alert.expression, &told, &page);
         assert!(wrong.is_empty(), "{}: {}: {wrong:?}", alert.name, alert.expression);
+    }
+    for (panel, expression) in dashboard::expressions() {
+        let wrong = wrong(&expression, &told, &page);
+        assert!(wrong.is_empty(), "{panel}: {expression}: {wrong:?}");
     }
     for (expression, found) in [
         ("sum(swarm_nothing) > 0", "no metric swarm_nothing"),
