@@ -1,7 +1,7 @@
 //! What `contrib/` has for those who watch a pool: the alerts, run by Prometheus's own checker over
 //! made-up series, and every metric and label that they and the dashboard name, looked for in what a
 //! running manager tells.
-#![allow(clippy::unwrap_used)] // A test's helpers may fail as its tests may.
+#![allow(clippy::unwrap_used, clippy::panic)] // A test's helpers may fail as its tests may.
 
 mod alerts;
 #[path = "../manage/daemon.rs"]
