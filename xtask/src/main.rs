@@ -9,6 +9,7 @@ mod demo;
 mod deny;
 mod lab;
 mod progress;
+mod prometheus;
 mod screenshots;
 mod setup;
 mod sid;

@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: installs by name what is missing on a Debian machine.
 //!
 //! The base is what a lab needs; the rest is for the tests. Nothing that is there already is
-//! touched; the newer engine (`sid`) and Consul (`bullseye`) are unpacked below `target/`, never
-//! installed.
+//! touched; the newer engine (`sid`), Consul (`bullseye`) and Prometheus's checker (`prometheus`) are
+//! unpacked below `target/`, never installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use swarm_testkit::lab::run;
 
 use crate::progress::step;
-use crate::{bullseye, sid};
+use crate::{bullseye, prometheus, sid};
 
 /// A program and the packages that may bring it, the first one known to apt is taken.
 type Need = (&'static str, &'static [&'static str]);
@@ -58,6 +58,7 @@ pub fn everything() -> Result<()> {
     install(&TESTS)?;
     browser()?;
     sid::fetch()?;
+    prometheus::fetch()?;
     stores()
 }
 

@@ -1,8 +1,9 @@
-//! Packages of another of Debian's suites, unpacked below `target/` and never installed.
+//! Packages of a Debian suite, mostly another one than the machine's, unpacked below `target/` and
+//! never installed.
 //!
 //! apt runs with sources, lists and cache of its own, so that the machine's package system never
 //! hears of the suite; apt checks the archive's signature, `dpkg -x` only unpacks. Which packages,
-//! and whether they are there already, is the callers' (`sid`, `bullseye`). Invariant: the folder
+//! and whether they are there already, is the callers' (`sid`, `bullseye`, `prometheus`). Invariant: the folder
 //! appears whole or not at all.
 
 use std::fmt::Write as _;
@@ -131,11 +132,17 @@ fn architecture() -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The archive that the machine's own packages come from: the one of its release's main suite.
-fn archive() -> Result<String> {
+/// The machine's own suite, by its code name.
+pub fn codename() -> Result<String> {
     let release = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
     let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let codename = codename.context("/etc/os-release names no VERSION_CODENAME")?.trim_matches('"');
+    let codename = codename.context("/etc/os-release names no VERSION_CODENAME")?;
+    Ok(codename.trim_matches('"').to_owned())
+}
+
+/// The archive that the machine's own packages come from: the one of its release's main suite.
+fn archive() -> Result<String> {
+    let codename = codename()?;
     let mut targets = Command::new("apt-get");
     targets.args(["indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Identifier: Packages"]);
     let output = targets.output().context("asking apt for its sources")?;

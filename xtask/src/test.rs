@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cargo::{cargo, has, show};
 use crate::progress::time;
-use crate::{cargo as workspace, coverage, deny, setup, tidy};
+use crate::{cargo as workspace, coverage, deny, prometheus, setup, tidy};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         let filter = args.filter.as_deref();
         report.step("servers for the stores' tests", || setup::stores().map(none));
+        report.step("checker for the alerts' tests", || prometheus::fetch().map(none));
         report.step("unit and property tests", || counted(unit(filter)));
         report.step("documentation tests", || counted(documentation(filter)));
     }

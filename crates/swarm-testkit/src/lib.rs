@@ -4,4 +4,5 @@
 pub mod exposition;
 pub mod fleet;
 pub mod lab;
+pub mod promtool;
 pub mod stores;

@@ -13,6 +13,7 @@ mod limits;
 mod logging;
 mod metrics;
 mod page;
+mod statsd;
 mod store;
 mod tls;
 mod tokens;

@@ -4,12 +4,13 @@
 //! being the primary at once, the API drains, and the pool stops after it; a second signal ends the process at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
 use swarm_backend::Forward;
 use swarm_engine::ClientOptions;
-use swarm_metrics::StoreMetrics;
+use swarm_metrics::{StoreMetrics, statsd};
 use swarm_pool::{Build, Election, Pool, PoolConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,9 @@ const COMMIT: &str = match option_env!("SWARM_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
+
+/// How long the end waits until the last counts have been sent.
+const LAST_METRICS: Duration = Duration::from_secs(2);
 
 /// Serves until a signal.
 pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
@@ -52,6 +56,7 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     let store = std::mem::replace(&mut config.store, Choice::Memory);
     let counted = StoreMetrics::default();
     let engines = config.discovery.take();
+    let statsd = config.statsd.take();
     let opened = store.open(engines, config.pool_key.as_deref(), &counted).await?;
     let election =
         election::start(opened.shared.clone(), config.replication.as_ref(), &config.listen);
@@ -68,8 +73,12 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     let Opened { config: kept, embedded, discovery, .. } = opened;
     let pool_config = pool_config(config, &tls, election.clone());
     let pool = Pool::start(pool_config, discovery, kept, pool_stop.clone());
+    let sources = Sources { pool: &pool, api: &options.metrics, store: &counted };
+    let sending = statsd.map(|config| {
+        info!(format = ?config.dialect, "metrics are sent to udp://{}", config.address);
+        tokio::spawn(statsd::send(config, sources.registry(COMMIT), pool_stop.clone()))
+    });
     if let Some(server) = metrics_server {
-        let sources = Sources { pool: &pool, api: &options.metrics, store: &counted };
         tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
     }
     notify(sd_notify::NotifyState::Ready);
@@ -81,6 +90,10 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     });
     notify(sd_notify::NotifyState::Stopping);
     pool_stop.cancel();
+    if let Some(sending) = sending {
+        // What was counted last goes out too, unless the network keeps it.
+        let _ = tokio::time::timeout(LAST_METRICS, sending).await;
+    }
     if let Some(embedded) = embedded {
         embedded.shutdown().await;
     }

@@ -16,9 +16,11 @@ use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_discovery::{Discovery, DiscoveryBackend, DiscoveryOptions};
 use swarm_engine::TlsFiles;
+use swarm_metrics::statsd::StatsdConfig;
 
 use crate::cli::ManageFlags;
 use crate::page::PageFlags;
+use crate::statsd;
 use crate::store::{Choice, Named};
 use crate::tls::TlsPaths;
 use crate::tokens;
@@ -53,6 +55,8 @@ pub struct ManageConfig {
     pub listen: Vec<Listen>,
     /// Where metrics are served: `HOST:PORT`.
     pub metrics: Option<String>,
+    /// Where metrics are sent.
+    pub statsd: Option<StatsdConfig>,
     /// TLS for both sides.
     pub tls: Option<TlsPaths>,
     /// TLS towards the engine alone, for a pool of one that DOCKER_HOST names.
@@ -109,6 +113,7 @@ impl ManageConfig {
             .or_else(|| set(env, "SWARM_METRICS_ADDR"))
             .map(|text| local_listen("--metrics-addr", &text))
             .transpose()?;
+        let statsd = statsd::resolve(&flags, env)?;
         let listen = hosts(&flags.hosts, env)?;
         let page = PageFlags::resolve(&flags, tls.is_some(), env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
@@ -148,6 +153,7 @@ impl ManageConfig {
             pool_key: pool_key.map(PathBuf::from),
             listen,
             metrics,
+            statsd,
             engine_tls: engine_tls.filter(|_| tls.is_none()),
             tls,
             cors: flags.cors,

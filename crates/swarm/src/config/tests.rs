@@ -305,3 +305,42 @@ fn where_the_state_is_kept() {
         assert!(error.contains(words), "{line:?}: {error}");
     }
 }
+
+#[test]
+fn metrics_are_sent_where_and_how_it_is_asked() {
+    use swarm_metrics::statsd::Dialect;
+    assert_eq!(resolve(&["a:1"]).unwrap().statsd, None);
+    let found = resolve(&["--statsd", "stats.example:8125", "a:1"]).unwrap().statsd.unwrap();
+    assert_eq!((found.address.as_str(), found.prefix.as_str()), ("stats.example:8125", "swarm"));
+    assert_eq!((found.dialect, found.interval), (Dialect::Statsd, Duration::from_secs(10)));
+    let variables = [
+        ("SWARM_STATSD", "[::1]:8125"),
+        ("SWARM_STATSD_FORMAT", "dogstatsd"),
+        ("SWARM_STATSD_INTERVAL", "1m"),
+        ("SWARM_STATSD_PREFIX", "dc1.swarm"),
+    ];
+    let found = resolve_with(&["a:1"], &variables).unwrap().statsd.unwrap();
+    assert_eq!((found.address.as_str(), found.prefix.as_str()), ("[::1]:8125", "dc1.swarm"));
+    assert_eq!((found.dialect, found.interval), (Dialect::Dogstatsd, Duration::from_mins(1)));
+    for (line, words) in [
+        (["--statsd", "stats"], "expected HOST:PORT, such as 127.0.0.1:8125"),
+        (["--statsd", "udp://stats:1"], "expected HOST:PORT"),
+        (["--statsd", "unix:///s"], "expected HOST:PORT"),
+        (["--statsd-prefix", "x"], "--statsd-prefix needs --statsd HOST:PORT"),
+        (["--statsd-format", "statsd"], "--statsd-format needs --statsd HOST:PORT"),
+        (["--statsd-interval", "9s"], "--statsd-interval needs --statsd HOST:PORT"),
+    ] {
+        let error = resolve(&[line[0], line[1], "a:1"]).unwrap_err().to_string();
+        assert!(error.contains(words), "{line:?}: {error}");
+    }
+    for (flag, value, words) in [
+        ("--statsd-format", "graphite", "expected statsd or dogstatsd"),
+        ("--statsd-interval", "500ms", "expected 1s or more"),
+        ("--statsd-interval", "often", "expected a duration"),
+        ("--statsd-prefix", "a..b", "expected words of letters"),
+        ("--statsd-prefix", "a:b", "expected words of letters"),
+    ] {
+        let error = resolve(&["--statsd", "s:1", flag, value, "a:1"]).unwrap_err().to_string();
+        assert!(error.contains(words), "{flag} {value}: {error}");
+    }
+}

@@ -4,6 +4,7 @@
 
 mod daemon;
 mod metrics;
+mod statsd;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
