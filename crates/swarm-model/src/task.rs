@@ -140,6 +140,9 @@ pub struct TaskStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Lineage {
+    /// Its number among the tasks of its slot: their order, whatever leaders' clocks said.
+    #[serde(skip_serializing_if = "is_default")]
+    pub nth: u64,
     /// Not to be started before.
     #[serde(skip_serializing_if = "Time::is_never")]
     pub start_after: Time,

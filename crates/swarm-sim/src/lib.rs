@@ -16,6 +16,7 @@ pub mod exec;
 pub mod faults;
 pub mod manager;
 pub mod round;
+pub mod services;
 pub mod store;
 pub mod world;
 

@@ -7,9 +7,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Parser;
 use swarm_sim::bug::Bug;
-use swarm_sim::round;
+use swarm_sim::{round, services};
 
-/// Simulates a pool whose engines, store and managers fail, and checks what its managers do.
+/// Simulates a pool whose engines, store and managers fail, and checks what its managers do; with
+/// `--services` a swarm, its services and its nodes.
 #[derive(Debug, Parser)]
 struct Args {
     /// Plays this one round, and prints all that happens in it.
@@ -24,17 +25,60 @@ struct Args {
     /// Has the managers make this mistake.
     #[arg(long)]
     bug: Option<Bug>,
+    /// Simulates swarm mode.
+    #[arg(long, conflicts_with = "bug")]
+    services: bool,
+    /// Has the managers of swarm mode make this mistake.
+    #[arg(long, requires = "services")]
+    services_bug: Option<services::bug::Bug>,
+}
+
+/// How a round ended, of either kind.
+struct Ended {
+    breach: Option<String>,
+    /// Moves, or containers started.
+    moves: usize,
+    done: usize,
+    trace: Vec<String>,
+}
+
+impl Args {
+    fn play(&self, seed: u64, trace: bool) -> Ended {
+        if self.services {
+            let outcome = services::round::play(seed, self.services_bug, trace);
+            return Ended {
+                breach: outcome.breach.map(|breach| breach.to_string()),
+                moves: usize::try_from(outcome.started).unwrap_or(usize::MAX),
+                done: 0,
+                trace: outcome.trace,
+            };
+        }
+        let outcome = round::play(seed, self.bug, trace);
+        Ended {
+            breach: outcome.breach.map(|breach| breach.to_string()),
+            moves: outcome.moves,
+            done: outcome.done,
+            trace: outcome.trace,
+        }
+    }
+
+    /// What moves are called.
+    fn unit(&self) -> &'static str {
+        if self.services { "containers started" } else { "moves" }
+    }
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
     let Some(seed) = args.seed else { return many(&args) };
-    let outcome = round::play(seed, args.bug, true);
+    let outcome = args.play(seed, true);
     for line in &outcome.trace {
         println!("{line}");
     }
     match outcome.breach {
-        None => println!("seed {seed}: no rule was broken ({} moves)", outcome.moves),
+        None => {
+            println!("seed {seed}: no rule was broken ({} {})", outcome.moves, args.unit());
+        }
         Some(breach) => bail!("seed {seed}: {breach}"),
     }
     Ok(())
@@ -53,22 +97,24 @@ fn many(args: &Args) -> Result<()> {
                     if seed >= end {
                         return;
                     }
-                    let outcome = round::play(seed, args.bug, false);
+                    let outcome = args.play(seed, false);
                     moves.fetch_add(outcome.moves, Ordering::Relaxed);
                     done.fetch_add(outcome.done, Ordering::Relaxed);
                     if let Some(breach) = outcome.breach {
                         failed.fetch_add(1, Ordering::Relaxed);
-                        println!("{breach}\n    cargo run -p swarm-sim -- --seed {seed}");
+                        let kind = if args.services { " --services" } else { "" };
+                        println!("{breach}\n    cargo run -p swarm-sim --{kind} --seed {seed}");
                     }
                 }
             });
         }
     });
     println!(
-        "{} rounds in {:.1} s: {} moves, {} wishes fulfilled",
+        "{} rounds in {:.1} s: {} {}, {} wishes fulfilled",
         args.rounds,
         begun.elapsed().as_secs_f64(),
         moves.into_inner(),
+        args.unit(),
         done.into_inner(),
     );
     match failed.into_inner() {

@@ -6,7 +6,7 @@ use swarm_model::node::NodeState;
 use swarm_model::{Node, TaskState, Time};
 
 use super::fate;
-use super::slots::{Slot, slots};
+use super::slots::{Slot, leaving, slots};
 use super::tend::tend;
 use super::update;
 use super::view::{Place, Plan, Start, View};
@@ -23,11 +23,13 @@ pub(super) fn plan<R: Rng + ?Sized>(view: &View<'_>, now: Time, rng: &mut R, pla
             tend(view, place, slot, now, rng, plan);
         }
     }
+    let leaving = leaving(view);
     for node in view.nodes.values() {
         let place = Place::Node(node.id.clone());
         if takes_tasks(node) && fits.refused_by(node).is_none() && !slots.contains_key(&place) {
             let reason = format!("the service runs on every node, {} is one", fate::name(node));
-            plan.create(view.service, place, Start::default(), (now, rng), reason);
+            let start = Start { waits: leaving.contains(&place), ..Start::default() };
+            plan.create(view.service, place, start, (now, rng), reason);
         }
     }
     slots.retain(|place, _| node_of(view, place).is_some_and(takes_tasks));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use swarm_model::{Task, TaskState};
 
+use super::slots::{order, place};
 use super::view::{Action, Place, Plan, View};
 
 /// Deletes what may be forgotten, and gives up on what nobody will ever hear of.
@@ -26,14 +27,12 @@ pub(super) fn plan(view: &View<'_>, plan: &mut Plan) {
         } else if is_homeless && !task.status.state.is_end() && !task.is_wanted() {
             plan.step(Action::Orphan { task: task.id.clone() }, "its node was removed");
         } else if !removed {
-            let place =
-                if global { Place::Node(task.node_id.clone()) } else { Place::Slot(task.slot) };
-            slots.entry(place).or_default().push(task);
+            slots.entry(place(view, task)).or_default().push(task);
         }
     }
     let is_job = view.service.spec.mode.decided().is_job();
     for tasks in slots.values_mut() {
-        tasks.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        tasks.sort_by(|a, b| order(b).cmp(&order(a)));
         // The newest says why its slot rests, and a job's completions are counted.
         for task in tasks.iter().skip(view.history.max(1)) {
             let counts = is_job && task.status.state == TaskState::Complete;

@@ -78,10 +78,12 @@ fn present<'a>(view: &View<'a>, plan: &mut Plan) -> BTreeMap<Place, Slot<'a>> {
     let iteration = view.service.job_status.clone().unwrap_or_default().job_iteration;
     let mut slots = slots(view);
     for slot in slots.values_mut() {
-        slot.tasks.retain(|task| {
+        let Slot { tasks, leaving } = slot;
+        tasks.retain(|task| {
             let is_present = task.job_iteration.unwrap_or_default() == iteration;
             if !is_present {
                 plan.desire(task, TaskState::Remove, "the job was begun anew");
+                *leaving |= may_run(task, view);
             }
             is_present
         });
@@ -119,7 +121,7 @@ fn look(view: &View<'_>, slot: Option<&Slot<'_>>, now: Time, plan: &mut Plan) ->
     match verdict {
         Verdict::Rest(_) => Need::GaveUp,
         Verdict::Again(lineage) => {
-            Need::Task(lineage, format!("{} {}", newest.id, how_it_ended(newest)))
+            Need::Task(slot.next(lineage), format!("{} {}", newest.id, how_it_ended(newest)))
         }
     }
 }
@@ -129,7 +131,8 @@ fn start(view: &View<'_>, slot: &Slot<'_>, task: &Task, now: Time, plan: &mut Pl
     if task.desired_state >= TaskState::Complete {
         return;
     }
-    let before = slot.tasks.iter().any(|other| other.id != task.id && may_run(other, view));
+    let before =
+        slot.leaving || slot.tasks.iter().any(|other| other.id != task.id && may_run(other, view));
     if task.lineage.start_after > now {
         plan.wake_at(task.lineage.start_after);
     } else if !before {

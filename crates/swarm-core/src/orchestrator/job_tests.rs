@@ -56,6 +56,21 @@ fn an_update_begins_anew() {
 }
 
 #[test]
+fn a_new_run_waits_for_what_the_last_one_left() {
+    let mut world = world(json!({"Mode": {"ReplicatedJob": {}}}));
+    world.settle();
+    world.frozen = vec!["a", "b", "c"];
+    let job_iteration = Version { index: 9 };
+    world.service.job_status = Some(JobStatus { job_iteration, last_execution: Time(1) });
+    world.settle();
+    let made = world.tasks.values().find(|task| task.is_wanted()).unwrap();
+    assert_eq!(made.desired_state, TaskState::Ready);
+    world.frozen.clear();
+    world.settle();
+    assert_eq!((world.running().len(), world.tasks.len()), (1, 1));
+}
+
+#[test]
 fn a_global_job_ends_on_every_node_also_on_late_ones() {
     let mut world = world(json!({"Mode": {"GlobalJob": {}},
         "TaskTemplate": {"ContainerSpec": {"Image": "brief"}}}));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::Rng;
 use swarm_model::{Id, TaskState, Time};
 
-use super::slots::{Slot, slots};
+use super::slots::{Slot, leaving, slots};
 use super::tend::tend;
 use super::update;
 use super::view::{Place, Plan, Start, View};
@@ -38,12 +38,14 @@ fn scale_up<R: Rng + ?Sized>(
     rng: &mut R,
     plan: &mut Plan,
 ) {
+    let leaving = leaving(view);
     let have = u64::try_from(slots.len()).unwrap_or(u64::MAX);
     let free = (1..).map(Place::Slot).filter(|place| !slots.contains_key(place));
     let missing = usize::try_from(replicas.saturating_sub(have)).unwrap_or(usize::MAX);
     for place in free.take(missing) {
         let reason = format!("the service wants {replicas} and has {have}");
-        plan.create(view.service, place, Start::default(), (now, rng), reason);
+        let start = Start { waits: leaving.contains(&place), ..Start::default() };
+        plan.create(view.service, place, start, (now, rng), reason);
     }
 }
 

@@ -2,6 +2,7 @@
 //! of two that run one is left.
 
 use rand::Rng;
+use swarm_model::task::Lineage;
 use swarm_model::{Service, Task, TaskState, Time};
 
 use super::differs::differs;
@@ -40,7 +41,7 @@ pub(super) fn tend<R: Rng + ?Sized>(
     }
     let Some(newest) = slot.newest() else { return false };
     if differs(newest, service, view).is_some() {
-        let start = Start { waits: true, ..Start::default() };
+        let start = Start { waits: true, lineage: slot.next(Lineage::default()) };
         plan.create(
             service,
             place.clone(),
@@ -57,7 +58,7 @@ pub(super) fn tend<R: Rng + ?Sized>(
             if lineage.start_after > now {
                 plan.wake_at(lineage.start_after);
             }
-            let start = Start { waits: true, lineage };
+            let start = Start { waits: true, lineage: slot.next(lineage) };
             plan.create(service, place.clone(), start, (now, rng), why);
             false
         }
@@ -100,7 +101,8 @@ pub(super) fn how_it_ended(task: &Task) -> String {
 /// Starts tasks that are made ready first, once their time has come and what was before them in the
 /// slot has ended, or is on a node that is silent.
 fn start_waiting(view: &View<'_>, slot: &Slot<'_>, now: Time, plan: &mut Plan) {
-    let is_free = !slot.tasks.iter().any(|task| !plan.wants(task) && may_run(task, view));
+    let is_free =
+        !slot.leaving && !slot.tasks.iter().any(|task| !plan.wants(task) && may_run(task, view));
     let waiting: Vec<_> =
         slot.wanted(plan).filter(|task| task.desired_state < TaskState::Running).collect();
     for task in waiting {

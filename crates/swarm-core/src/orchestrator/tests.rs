@@ -55,6 +55,35 @@ fn scaling_takes_what_does_not_run_then_from_the_fullest() {
 }
 
 #[test]
+fn a_slot_that_was_just_scaled_away_is_waited_for() {
+    let mut world = replicas(1);
+    world.frozen = vec!["a", "b", "c"];
+    world.update(json!({"Mode": {"Replicated": {"Replicas": 0}}}));
+    world.turn();
+    world.update(json!({"Mode": {"Replicated": {"Replicas": 1}}}));
+    world.settle();
+    let made = world.tasks.values().find(|task| task.is_wanted()).unwrap();
+    assert_eq!((made.slot, made.desired_state), (1, TaskState::Ready));
+    world.frozen.clear();
+    world.settle();
+    assert_eq!((world.running().len(), world.tasks.len()), (1, 1));
+}
+
+#[test]
+fn tasks_of_one_moment_have_an_order() {
+    let mut world = replicas(1);
+    // A leader whose clock stands behind the store's does all in one moment.
+    for restarts in 1..20 {
+        let id = world.running()[0].id.clone();
+        world.observed(&id, Owner::Agent, TaskState::Shutdown);
+        world.settle();
+        let newest = world.tasks.values().max_by_key(|task| task.lineage.nth).unwrap();
+        assert_eq!((newest.lineage.nth, newest.is_wanted()), (restarts, true));
+        assert!(world.tasks.len() <= 5);
+    }
+}
+
+#[test]
 fn a_dead_node_s_tasks_run_elsewhere_at_once() {
     let mut world = replicas(3);
     down(&mut world, "a");

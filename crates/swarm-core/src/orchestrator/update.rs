@@ -255,7 +255,8 @@ fn roll<R: Rng + ?Sized>(
         if lineage.start_after > now {
             plan.wake_at(lineage.start_after);
         }
-        let start = Start { waits: !start_first || lineage.start_after > now, lineage };
+        let start =
+            Start { waits: !start_first || lineage.start_after > now, lineage: slot.next(lineage) };
         let why = format!("the service wants {}", what.unwrap_or("another task"));
         plan.create(view.service, place.clone(), start, (now, rng), why);
     }
