@@ -1,5 +1,5 @@
 //! `swarm registrator` over real engines and a real Consul: containers come and go, registrators are
-//! killed and stopped, an engine restarts, and two hosts share one catalogue.
+//! killed and stopped, engine and Consul restart, and two hosts share one catalogue.
 
 use std::time::{Duration, Instant};
 
@@ -64,7 +64,7 @@ impl Rig<'_> {
 fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
     let lab = exclusive()?;
     let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
-    let rig = Rig { lab: &lab, consul };
+    let mut rig = Rig { lab: &lab, consul };
     let id = |host: u8, name: &str| format!("{}:{name}:80", lab.hostname(host));
     let mut one = rig.registrator(1, &[])?;
     let mut two = rig.registrator(2, &["--on-stop", "deregister"])?;
@@ -96,7 +96,7 @@ fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
     one.wait_end(SOON)?;
     rig.docker(1, &["rm", "-f", "web", "bad"])?;
     rig.web(1, "next", 8002, &[])?;
-    let mut one = rig.registrator(1, &[])?;
+    let mut one = rig.registrator(1, &["--ttl", "9s", "--ttl-refresh", "1s"])?;
     let now = [id(1, "next"), id(2, "web")];
     println!("in order after a kill: {:?}", rig.has(&now)?);
 
@@ -108,6 +108,15 @@ fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
     println!("in order after the engine's restart: {:?}", rig.has(&now[1..])?);
     rig.docker(1, &["start", "next"])?;
     rig.has(&now)?;
+
+    // What happens while Consul is away is made good when it is back.
+    rig.consul.server(0).stop()?;
+    one.wait_for("the registry cannot be kept", SOON)?;
+    rig.docker(1, &["rm", "-f", "next"])?;
+    rig.web(1, "late", 8003, &[])?;
+    lab.inside(0, || rig.consul.restart(0))?;
+    let now = [id(1, "late"), id(2, "web")];
+    println!("in order after the registry's return: {:?}", rig.has(&now)?);
 
     // A clean stop leaves the entries, or takes them out, as it was told.
     for (registrator, left) in [(&mut one, &now[..]), (&mut two, &now[..1])] {

@@ -117,6 +117,7 @@ impl Registry for ConsulServices {
             }
         }
         self.alive = observed.held.keys().cloned().collect();
+        self.lost.retain(|id| observed.held.contains_key(id));
         Ok(observed)
     }
 

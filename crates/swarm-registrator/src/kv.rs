@@ -126,22 +126,27 @@ impl Registry for Keys {
         }
         let found = self.store.get(&self.list_key).await?;
         self.list_is_written &= found.is_some();
-        let list: List = match found {
+        let mut list: List = match found {
             Some(item) => {
                 serde_json::from_slice(&item.value).map_err(|error| StoreError::Option {
                     option: self.list_key.clone(),
                     reason: format!("it is no registrator's list ({error}); delete it"),
                 })?
             }
-            None => std::mem::take(&mut self.list),
+            None => self.list.clone(),
         };
         let mut observed = Observed::default();
-        for (key, line) in &list {
+        for (key, line) in &mut list {
             let Some(item) = self.store.get(key).await? else { continue };
             let value = String::from_utf8_lossy(&item.value).into_owned();
             if !line.values.contains(&value) {
                 observed.taken.insert(key.clone(), format!("another ({value})"));
                 continue;
+            }
+            // Values of before are no longer of use, and a list does not grow for ever.
+            if line.values.len() > 1 {
+                line.values = BTreeSet::from([value.clone()]);
+                self.list_is_written = false;
             }
             let current = self.term.is_none() || self.bound.contains(key);
             let form = if current { value } else { String::new() };

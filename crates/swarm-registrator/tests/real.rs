@@ -88,6 +88,13 @@ async fn etcd_has_one_key_for_each_service_and_each_host_its_own() {
     assert_eq!(keys.get("/services/web/one:web:80").map(String::as_str), Some("10.0.0.1:8001"));
     assert_eq!(keys.len(), 2, "{keys:?}");
 
+    // The list holds the values of now and of before, however often they change.
+    for port in 8002..8006 {
+        assert_eq!(reconcile(&mut one, &[service("one:web:80", port, &[])]).await, 1);
+    }
+    let list = server.control(&["get", "/services-registrators/one"]).unwrap();
+    assert_eq!(list.matches("10.0.0.1:").count(), 2, "{list}");
+
     // What somebody else wrote over it is theirs, and stays.
     server.control(&["put", "/services/web/one:web:80", "10.9.9.9:1"]).unwrap();
     assert_eq!(reconcile(&mut one, &[]).await, 0);

@@ -68,6 +68,7 @@ pub async fn run(flags: &RegistratorFlags) -> anyhow::Result<()> {
     let registry = backend.registry(&host, term, flags.cleanup);
     config.settings.host = host;
     notify(sd_notify::NotifyState::Ready);
+    // A future of many calls in one another.
     Box::pin(swarm_registrator::run(Watcher::new(engine), registry, config, stop)).await;
     notify(sd_notify::NotifyState::Stopping);
     info!("stopped");
@@ -176,11 +177,7 @@ fn config(flags: &RegistratorFlags, term: Option<Term>) -> Result<Config, UsageE
 /// It is part of ids and keys.
 fn check_host(name: &str) -> Result<(), UsageError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    if name.bytes().all(plain)
-        && !name.is_empty()
-        && name.len() <= 253
-        && !name.trim_matches('.').is_empty()
-    {
+    if name.bytes().all(plain) && name.len() <= 253 && !name.trim_matches('.').is_empty() {
         return Ok(());
     }
     let problem = "expected letters, digits, '.', '-' and '_'";
