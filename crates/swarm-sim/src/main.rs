@@ -109,13 +109,16 @@ fn many(args: &Args) -> Result<()> {
             });
         }
     });
+    let wishes = match done.into_inner() {
+        _ if args.services => String::new(),
+        done => format!(", {done} wishes fulfilled"),
+    };
     println!(
-        "{} rounds in {:.1} s: {} {}, {} wishes fulfilled",
+        "{} rounds in {:.1} s: {} {}{wishes}",
         args.rounds,
         begun.elapsed().as_secs_f64(),
         moves.into_inner(),
         args.unit(),
-        done.into_inner(),
     );
     match failed.into_inner() {
         0 => Ok(()),
