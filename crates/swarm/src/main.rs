@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(unwell) = error.downcast_ref::<cmd::status::Unwell>() {
+            if let Some(unwell) = error.downcast_ref::<cmd::verdict::Unwell>() {
                 return ExitCode::from(unwell.0);
             }
             eprintln!("swarm: {}", said_once(&error));
@@ -85,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Node(command)) => runtime()?.block_on(cmd::node::run(command, &env)),
         Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
         Some(Command::Status(flags)) => runtime()?.block_on(cmd::status::run(&flags, &env)),
+        Some(Command::Doctor(flags)) => runtime()?.block_on(cmd::doctor::run(&flags, &env)),
         Some(Command::Top(flags)) => runtime()?.block_on(cmd::top::run(flags, &env)),
         Some(Command::Registrator(flags)) => runtime()?.block_on(cmd::registrator::run(&flags)),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),

@@ -110,6 +110,28 @@ pub struct StatusFlags {
     pub manager: ManagerFlags,
 }
 
+pub(super) const DOCTOR_HELP: &str = "\
+It looks at the engine (socket, version, clock, room, its own warnings), the kernel, the firewall's
+back end, sizes of packets, open files, and with TLS flags at the certificates' dates. With -H also
+at that manager's pool: all that swarm status says, and whether this machine reaches each node.
+It changes nothing.
+
+Exit codes: 0 healthy, 1 warning, 2 critical";
+
+/// Flags of `swarm doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorFlags {
+    /// This machine's engine [default: unix:///var/run/docker.sock]
+    #[arg(long, value_name = "ADDRESS")]
+    pub engine: Option<String>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Whose pool to look at; without -H only this machine is.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
 /// Flags of `swarm top`.
 #[derive(Debug, Args)]
 pub struct TopFlags {

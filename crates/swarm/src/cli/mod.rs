@@ -15,12 +15,13 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 
 pub use clients::{
-    DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags, StatusFlags, TopFlags,
+    DoctorFlags, DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags, StatusFlags,
+    TopFlags,
 };
 pub use manage::ManageFlags;
 pub use registrator::RegistratorFlags;
 
-use clients::NODE_EXAMPLES;
+use clients::{DOCTOR_HELP, NODE_EXAMPLES};
 use manage::MANAGE_EXAMPLES;
 use registrator::BACKENDS;
 
@@ -118,6 +119,9 @@ pub enum Command {
     #[command(args_override_self = true)]
     #[command(after_help = "Exit codes: 0 healthy, 1 warning, 2 critical or no manager answers")]
     Status(StatusFlags),
+    /// Look whether this machine can be a node or a manager, and say what to do where not
+    #[command(args_override_self = true, after_help = DOCTOR_HELP)]
+    Doctor(DoctorFlags),
     /// Show a pool at a glance, live in the terminal: nodes, load, containers, services, events
     #[command(args_override_self = true)]
     #[command(after_help = "Keys: q ends, ? shows the others")]

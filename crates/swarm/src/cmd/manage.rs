@@ -74,9 +74,10 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     let pool_config = pool_config(config, &tls, election.clone());
     let pool = Pool::start(pool_config, discovery, kept, pool_stop.clone());
     let sources = Sources { pool: &pool, api: &options.metrics, store: &counted };
+    let last_metrics = CancellationToken::new();
     let sending = statsd.map(|config| {
         info!(format = ?config.dialect, "metrics are sent to udp://{}", config.address);
-        tokio::spawn(statsd::send(config, sources.registry(COMMIT), pool_stop.clone()))
+        tokio::spawn(statsd::send(config, sources.registry(COMMIT), last_metrics.clone()))
     });
     if let Some(server) = metrics_server {
         tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
@@ -89,11 +90,13 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         election.resign().await;
     });
     notify(sd_notify::NotifyState::Stopping);
-    pool_stop.cancel();
     if let Some(sending) = sending {
-        // What was counted last goes out too, unless the network keeps it.
+        // What was counted last goes out too, unless the network keeps it; and while the pool still
+        // knows its engines, which would seem lost otherwise.
+        last_metrics.cancel();
         let _ = tokio::time::timeout(LAST_METRICS, sending).await;
     }
+    pool_stop.cancel();
     if let Some(embedded) = embedded {
         embedded.shutdown().await;
     }

@@ -144,7 +144,7 @@ impl Lines {
 }
 
 /// The files of TLS, where it is wanted.
-fn tls_files(flags: &ManagerFlags, env: Env<'_>) -> Result<Option<TlsFiles>, UsageError> {
+pub fn tls_files(flags: &ManagerFlags, env: Env<'_>) -> Result<Option<TlsFiles>, UsageError> {
     let given = flags.tlscacert.is_some() || flags.tlscert.is_some() || flags.tlskey.is_some();
     let usual = docker_certificates(env);
     if !flags.tls && !flags.tlsverify {

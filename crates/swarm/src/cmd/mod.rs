@@ -3,6 +3,7 @@
 pub mod completion;
 pub mod create;
 pub mod discovery;
+pub mod doctor;
 pub mod join;
 pub mod list;
 pub mod manage;
@@ -12,3 +13,4 @@ pub mod rebalance;
 pub mod registrator;
 pub mod status;
 pub mod top;
+pub mod verdict;

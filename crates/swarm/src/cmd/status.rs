@@ -1,43 +1,13 @@
-//! `swarm status`: whether a pool is well, and if not, what is wrong and what to do about it. Its
-//! exit codes are those that monitoring systems know from Nagios plugins.
-
-use std::fmt;
+//! `swarm status`: whether a pool is well, and if not, what is wrong and what to do about it.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::manager::Manager;
-use super::node::{print, text};
+use super::node::text;
+use super::verdict::{Finding, Level, Verdict};
 use crate::cli::StatusFlags;
 use crate::config::Env;
-
-/// How bad it is; the order is that of exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Healthy = 0,
-    /// It works, and somebody should look.
-    Warning = 1,
-    /// Clients are turned away.
-    Critical = 2,
-}
-
-/// The pool is not well; what there was to say has been printed.
-#[derive(Debug, thiserror::Error)]
-#[error("the pool is not well")]
-pub struct Unwell(pub u8);
-
-/// Something that is not as it should be.
-#[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    level: Level,
-    what: String,
-    todo: String,
-}
-
-struct Verdict {
-    findings: Vec<Finding>,
-    summary: String,
-}
 
 /// Looks once and says.
 pub async fn run(flags: &StatusFlags, env: Env<'_>) -> anyhow::Result<()> {
@@ -46,31 +16,24 @@ pub async fn run(flags: &StatusFlags, env: Env<'_>) -> anyhow::Result<()> {
         Ok((info, nodes)) => judge(&info, &nodes),
         Err(error) => {
             let todo = "start it, or name another one with -H or DOCKER_HOST".to_owned();
-            let what = format!("{error:#}");
+            let finding = Finding::new(Level::Critical, format!("{error:#}"), todo);
             Verdict {
-                findings: vec![Finding { level: Level::Critical, what, todo }],
                 summary: "no manager can be asked".to_owned(),
+                facts: Vec::new(),
+                findings: vec![finding],
             }
         }
     };
-    if flags.json {
-        print(&format!("{:#}\n", verdict.json()))?;
-    } else {
-        print(&verdict.words())?;
-    }
-    match verdict.level() {
-        Level::Healthy => Ok(()),
-        level => Err(Unwell(level as u8).into()),
-    }
+    verdict.say(flags.json)
 }
 
-async fn look(manager: &Manager) -> anyhow::Result<(Value, Value)> {
+pub(super) async fn look(manager: &Manager) -> anyhow::Result<(Value, Value)> {
     let info = manager.ask(Method::GET, "/info", None).await?;
     Ok((info, manager.ask(Method::GET, "/nodes", None).await?))
 }
 
 /// Reads `GET /info` and `GET /nodes` of a manager.
-fn judge(info: &Value, nodes: &Value) -> Verdict {
+pub(super) fn judge(info: &Value, nodes: &Value) -> Verdict {
     let row = |name: &str| {
         let rows = info["SystemStatus"].as_array().into_iter().flatten();
         let mut found = rows.filter(|row| row[0] == name).map(|row| text(&row[1]));
@@ -79,9 +42,7 @@ fn judge(info: &Value, nodes: &Value) -> Verdict {
     let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
     let ready = nodes.iter().filter(|node| node["Status"]["State"] == "ready").count();
     let mut findings = Vec::new();
-    let mut find = |level, what: String, todo: &str| {
-        findings.push(Finding { level, what, todo: todo.to_owned() });
-    };
+    let mut find = |level, what: String, todo: &str| findings.push(Finding::new(level, what, todo));
     let primary = row("Primary");
     if primary.starts_with("(none") {
         let todo = "changes are refused until there is one; start another manager, and look at \
@@ -121,12 +82,12 @@ fn judge(info: &Value, nodes: &Value) -> Verdict {
             find(Level::Warning, warning.to_owned(), "");
         }
     }
-    findings.sort_by_key(|one| std::cmp::Reverse(one.level));
     let containers = text(&info["Containers"]);
     let running = text(&info["ContainersRunning"]);
     let primary = if primary.is_empty() { String::new() } else { format!(", primary {primary}") };
     Verdict {
         findings,
+        facts: Vec::new(),
         summary: format!(
             "{ready} of {} nodes ready, {containers} containers ({running} running){primary}",
             nodes.len()
@@ -134,46 +95,10 @@ fn judge(info: &Value, nodes: &Value) -> Verdict {
     }
 }
 
-impl Verdict {
-    fn level(&self) -> Level {
-        self.findings.iter().map(|one| one.level).max().unwrap_or(Level::Healthy)
-    }
-
-    fn words(&self) -> String {
-        let mut words = format!("{}: {}\n", self.level(), self.summary);
-        for Finding { level, what, todo } in &self.findings {
-            words = format!("{words}  {level}: {what}\n");
-            if !todo.is_empty() {
-                words = format!("{words}    {todo}\n");
-            }
-        }
-        words
-    }
-
-    fn json(&self) -> Value {
-        let findings = self.findings.iter().map(|Finding { level, what, todo }| {
-            json!({"Level": level.to_string(), "What": what, "ToDo": todo})
-        });
-        json!({
-            "Status": self.level().to_string(),
-            "Summary": self.summary,
-            "Findings": findings.collect::<Vec<_>>(),
-        })
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Healthy => "healthy",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn node(name: &str, state: &str, message: &str) -> Value {

@@ -4,6 +4,7 @@
 #[path = "../manage/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+mod doctor;
 mod top;
 
 use std::process::Output;
