@@ -86,6 +86,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
         Some(Command::Status(flags)) => runtime()?.block_on(cmd::status::run(&flags, &env)),
         Some(Command::Doctor(flags)) => runtime()?.block_on(cmd::doctor::run(&flags, &env)),
+        Some(Command::SupportBundle(flags)) => runtime()?.block_on(cmd::bundle::run(flags, &env)),
         Some(Command::Top(flags)) => runtime()?.block_on(cmd::top::run(flags, &env)),
         Some(Command::Registrator(flags)) => runtime()?.block_on(cmd::registrator::run(&flags)),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),

@@ -132,6 +132,20 @@ pub struct DoctorFlags {
     pub manager: ManagerFlags,
 }
 
+/// Flags of `swarm support-bundle`.
+#[derive(Debug, Args)]
+pub struct BundleFlags {
+    /// The archive to make (.tar.gz), which must not be there yet; - for the standard output
+    #[arg(value_name = "FILE")]
+    pub file: String,
+    /// This machine's engine [default: unix:///var/run/docker.sock]
+    #[arg(long, value_name = "ADDRESS")]
+    pub engine: Option<String>,
+    /// Whose pool it tells of.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
 /// Flags of `swarm top`.
 #[derive(Debug, Args)]
 pub struct TopFlags {

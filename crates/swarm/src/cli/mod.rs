@@ -15,8 +15,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 
 pub use clients::{
-    DoctorFlags, DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags, StatusFlags,
-    TopFlags,
+    BundleFlags, DoctorFlags, DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags,
+    StatusFlags, TopFlags,
 };
 pub use manage::ManageFlags;
 pub use registrator::RegistratorFlags;
@@ -122,6 +122,9 @@ pub enum Command {
     /// Look whether this machine can be a node or a manager, and say what to do where not
     #[command(args_override_self = true, after_help = DOCTOR_HELP)]
     Doctor(DoctorFlags),
+    /// Gather what somebody who helps needs to see, without secrets
+    #[command(args_override_self = true)]
+    SupportBundle(BundleFlags),
     /// Show a pool at a glance, live in the terminal: nodes, load, containers, services, events
     #[command(args_override_self = true)]
     #[command(after_help = "Keys: q ends, ? shows the others")]

@@ -1,5 +1,6 @@
 //! One file per command; each wires what its flags ask for and reports how it went.
 
+pub mod bundle;
 pub mod completion;
 pub mod create;
 pub mod discovery;

@@ -98,7 +98,8 @@ impl Verdict {
     }
 
     /// For programs.
-    fn json(&self) -> Value {
+    /// For programs.
+    pub fn json(&self) -> Value {
         let findings = self.findings.iter().map(|Finding { level, what, todo }| {
             json!({"Level": level.of_finding(), "What": what, "ToDo": todo})
         });

@@ -51,6 +51,52 @@ async fn an_engine_that_does_not_answer_is_critical_and_has_a_remedy() {
     assert!(stderr(&look).contains("--engine"), "{look:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_has_what_helps_and_no_secret() {
+    let rig = Rig::of(1).await;
+    let secret = json!({"Image": "busybox", "Env": ["KEY=hunter2"], "Cmd": ["hunter2"],
+                        "Labels": {"key": "hunter2"}});
+    rig.run("seen", secret).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bundle.tar.gz");
+    let file = file.to_str().unwrap();
+    let made = rig.swarm(&["support-bundle", file]).await;
+    assert_eq!(code(&made), Some(0), "{made:?}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let read = flate2::read::GzDecoder::new(std::fs::File::open(file).unwrap());
+    let mut archive = tar::Archive::new(read);
+    let mut parts = std::collections::BTreeMap::new();
+    for part in archive.entries().unwrap() {
+        let mut part = part.unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut part, &mut text).unwrap();
+        parts.insert(part.path().unwrap().display().to_string(), text);
+    }
+    for (part, words) in [
+        ("README.txt", "journalctl"),
+        ("doctor.json", "\"Findings\""),
+        ("version.json", "\"ApiVersion\""),
+        ("info.json", "\"Nodes\""),
+        ("nodes.json", "engine-0000"),
+        ("containers.json", "/seen"),
+        ("events.jsonl", "\"name\":\"seen\""),
+    ] {
+        let text = &parts[&format!("swarm-support/{part}")];
+        assert!(text.contains(words), "{words} is not in {part}: {text}");
+        assert!(!text.contains("hunter2"), "{part}: {text}");
+    }
+    // What is there already is not lost.
+    let again = rig.swarm(&["support-bundle", file]).await;
+    assert_eq!(code(&again), Some(1), "{again:?}");
+    assert!(stderr(&again).contains("cannot make "), "{again:?}");
+    // Without a manager the bundle says so, and tells of the machine.
+    let alone = rig.swarm(&["support-bundle", "-", "-H", "tcp://127.0.0.1:1"]).await;
+    assert_eq!(code(&alone), Some(0), "{alone:?}");
+    assert_eq!(alone.stdout[..2], [0x1f, 0x8b]);
+}
+
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }

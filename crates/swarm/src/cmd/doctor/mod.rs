@@ -40,6 +40,11 @@ impl Seen {
 
 /// Looks and says.
 pub async fn run(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<()> {
+    look(flags, env).await?.say(flags.json)
+}
+
+/// Looks.
+pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Verdict> {
     let text = flags.engine.as_deref().unwrap_or(ENGINE);
     let address: EngineAddress = text.parse().map_err(|error: swarm_engine::AddressError| {
         UsageError::value("--engine", text, error.reason)
@@ -68,5 +73,5 @@ pub async fn run(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<()> {
         }
     }
     let Seen { facts, findings } = seen;
-    Verdict { summary, facts, findings }.say(flags.json)
+    Ok(Verdict { summary, facts, findings })
 }

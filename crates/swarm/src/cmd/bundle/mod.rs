@@ -1,0 +1,118 @@
+//! `swarm support-bundle`: what somebody who helps needs to see, in one archive, and nothing that is
+//! secret. What cannot be asked is in it as the words of the failure.
+
+mod redact;
+
+use std::io::{IsTerminal as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::Method;
+use serde_json::Value;
+
+use super::doctor;
+use super::manager::Manager;
+use crate::cli::{BundleFlags, DoctorFlags};
+use crate::config::Env;
+use crate::usage::UsageError;
+
+/// Events from so long ago on, in seconds.
+const PAST: u64 = 3_600;
+/// So many of them at most, the newest.
+const EVENTS: usize = 10_000;
+
+const README: &str = "\
+What is in this archive:
+  doctor.json      what swarm doctor says of the machine that made it
+  version.json     the manager's version
+  info.json        its pool as docker info shows it
+  nodes.json       the pool's nodes
+  containers.json  the pool's containers
+  events.jsonl     what happened in the last hour
+
+Left out everywhere: environments, arguments of commands, the values of labels and options, passwords
+in URLs. Images' and containers' names, addresses and paths are in it. Not in it are logs:
+  journalctl -u swarm --since -1h
+";
+
+/// Asks, leaves secrets out, and writes the archive.
+pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
+    if flags.file == "-" && std::io::stdout().is_terminal() {
+        let words = "an archive is nothing for a terminal; name a file, or pipe it on";
+        return Err(UsageError::flags(words).into());
+    }
+    let manager = Manager::new(&flags.manager, env)?;
+    let mut parts = vec![("README.txt", README.to_owned())];
+    for (name, path) in [
+        ("version.json", "/version"),
+        ("info.json", "/info"),
+        ("nodes.json", "/nodes"),
+        ("containers.json", "/containers/json?all=1"),
+    ] {
+        let asked = manager.ask(Method::GET, path, None).await;
+        parts.push((
+            name,
+            asked.map_or_else(|error| in_words(&error), |answer| pretty(&redact::answer(answer))),
+        ));
+    }
+    let events = events(&manager).await;
+    parts.push(("events.jsonl", events.unwrap_or_else(|error| in_words(&error))));
+    let of_machine = DoctorFlags { engine: flags.engine, json: true, manager: flags.manager };
+    let verdict = doctor::look(&of_machine, env).await;
+    let verdict = verdict.map_or_else(|error| in_words(&error), |verdict| pretty(&verdict.json()));
+    parts.push(("doctor.json", verdict));
+    let written = if flags.file == "-" {
+        archive(&parts, std::io::stdout().lock())
+    } else {
+        // Who looks into it is its owner's to decide; an older one is not lost.
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&flags.file);
+        archive(&parts, file.with_context(|| format!("cannot make {}", flags.file))?)
+    };
+    written.with_context(|| format!("cannot write {}", flags.file))?;
+    if flags.file != "-" {
+        eprintln!("{} is written; look into it before you pass it on", flags.file);
+    }
+    Ok(())
+}
+
+/// What could not be asked.
+fn in_words(error: &anyhow::Error) -> String {
+    format!("not there: {}\n", crate::said_once(error))
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// The last hour, one event a line.
+async fn events(manager: &Manager) -> anyhow::Result<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    // Of the present second too.
+    let path = format!("/events?since={}&until={}", now.saturating_sub(PAST), now + 1);
+    let mut lines = manager.lines(Method::GET, &path).await?;
+    let mut kept = std::collections::VecDeque::new();
+    while let Some(event) = lines.next().await? {
+        kept.push_back(redact::event(&event).to_string());
+        if kept.len() > EVENTS {
+            kept.pop_front();
+        }
+    }
+    Ok(kept.into_iter().map(|line| line + "\n").collect())
+}
+
+/// A tar archive, compressed; every part in one folder.
+fn archive(parts: &[(&str, String)], out: impl Write) -> std::io::Result<()> {
+    let mut archive = tar::Builder::new(GzEncoder::new(out, Compression::default()));
+    for (name, text) in parts {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o600);
+        header.set_cksum();
+        archive.append_data(&mut header, format!("swarm-support/{name}"), text.as_bytes())?;
+    }
+    archive.into_inner()?.finish()?.flush()
+}
