@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate};
 use x509_parser::time::ASN1Time;
 
-use crate::base36::is_id;
-
 /// What a node may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
@@ -78,7 +76,7 @@ impl Subject {
     /// Both ids are 25 letters of base 36.
     pub fn new(node_id: &str, role: Role, cluster_id: &str) -> Result<Self, IdentityError> {
         for (id, field) in [(node_id, "CN"), (cluster_id, "O")] {
-            if !is_id(id) {
+            if !swarm_model::Id::is_id(id) {
                 return Err(IdentityError::Id(field));
             }
         }

@@ -7,7 +7,6 @@
 //!
 //! Certificates and tokens have Docker's form, so that what a person knows of either holds here.
 
-mod base36;
 pub mod disk;
 pub mod external;
 pub mod identity;
@@ -19,7 +18,6 @@ pub mod request;
 pub mod root;
 pub mod roots;
 pub mod rotation;
-pub mod secret;
 pub mod tls;
 pub mod token;
 pub mod unlock;
@@ -32,6 +30,6 @@ pub use request::{NodeKey, RequestError};
 pub use root::{RootCa, RootError};
 pub use roots::{Digest, Roots, RootsError};
 pub use rotation::{Authority, IssuerInfo, NodeTls, RotationError};
-pub use secret::Secret;
+pub use swarm_model::Secret;
 pub use token::{JoinToken, TokenError};
 pub use unlock::UnlockKey;

@@ -5,9 +5,8 @@ use rcgen::{
     Error, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, SigningKey,
 };
 use rustls_pki_types::PrivatePkcs8KeyDer;
+use swarm_model::Secret;
 use zeroize::{Zeroize as _, Zeroizing};
-
-use crate::secret::Secret;
 
 pub(crate) struct Pair(KeyPair);
 

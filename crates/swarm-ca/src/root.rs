@@ -8,6 +8,7 @@ use rcgen::{
     KeyUsagePurpose, PublicKeyData as _, SubjectPublicKeyInfo,
 };
 use rustls_pki_types::CertificateDer;
+use swarm_model::Secret;
 use x509_parser::asn1_rs::Tag;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
@@ -16,7 +17,6 @@ use crate::issue::BACKDATE;
 use crate::pair::Pair;
 use crate::pem;
 use crate::roots::{Roots, RootsError};
-use crate::secret::Secret;
 
 /// The root's common name, and the name under which managers serve as the authority.
 pub(crate) const NAME: &str = "swarm-ca";

@@ -13,13 +13,13 @@ use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
+use swarm_model::Secret;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::issue::{IssueError, Issuer};
 use crate::pem;
 use crate::root::{RootCa, RootError};
 use crate::roots::{Roots, RootsError};
-use crate::secret::Secret;
 
 /// A new root lasts this long at least (swarmkit `ca_rotation.go`: `minRootExpiration`).
 const SHORTEST: Duration = Duration::from_hours(365 * 24);

@@ -7,10 +7,9 @@
 //! bytes, and says by which of the cluster's tokens a node comes, and so its role.
 
 use std::fmt;
+use swarm_model::{Secret, base36};
 
-use crate::base36;
 use crate::roots::Digest;
-use crate::secret::Secret;
 
 /// With what a token begins.
 const PREFIX: &str = "SWMTKN-1-";

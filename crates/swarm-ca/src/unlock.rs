@@ -9,9 +9,8 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use swarm_model::Secret;
 use zeroize::Zeroizing;
-
-use crate::secret::Secret;
 
 /// With what the key's text begins.
 const PREFIX: &str = "SWMKEY-1-";

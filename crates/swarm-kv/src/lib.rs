@@ -15,8 +15,9 @@ mod url;
 
 pub use error::StoreError;
 pub use layout::Layout;
-pub use options::{Secret, StoreOptions};
+pub use options::StoreOptions;
 pub use store::{Change, Expect, Guard, Item, KeyValue, Lease, Revision, Watch, Write};
+pub use swarm_model::Secret;
 pub use url::{StoreUrl, UrlError};
 
 /// What every call of a store returns.

@@ -2,38 +2,15 @@
 //! it had them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
+use swarm_model::Secret;
 
 use crate::StoreError;
 
 /// How long any one call may take.
 pub const DEADLINE: Duration = Duration::from_secs(5);
-
-/// A password or token: never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Takes a secret in.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The secret itself, for whoever must send it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
 
 /// What a store is opened with, beside its URL.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base36;
+
 /// How long an id is: 36^25 is the first power above 2^128.
 pub const LENGTH: usize = 25;
 
@@ -19,14 +21,8 @@ pub struct Id(Arc<str>);
 
 impl Id {
     /// The id that these 128 random bits make.
-    pub fn from_bits(mut bits: u128) -> Self {
-        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-        let mut text = [b'0'; LENGTH];
-        for place in text.iter_mut().rev() {
-            *place = DIGITS[usize::try_from(bits % 36).unwrap_or(0)];
-            bits /= 36;
-        }
-        Self(text.iter().map(|&byte| char::from(byte)).collect::<String>().into())
+    pub fn from_bits(bits: u128) -> Self {
+        Self(base36::write(&bits.to_be_bytes(), LENGTH).into())
     }
 
     /// Whether the text has an id's form.

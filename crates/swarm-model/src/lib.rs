@@ -2,6 +2,7 @@
 //! and what is known of engines; in swarm mode [`service`], [`task`] and [`node`] in Docker's JSON
 //! shape. No I/O: who keeps them where is the runtime's business.
 
+pub mod base36;
 pub mod configuration;
 pub mod engine;
 pub mod id;
@@ -10,6 +11,7 @@ pub mod kept;
 pub mod meta;
 pub mod node;
 pub mod removed;
+pub mod secret;
 pub mod service;
 pub mod task;
 pub mod time;
@@ -22,6 +24,7 @@ pub use kept::{FORMAT, FormatError, Kept};
 pub use meta::{Rest, Version};
 pub use node::Node;
 pub use removed::Removed;
+pub use secret::Secret;
 pub use service::{Service, ServiceSpec};
 pub use task::{Task, TaskState};
 pub use time::Time;

@@ -12,4 +12,4 @@ mod token;
 pub(crate) use authority::Authority;
 pub(crate) use tls::{Identity, client, identity, peer_id};
 pub use token::{Role, TokenError};
-pub(crate) use token::{Token, new_secret, same};
+pub(crate) use token::{Token, new_secret};

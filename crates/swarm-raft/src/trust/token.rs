@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use swarm_kv::Secret;
+use swarm_model::base36;
 
 /// With what a token begins.
 const PREFIX: &str = "SWMPOOL-1-";
@@ -53,7 +54,10 @@ impl Token {
         let rest = text.trim().strip_prefix(PREFIX);
         let rest = rest.ok_or(TokenError("it begins in another way"))?;
         let (digest, secret) = rest.split_once('-').ok_or(TokenError("it lacks its last part"))?;
-        let digest = read(digest).ok_or(TokenError("its digest is mistyped or cut off"))?;
+        let digest = Some(digest)
+            .filter(|digest| digest.len() == DIGEST_LETTERS)
+            .and_then(base36::read)
+            .ok_or(TokenError("its digest is mistyped or cut off"))?;
         let is_letter = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
         if secret.len() != SECRET_LETTERS || !secret.bytes().all(is_letter) {
             return Err(TokenError("its last part is mistyped or cut off"));
@@ -63,7 +67,7 @@ impl Token {
 
     /// As it is printed.
     pub fn to_text(&self) -> Secret {
-        let digest = write(&self.digest, DIGEST_LETTERS);
+        let digest = base36::write(&self.digest, DIGEST_LETTERS);
         Secret::new(format!("{PREFIX}{digest}-{}", self.secret.reveal()))
     }
 }
@@ -72,48 +76,7 @@ impl Token {
 pub(crate) fn new_secret() -> Result<Secret, aws_lc_rs::error::Unspecified> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes)?;
-    Ok(Secret::new(write(&bytes, SECRET_LETTERS)))
-}
-
-/// Compares secrets in a time that tells nothing about them.
-pub(crate) fn same(one: &str, other: &str) -> bool {
-    aws_lc_rs::constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
-}
-
-/// Base 36 of a number in bytes, highest first, filled up with zeros.
-fn write(bytes: &[u8], letters: usize) -> String {
-    let mut number = bytes.to_vec();
-    let mut text = Vec::with_capacity(letters);
-    for _ in 0..letters {
-        let mut rest = 0_u32;
-        for byte in &mut number {
-            let value = rest << 8 | u32::from(*byte);
-            // A quotient by 36 of what is below 36 * 256 is one byte.
-            *byte = u8::try_from(value / 36).unwrap_or(u8::MAX);
-            rest = value % 36;
-        }
-        text.push(char::from_digit(rest, 36).unwrap_or('0'));
-    }
-    text.into_iter().rev().collect()
-}
-
-fn read(text: &str) -> Option<[u8; 32]> {
-    if text.len() != DIGEST_LETTERS {
-        return None;
-    }
-    let mut number = [0_u8; 32];
-    for letter in text.chars() {
-        let mut carry = letter.to_digit(36).filter(|_| !letter.is_ascii_uppercase())?;
-        for byte in number.iter_mut().rev() {
-            let value = u32::from(*byte) * 36 + carry;
-            *byte = (value & 0xff) as u8;
-            carry = value >> 8;
-        }
-        if carry != 0 {
-            return None;
-        }
-    }
-    Some(number)
+    Ok(Secret::new(base36::write(&bytes, SECRET_LETTERS)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 /// Writes the number in `bytes` (highest first) with `letters` letters. What does not fit is cut off
 /// at the front; callers give enough letters.
-pub(crate) fn write(bytes: &[u8], letters: usize) -> String {
+pub fn write(bytes: &[u8], letters: usize) -> String {
     let mut number = zeroize::Zeroizing::new(bytes.to_vec());
     let mut text = vec!['0'; letters];
     for letter in text.iter_mut().rev() {
@@ -20,7 +20,7 @@ pub(crate) fn write(bytes: &[u8], letters: usize) -> String {
 }
 
 /// Reads a number of `N` bytes; `None` if a letter is not of base 36 or the number is too large.
-pub(crate) fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut number = [0_u8; N];
     for letter in text.chars() {
         let mut carry = letter.to_digit(36).filter(|_| !letter.is_ascii_uppercase())?;
@@ -34,11 +34,6 @@ pub(crate) fn read<const N: usize>(text: &str) -> Option<[u8; N]> {
         }
     }
     Some(number)
-}
-
-/// Is this an id as the cluster gives to nodes and to itself: 25 letters of base 36?
-pub(crate) fn is_id(text: &str) -> bool {
-    text.len() == 25 && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
 }
 
 #[cfg(test)]

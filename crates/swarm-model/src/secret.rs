@@ -4,9 +4,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// A secret text: a key in PEM, the last part of a join token.
+/// A secret text: a password, a key in PEM, the last part of a join token.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(Zeroizing<String>);
 
@@ -24,8 +25,7 @@ impl Secret {
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
-        let (one, other) = (self.0.as_bytes(), other.0.as_bytes());
-        aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
@@ -34,5 +34,20 @@ impl Eq for Secret {}
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_compared_whole_and_never_shown() {
+        let one = Secret::new("hunter2");
+        assert_eq!(one, one.clone());
+        for other in ["", "hunter", "hunter3", "hunter22"] {
+            assert_ne!(one, Secret::new(other), "{other}");
+        }
+        assert_eq!(format!("{one:?}"), "…");
     }
 }
