@@ -152,6 +152,15 @@ impl Edits {
     }
 }
 
+/// A JSON text as it is, anything else as it is written, and nothing for null: for showing.
+pub fn text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

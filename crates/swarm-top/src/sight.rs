@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
-use swarm_docker::units;
+use swarm_docker::{json, units};
 
 /// How many events are kept.
 const EVENTS: usize = 500;
@@ -168,12 +168,7 @@ fn list(answer: &Value) -> impl Iterator<Item = &Value> {
 
 /// A text without what would move a terminal's cursor.
 fn text(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    json::text(value).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn node(node: &Value) -> Node {

@@ -29,8 +29,8 @@ const UNDONE: [(&str, &str); 6] = [
 const MACHINE: [&str; 3] = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
 
 /// Crates whose code decides or describes: time and chance are arguments there.
-const PURE: [&str; 5] =
-    ["swarm-model", "swarm-docker", "swarm-backend", "swarm-core", "swarm-store"];
+const PURE: [&str; 6] =
+    ["swarm-model", "swarm-docker", "swarm-backend", "swarm-core", "swarm-store", "swarm-doctor"];
 
 const IMPURE: [&str; 7] = [
     "Instant::now(",

@@ -22,7 +22,7 @@ use Layer::{Adapter, Binary, Decision, Development, Port, Runtime, Surface, Voca
 const CRATES: &[(Layer, &[&str])] = &[
     (Vocabulary, &["swarm-model", "swarm-docker"]),
     (Port, &["swarm-backend", "swarm-kv"]),
-    (Decision, &["swarm-core", "swarm-store"]),
+    (Decision, &["swarm-core", "swarm-store", "swarm-doctor"]),
     (
         Adapter,
         &[

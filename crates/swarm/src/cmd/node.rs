@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::{Value, json};
+use swarm_docker::json::text;
 use tokio::time::{Instant, sleep};
 
 use super::manager::{Manager, in_path};
@@ -183,15 +184,6 @@ fn progress(drain: &Value) -> String {
         words = format!("{words}; {}: {}", text(&failed["Name"]), text(&failed["Reason"]));
     }
     words
-}
-
-/// A JSON string's text; anything else as it is.
-pub fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }
 
 /// Prints, and does not mind a reader that left.

@@ -4,9 +4,10 @@ use anyhow::bail;
 use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::Value;
+use swarm_docker::json::text;
 
 use super::manager::Manager;
-use super::node::{print, text};
+use super::node::print;
 use crate::cli::RebalanceFlags;
 use crate::config::Env;
 

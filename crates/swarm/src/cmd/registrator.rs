@@ -16,11 +16,10 @@ use tracing::info;
 
 use crate::cli::RegistratorFlags;
 use crate::cmd::manage::{notify, stop_on_signals};
-use crate::config::pairs;
+use crate::config::{LOCAL_ENGINE, pairs};
 use crate::usage::UsageError;
 use crate::values::duration;
 
-const DEFAULT_ENGINE: &str = "unix:///var/run/docker.sock";
 const DEFAULT_SPAN: &str = "60s";
 /// Less would keep engine and backend busy with nothing else.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -48,7 +47,7 @@ pub async fn run(flags: &RegistratorFlags) -> anyhow::Result<()> {
     let (backend, url) = backend(flags)?;
     let term = term(flags)?;
     let mut config = config(flags, term)?;
-    let engine = flags.engine.as_deref().unwrap_or(DEFAULT_ENGINE);
+    let engine = flags.engine.as_deref().unwrap_or(LOCAL_ENGINE);
     let address: EngineAddress = engine.parse().map_err(|error: swarm_engine::AddressError| {
         UsageError::value("--engine", engine, error.reason)
     })?;

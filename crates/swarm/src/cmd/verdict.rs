@@ -1,123 +1,23 @@
-//! What was found when something was looked at: how bad it is, what it is, and what to do about it.
-//! The exit codes are those that monitoring systems know from Nagios plugins.
+//! How a verdict is said, and the exit codes: those that monitoring systems know from Nagios plugins.
 
-use std::fmt;
-
-use serde_json::{Value, json};
+use swarm_doctor::{Level, Verdict};
 
 use super::node::print;
-
-/// How bad it is; the order is that of exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing has to be done; a finding of this level is a note.
-    Healthy = 0,
-    /// It works, and somebody should look.
-    Warning = 1,
-    /// Clients are turned away.
-    Critical = 2,
-}
 
 /// What was looked at is not well; what there was to say has been printed.
 #[derive(Debug, thiserror::Error)]
 #[error("not well")]
 pub struct Unwell(pub u8);
 
-/// Something that is not as it should be.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub level: Level,
-    /// What is so.
-    pub what: String,
-    /// What a person can do; may be empty.
-    pub todo: String,
-}
-
-/// All of it.
-#[derive(Debug)]
-pub struct Verdict {
-    /// In a sentence.
-    pub summary: String,
-    /// What was looked at and is as it should be.
-    pub facts: Vec<String>,
-    /// What is not.
-    pub findings: Vec<Finding>,
-}
-
-impl Level {
-    /// The word before a finding.
-    pub fn of_finding(self) -> &'static str {
-        match self {
-            Self::Healthy => "note",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
+/// Says it; what is not well is an error with its exit code.
+pub fn say(verdict: &Verdict, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        print(&format!("{:#}\n", verdict.json()))?;
+    } else {
+        print(&verdict.words())?;
     }
-}
-
-impl Finding {
-    /// A finding.
-    pub fn new(level: Level, what: impl Into<String>, todo: impl Into<String>) -> Self {
-        Self { level, what: what.into(), todo: todo.into() }
-    }
-}
-
-impl Verdict {
-    /// Says it; what is not well is an error with its exit code.
-    pub fn say(mut self, as_json: bool) -> anyhow::Result<()> {
-        self.findings.sort_by_key(|one| std::cmp::Reverse(one.level));
-        if as_json {
-            print(&format!("{:#}\n", self.json()))?;
-        } else {
-            print(&self.words())?;
-        }
-        match self.level() {
-            Level::Healthy => Ok(()),
-            level => Err(Unwell(level as u8).into()),
-        }
-    }
-
-    /// The worst of it.
-    pub fn level(&self) -> Level {
-        self.findings.iter().map(|one| one.level).max().unwrap_or(Level::Healthy)
-    }
-
-    /// For people.
-    pub fn words(&self) -> String {
-        let mut words = format!("{}: {}\n", self.level(), self.summary);
-        for fact in &self.facts {
-            words = format!("{words}  ok: {fact}\n");
-        }
-        for Finding { level, what, todo } in &self.findings {
-            words = format!("{words}  {}: {what}\n", level.of_finding());
-            if !todo.is_empty() {
-                words = format!("{words}    {todo}\n");
-            }
-        }
-        words
-    }
-
-    /// For programs.
-    /// For programs.
-    pub fn json(&self) -> Value {
-        let findings = self.findings.iter().map(|Finding { level, what, todo }| {
-            json!({"Level": level.of_finding(), "What": what, "ToDo": todo})
-        });
-        json!({
-            "Status": self.level().to_string(),
-            "Summary": self.summary,
-            "Facts": self.facts,
-            "Findings": findings.collect::<Vec<_>>(),
-        })
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Healthy => "healthy",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        })
+    match verdict.level() {
+        Level::Healthy => Ok(()),
+        level => Err(Unwell(level as u8).into()),
     }
 }

@@ -38,7 +38,7 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Classic's default of `--host`.
 const DEFAULT_HOST: &str = "tcp://127.0.0.1:2375";
 /// Where Docker's engine listens.
-const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
+pub const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
 /// Its socket.
 const LOCAL_SOCKET: &str = "/var/run/docker.sock";
 

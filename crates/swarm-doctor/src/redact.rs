@@ -1,7 +1,6 @@
-//! What is left out of answers before they are passed on. Labels, options and events carry whatever
-//! people put there, so their values go and their names stay.
-//!
-//! Invariant: of what is not known to be harmless nothing but its name is kept.
+//! What is left out of answers before they are passed on: in an answer every field that may hold what
+//! people chose (environments, arguments, the values of labels and options), wherever it stands; of an
+//! event all but what is the engine's or the manager's own.
 
 use serde_json::{Map, Value, json};
 
@@ -41,7 +40,7 @@ const OWN: [&str; 10] = [
 ];
 
 /// An answer without what is secret in it.
-pub(super) fn answer(value: Value) -> Value {
+pub fn answer(value: Value) -> Value {
     match value {
         Value::Object(fields) => Value::Object(fields.into_iter().map(field).collect()),
         // A row of `SystemStatus`: the engines' labels in one text.
@@ -95,7 +94,7 @@ fn chosen(value: Value) -> Value {
 }
 
 /// An event with what is not people's own words.
-pub(super) fn event(event: &Value) -> Value {
+pub fn event(event: &Value) -> Value {
     let actor = &event["Actor"];
     let mut attributes = Map::new();
     for name in OWN {

@@ -1,8 +1,6 @@
 //! `swarm support-bundle`: what somebody who helps needs to see, in one archive, and nothing that is
 //! secret. What cannot be asked is in it as the words of the failure.
 
-mod redact;
-
 use std::io::{IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::Method;
 use serde_json::Value;
+use swarm_doctor::redact;
 
 use super::doctor;
 use super::manager::Manager;
