@@ -172,6 +172,14 @@ pub struct Node {
     pub rest: Rest,
 }
 
+impl Node {
+    /// What people call it: its host's name, or its id where that is not known.
+    pub fn name(&self) -> &str {
+        let hostname = &self.description.hostname;
+        if hostname.is_empty() { &self.id } else { hostname }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,13 +33,13 @@ pub fn fate(task: &Task, view: &View<'_>) -> Fate {
         return Fate::Lost(format!("its node {} was removed", task.node_id));
     };
     if node.status.state == NodeState::Down {
-        return Fate::Lost(format!("its node {} is down", name(node)));
+        return Fate::Lost(format!("its node {} is down", node.name()));
     }
     if node.spec.availability == Availability::Drain {
-        return Fate::Lost(format!("its node {} is being drained", name(node)));
+        return Fate::Lost(format!("its node {} is being drained", node.name()));
     }
     if !meets_constraints(task, node) {
-        return Fate::Lost(format!("its node {} no longer meets its constraints", name(node)));
+        return Fate::Lost(format!("its node {} no longer meets its constraints", node.name()));
     }
     Fate::Stays
 }
@@ -53,9 +53,4 @@ pub fn may_run(task: &Task, view: &View<'_>) -> bool {
 fn meets_constraints(task: &Task, node: &Node) -> bool {
     let constrained = task.spec.placement.as_ref().is_some_and(|p| !p.constraints.is_empty());
     !constrained || Fits::new(&task.spec).refused_by(node) != Some(Filter::Constraint)
-}
-
-/// A node's name for people.
-pub fn name(node: &Node) -> &str {
-    if node.description.hostname.is_empty() { &node.id } else { &node.description.hostname }
 }

@@ -5,7 +5,6 @@ use swarm_model::engine::Availability;
 use swarm_model::node::NodeState;
 use swarm_model::{Node, TaskState, Time};
 
-use super::fate;
 use super::slots::{Slot, leaving, slots};
 use super::tend::tend;
 use super::update;
@@ -27,7 +26,7 @@ pub(super) fn plan<R: Rng + ?Sized>(view: &View<'_>, now: Time, rng: &mut R, pla
     for node in view.nodes.values() {
         let place = Place::Node(node.id.clone());
         if takes_tasks(node) && fits.refused_by(node).is_none() && !slots.contains_key(&place) {
-            let reason = format!("the service runs on every node, {} is one", fate::name(node));
+            let reason = format!("the service runs on every node, {} is one", node.name());
             let start = Start { waits: leaving.contains(&place), ..Start::default() };
             plan.create(view.service, place, start, (now, rng), reason);
         }

@@ -8,7 +8,7 @@ use rand::Rng;
 use swarm_model::task::Lineage;
 use swarm_model::{Task, TaskState, Time};
 
-use super::fate::{self, Fate, fate, may_run};
+use super::fate::{Fate, fate, may_run};
 use super::restart::{Verdict, after_end, after_loss};
 use super::slots::{Slot, slots};
 use super::tend::how_it_ended;
@@ -67,7 +67,7 @@ pub(super) fn global<R: Rng + ?Sized>(view: &View<'_>, now: Time, rng: &mut R, p
             && takes_tasks(node)
             && fits.refused_by(node).is_none()
         {
-            let why = format!("{why}; {} is to run it", fate::name(node));
+            let why = format!("{why}; {} is to run it", node.name());
             begin(view, place, lineage, why, now, rng, plan);
         }
     }

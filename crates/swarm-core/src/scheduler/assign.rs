@@ -102,7 +102,10 @@ fn check(board: &mut Board, rules: &Rules, task: &Task) -> Result<Assignment, Ar
     };
     match (index, refused) {
         (Some(index), None) => {
-            let reason = format!("the service runs on every node, {} is one", name(board, index));
+            let reason = format!(
+                "the service runs on every node, {} is one",
+                board.nodes[index].node.name()
+            );
             Ok(take(board, rules, task, index, reason))
         }
         (_, refused) => Err(Arc::new(Refusal::count(refused))),
@@ -178,17 +181,12 @@ fn take(board: &mut Board, rules: &Rules, task: &Task, index: usize, reason: Str
     Assignment { node, given, reason }
 }
 
-fn name(board: &Board, index: usize) -> &str {
-    let node = &board.nodes[index].node;
-    if node.description.hostname.is_empty() { &node.id } else { &node.description.hostname }
-}
-
 fn reason(board: &Board, best: Candidate, suitable: usize, labels: &[Label<'_>]) -> String {
     use std::fmt::Write as _;
     let mut text = format!(
         "scheduler assigned task to {}: it has {} of the service's tasks and {} in all, the fewest \
          of {suitable} suitable node{}",
-        name(board, best.index),
+        board.nodes[best.index].node.name(),
         best.share,
         best.tasks,
         if suitable == 1 { "" } else { "s" },
