@@ -89,6 +89,8 @@ fn import(sock: &Path, root: &Path, name: &str, changes: &[&str]) -> Result<()> 
     progress(&answer.ok()?).with_context(|| format!("import {name}"))
 }
 
+const BUSYBOX: &str = "/bin/busybox";
+
 /// An archive of a root file system with busybox under all its names.
 fn rootfs(folder: &Path) -> Result<PathBuf> {
     let tar = folder.join("rootfs.tar");
@@ -100,8 +102,9 @@ fn rootfs(folder: &Path) -> Result<PathBuf> {
         fs::create_dir(root.path().join(name))?;
     }
     let busybox = root.path().join("bin/busybox");
-    fs::copy("/bin/busybox", &busybox).context("no /bin/busybox: install busybox-static")?;
-    let list = run(Command::new(&busybox).arg("--list"))?;
+    fs::copy(BUSYBOX, &busybox).context("no /bin/busybox: install busybox-static")?;
+    // Not the copy: a child that another thread made meanwhile may hold it open for writing.
+    let list = run(Command::new(BUSYBOX).arg("--list"))?;
     for applet in String::from_utf8_lossy(&list.stdout).lines().filter(|a| *a != "busybox") {
         symlink("busybox", root.path().join("bin").join(applet))?;
     }
