@@ -13,11 +13,11 @@ use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 use swarm_kv::{Layout, Result, Secret, StoreError, StoreOptions, StoreUrl};
 use tokio::time::Instant;
 
-use crate::failure::{Failure, Fate, Words, cut};
+use crate::failure::{Failure, Fate, Words, cut, was_not_sent};
 use crate::tls;
 
 /// The part of the deadline, in percent, that is for asking; the rest is for finding out why there
@@ -25,6 +25,8 @@ use crate::tls;
 const ASKING: u32 = 90;
 /// Connecting takes longer than this only to a host that is not there.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How many connections a request is tried on before it was sent.
+const CONNECTIONS: u32 = 3;
 /// Bytes of an answer; the largest there is lists a directory.
 const MAX_BODY: usize = 64 << 20;
 /// What stands in a path as it is. Slashes part a key as they part a path.
@@ -91,6 +93,20 @@ pub(crate) struct Agents {
     token: Option<HeaderValue>,
     /// The agent that answered last, or the one after it that failed last.
     current: AtomicUsize,
+}
+
+/// Sends a request, on another connection where one ended before it was used. With TLS 1.3 an agent
+/// that does not accept our certificate says so after the handshake, and then the connection may be
+/// over before its words are read: the next one tells.
+async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
+    for _ in 1..CONNECTIONS {
+        let Some(again) = request.try_clone() else { break };
+        match again.send().await {
+            Err(error) if was_not_sent(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    request.send().await
 }
 
 impl Agents {
@@ -186,7 +202,7 @@ impl Agents {
             let error = self.words.garbage(format!("{host} answers without an end"));
             Failure::new(Fate::Unknown, error)
         };
-        let mut response = builder.send().await.map_err(failed)?;
+        let mut response = send(builder).await.map_err(failed)?;
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_BODY {

@@ -102,6 +102,11 @@ impl Words {
             return Failure::new(Fate::NotSent, error);
         }
         if error.is_connect() {
+            let mut broken = causes(&error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+            if let Some(error) = broken.find(|error| broke_off(error)) {
+                let why = swarm_tls::broken_off(error, &SIDES);
+                return Failure::new(Fate::NotSent, self.unreachable(format!("{host}: {why}")));
+            }
             let why = if error.is_timeout() { "it takes too long".into() } else { root(&error) };
             let error = self.unreachable(format!("cannot connect to {host}: {why}"));
             return Failure::new(Fate::NotSent, error);
@@ -109,6 +114,10 @@ impl Words {
         if error.is_timeout() {
             let error = self.unreachable(format!("{host} gave no answer within {limit:.1?}"));
             return Failure::new(Fate::Silent, error);
+        }
+        if was_not_sent(&error) {
+            let why = format!("{host} ends connections before they are used: {}", root(&error));
+            return Failure::new(Fate::NotSent, self.unreachable(why));
         }
         let why = root(&error);
         let is_http = !cause::<hyper::Error>(&error).is_some_and(hyper::Error::is_parse);
@@ -192,16 +201,14 @@ pub(crate) fn cut(body: &[u8]) -> String {
     words.chars().take(WORDS).map(shown).collect()
 }
 
-/// The first error of a type among an error's causes.
-fn cause<'a, E: StdError + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
-    let mut next: Option<&'a (dyn StdError + 'static)> = error.source();
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = inner(error);
-    }
-    None
+/// What is behind an error, from the outside in.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error| inner(*error))
+}
+
+/// The first cause of this kind.
+fn cause<E: StdError + 'static>(error: &reqwest::Error) -> Option<&E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
 }
 
 /// What is behind an error. An I/O error passes over what it wraps when asked for its source.
@@ -210,13 +217,20 @@ fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static)).or_else(|| error.source())
 }
 
+/// Whether a request's connection was over before it was used.
+pub(crate) fn was_not_sent(error: &reqwest::Error) -> bool {
+    cause::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
+}
+
+/// Of a connection that was not made: it was, and ended within the handshake.
+fn broke_off(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 /// The innermost cause's words.
 fn root(error: &reqwest::Error) -> String {
-    let mut last: &(dyn StdError + 'static) = error;
-    while let Some(next) = inner(last) {
-        last = next;
-    }
-    last.to_string()
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 #[cfg(test)]

@@ -121,9 +121,7 @@ async fn handshake(tls: &TlsClient, host: &str, tcp: TcpStream) -> Result<Socket
     let stream = connector.connect(name, tcp).await.map_err(|error| {
         match EngineError::connecting(error) {
             // Whatever broke off here broke off in the handshake.
-            EngineError::Connect(error) => {
-                EngineError::Tls(format!("the handshake broke off: {error}"))
-            }
+            EngineError::Connect(error) => EngineError::broken_off(&error),
             other => other,
         }
     })?;

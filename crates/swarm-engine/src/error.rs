@@ -157,6 +157,11 @@ impl EngineError {
         special(&error).unwrap_or_else(|| Self::Connect(Arc::new(error)))
     }
 
+    /// A connection that broke within the TLS handshake.
+    pub(crate) fn broken_off(error: &io::Error) -> Self {
+        Self::Tls(swarm_tls::broken_off(error, &SIDES))
+    }
+
     /// An open connection that broke.
     pub(crate) fn lost(error: &io::Error) -> Self {
         special(error).unwrap_or_else(|| {

@@ -60,12 +60,7 @@ impl Fault {
     pub(crate) fn of_io(endpoint: &str, error: &io::Error) -> Self {
         match tls_error(error) {
             Some(error) => Self::of_tls(endpoint, error),
-            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::unsent(
-                endpoint,
-                "it closed the connection over the TLS handshake; where it does not speak TLS at \
-                 this port, leave out kv.cacertfile and kv.certfile",
-            ),
-            None => Self::unsent(endpoint, format!("the connection broke off: {error}")),
+            None => Self::unsent(endpoint, swarm_tls::broken_off(error, &tls::SIDES)),
         }
     }
 

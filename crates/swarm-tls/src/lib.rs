@@ -59,6 +59,16 @@ pub fn explain(error: &Error, sides: &Sides) -> String {
     }
 }
 
+/// The words for a connection that ended within the handshake. One that does not speak TLS ends it
+/// so, whenever its answer is lost with the connection.
+pub fn broken_off(error: &std::io::Error, sides: &Sides) -> String {
+    let Sides { peer, without, .. } = sides;
+    format!(
+        "{peer} broke off the TLS handshake ({error}); if {peer} does not speak TLS at this port, \
+         {without}"
+    )
+}
+
 fn blames_certificate(alert: AlertDescription) -> bool {
     matches!(
         alert,
@@ -115,6 +125,16 @@ mod tests {
         ] {
             let text = explain(&error, &SIDES);
             assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_is_broken_off_may_be_none() {
+        for kind in [std::io::ErrorKind::UnexpectedEof, std::io::ErrorKind::ConnectionReset] {
+            let text = broken_off(&kind.into(), &SIDES);
+            assert!(text.starts_with("the store broke off the TLS handshake ("), "{text}");
+            let words = "if the store does not speak TLS at this port, leave --ca away";
+            assert!(text.ends_with(words), "{text}");
         }
     }
 }

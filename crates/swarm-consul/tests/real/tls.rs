@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use swarm_kv::{Secret, StoreError, StoreOptions};
 use swarm_testkit::stores::consul::{Config, ConsulServer, Tls};
-use swarm_testkit::stores::{Authority, Pair, Validity, conformance};
+use swarm_testkit::stores::{Authority, Impostor, Manner, Pair, Validity, conformance};
 
 use crate::opening::{open, plain};
 
@@ -63,6 +63,9 @@ async fn each_wrong_certificate_is_told_apart() {
     let error = plain(&strict.url("")).get("k").await.unwrap_err();
     assert!(error.to_string().contains("speaks TLS at this port"), "{error}");
     let http = strict.url("").replace(":8501", ":8500");
-    let error = open(&http, &options(&ours, None)).get("k").await.unwrap_err();
-    assert!(error.to_string().contains("does not speak TLS at this port"), "{error}");
+    let reset = Impostor::start(Manner::Reset).await.unwrap();
+    for url in [http, format!("consul://{}", reset.address())] {
+        let error = open(&url, &options(&ours, None)).get("k").await.unwrap_err();
+        assert!(error.to_string().contains("does not speak TLS at this port"), "{error}");
+    }
 }

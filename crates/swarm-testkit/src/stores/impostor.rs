@@ -14,6 +14,8 @@ pub enum Manner {
     AtOnce(&'static [u8]),
     /// Reads and says nothing.
     Mute,
+    /// Resets the connection when it has heard something, as a server does that does not read on.
+    Reset,
 }
 
 /// A server that is none; it ends with this value.
@@ -65,6 +67,10 @@ async fn serve(mut connection: TcpStream, manner: Manner) {
                 return;
             }
             Manner::AtOnce(_) => return,
+            Manner::Reset => {
+                let _ = connection.set_zero_linger();
+                return;
+            }
             Manner::AfterALine(_) | Manner::Mute => {}
         }
     }
