@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
+use crate::endpoint::Endpoint;
 use crate::eof::{EofHold, Phases};
 use crate::refusal::Worded;
 use crate::surface::Surface;
@@ -53,13 +54,14 @@ impl Link {
 
 /// Answers the requests of one connection. When `stopping` is cancelled the request under way is
 /// the last one.
-pub(crate) async fn drive<S>(
+pub(crate) async fn drive<S, B>(
     stream: S,
-    surface: Arc<Surface>,
+    surface: Arc<Surface<B>>,
     link: Link,
     stopping: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Endpoint + ?Sized,
 {
     let stream = Worded::new(stream, link.phases.clone());
     let io = TokioIo::new(EofHold::new(stream, link.phases.clone()));

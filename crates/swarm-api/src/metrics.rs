@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::route;
+use crate::route::Resources;
 
 /// Upper bounds of the times until an answer begins, in seconds: from what the pool's own snapshots
 /// answer to what a container's stop or an image's pull may take.
@@ -98,14 +98,15 @@ impl OfRoute {
 #[derive(Debug)]
 pub(crate) struct Counted {
     metrics: ApiMetrics,
-    /// In the order of [`route::routes`].
+    /// In the order of the endpoint's table.
     routes: Box<[OfRoute]>,
     other: OfRoute,
 }
 
 impl Counted {
-    pub(crate) fn new(metrics: ApiMetrics) -> Self {
-        let routes = route::routes().map(|route| OfRoute::new(route.method, route.pattern));
+    pub(crate) fn new<B: ?Sized>(resources: Resources<B>, metrics: ApiMetrics) -> Self {
+        let routes = resources.iter().flat_map(|(_, routes)| routes.iter());
+        let routes = routes.map(|route| OfRoute::new(route.method, route.pattern));
         Self { metrics, routes: routes.collect(), other: OfRoute::new(OTHER, OTHER) }
     }
 
@@ -179,6 +180,7 @@ mod tests {
     use prometheus_client::encoding::text;
 
     use super::*;
+    use crate::route::{self, RESOURCES};
 
     fn published(metrics: &ApiMetrics) -> String {
         let mut registry = Registry::default();
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn requests_are_counted_by_route_and_class_and_never_by_what_was_sent() {
         let metrics = ApiMetrics::default();
-        let counted = Arc::new(Counted::new(metrics.clone()));
+        let counted = Arc::new(Counted::new(RESOURCES, metrics.clone()));
         for (method, path, status) in [
             (Method::GET, "/containers/secret/json", 200),
             (Method::GET, "/containers/other/json", 404),
@@ -201,7 +203,7 @@ mod tests {
             (Method::from_bytes(b"SECRET").unwrap(), "/info", 404),
         ] {
             let mut begun = Counted::begin(&counted);
-            if let Some(hit) = route::find(&method, path) {
+            if let Some(hit) = route::find(RESOURCES, &method, path) {
                 begun.found(hit.number);
             }
             begun.answered(StatusCode::from_u16(status).unwrap(), Duration::from_millis(3));
@@ -223,11 +225,11 @@ mod tests {
     #[test]
     fn a_request_is_under_way_until_its_answer_has_gone_and_may_be_abandoned() {
         let metrics = ApiMetrics::default();
-        let counted = Arc::new(Counted::new(metrics.clone()));
+        let counted = Arc::new(Counted::new(RESOURCES, metrics.clone()));
         let mut answered = Counted::begin(&counted);
         answered.answered(StatusCode::OK, Duration::ZERO);
         let abandoned = Counted::begin(&counted);
-        let hit = route::find(&Method::GET, "/events").unwrap();
+        let hit = route::find(RESOURCES, &Method::GET, "/events").unwrap();
         abandoned.found(hit.number);
         assert!(published(&metrics).contains("api_requests_in_flight 2\n"));
         drop((answered, abandoned));

@@ -37,12 +37,10 @@ pub(crate) enum Intake {
 }
 
 /// Calls the backend for one route; the text is the object's name ("" where there is none).
-pub(crate) type Handler =
-    for<'a> fn(&'a dyn Backend, &'a str, Exchange) -> BoxFuture<'a, Result<Reply>>;
+pub(crate) type Handler<B> = for<'a> fn(&'a B, &'a str, Exchange) -> BoxFuture<'a, Result<Reply>>;
 
-/// One method and path pattern of the Docker Engine API.
-#[derive(Debug, Clone, Copy)]
-pub struct Route {
+/// One method and path pattern of the Docker Engine API, as a backend of kind `B` serves it.
+pub struct RouteOf<B: ?Sized + 'static> {
     /// The method.
     pub method: &'static str,
     /// The path without version, such as `/images/{name}/push`.
@@ -59,15 +57,32 @@ pub struct Route {
     /// Of several managers each answers it for itself; it is never sent on.
     pub(crate) own: bool,
     pub(crate) intake: Intake,
-    pub(crate) handler: Handler,
+    pub(crate) handler: Handler<B>,
 }
 
-impl Route {
+/// A route of the endpoint that is one huge engine.
+pub type Route = RouteOf<dyn Backend>;
+
+impl<B: ?Sized> Clone for RouteOf<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: ?Sized> Copy for RouteOf<B> {}
+
+impl<B: ?Sized> std::fmt::Debug for RouteOf<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {:?}", self.method, self.pattern, self.disposition)
+    }
+}
+
+impl<B: ?Sized> RouteOf<B> {
     const fn new(
         method: &'static str,
         pattern: &'static str,
         disposition: Disposition,
-        handler: Handler,
+        handler: Handler<B>,
     ) -> Self {
         Self {
             method,
@@ -85,7 +100,7 @@ impl Route {
     pub(crate) const fn served(
         method: &'static str,
         pattern: &'static str,
-        handler: Handler,
+        handler: Handler<B>,
     ) -> Self {
         Self::new(method, pattern, Disposition::Served, handler)
     }
@@ -93,7 +108,7 @@ impl Route {
     pub(crate) const fn forwarded(
         method: &'static str,
         pattern: &'static str,
-        handler: Handler,
+        handler: Handler<B>,
     ) -> Self {
         Self::new(method, pattern, Disposition::Forwarded, handler)
     }
@@ -101,7 +116,7 @@ impl Route {
     pub(crate) const fn fanned_out(
         method: &'static str,
         pattern: &'static str,
-        handler: Handler,
+        handler: Handler<B>,
     ) -> Self {
         Self::new(method, pattern, Disposition::FannedOut, handler)
     }
@@ -198,7 +213,7 @@ pub(crate) struct Cut<'p> {
 }
 
 /// Every route of the Docker Engine API, by resource; and last, what Docker has no words for.
-pub(crate) const RESOURCES: &[(&str, &[Route])] = &[
+pub(crate) const RESOURCES: Resources<dyn Backend> = &[
     ("Containers", crate::containers::ROUTES),
     ("Exec", crate::exec::ROUTES),
     ("Images", crate::images::ROUTES),
@@ -217,18 +232,26 @@ pub fn routes() -> impl Iterator<Item = &'static Route> {
     RESOURCES.iter().flat_map(|(_, routes)| routes.iter())
 }
 
+/// Routes by the resource that they are about.
+pub(crate) type Resources<B> = &'static [(&'static str, &'static [RouteOf<B>])];
+
 /// A route that was found.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Hit<'p> {
-    /// Its place in [`routes`].
+#[derive(Debug)]
+pub(crate) struct Hit<'p, B: ?Sized + 'static> {
+    /// Its place among all routes of its endpoint.
     pub number: usize,
-    pub route: &'static Route,
+    pub route: &'static RouteOf<B>,
     pub cut: Cut<'p>,
 }
 
-/// The route for `method` and an unversioned, still percent-encoded `path`.
-pub(crate) fn find<'p>(method: &Method, path: &'p str) -> Option<Hit<'p>> {
-    routes()
+/// The route of an endpoint for `method` and an unversioned, still percent-encoded `path`.
+pub(crate) fn find<'p, B: ?Sized>(
+    resources: Resources<B>,
+    method: &Method,
+    path: &'p str,
+) -> Option<Hit<'p, B>> {
+    let routes = resources.iter().flat_map(|(_, routes)| routes.iter());
+    routes
         .enumerate()
         .filter(|(_, route)| route.method == method.as_str())
         .filter_map(|(number, route)| Some(Hit { number, route, cut: route.cut(path)? }))
@@ -241,7 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn hit(method: &Method, path: &'static str) -> Option<(&'static str, &'static str)> {
-        find(method, path).map(|hit| (hit.route.pattern, hit.cut.name))
+        find(RESOURCES, method, path).map(|hit| (hit.route.pattern, hit.cut.name))
     }
 
     #[test]
@@ -292,7 +315,7 @@ mod tests {
             (Method::PATCH, "/info"),
             (Method::DELETE, "/images/"),
         ] {
-            assert!(find(&method, path).is_none(), "{method} {path}");
+            assert!(find(RESOURCES, &method, path).is_none(), "{method} {path}");
         }
     }
 
@@ -311,7 +334,7 @@ mod tests {
             let methods = [
                 Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::PATCH,
             ];
-            let _ = find(&methods[method], &path);
+            let _ = find(RESOURCES, &methods[method], &path);
         }
 
         #[test]
@@ -321,7 +344,7 @@ mod tests {
         ) {
             let path = route.pattern.replace("{name}", &name).replace("{checkpoint}", "c1");
             let method: Method = route.method.parse().unwrap();
-            let cut = find(&method, &path).unwrap().cut;
+            let cut = find(RESOURCES, &method, &path).unwrap().cut;
             prop_assert_eq!([cut.before, cut.name, cut.after].concat(), path);
         }
 
@@ -334,7 +357,7 @@ mod tests {
             path.truncate(cut_at.min(path.len()));
             path.push_str(&junk);
             let method: Method = route.method.parse().unwrap();
-            let _ = find(&method, &path);
+            let _ = find(RESOURCES, &method, &path);
         }
     }
 }

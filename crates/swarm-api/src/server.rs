@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_backend::{Backend, Forward};
+use swarm_backend::{Backend, Forward, NodeBackend};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::connection::{Link, drive};
+use crate::endpoint::Endpoint;
 use crate::eof::Phases;
 use crate::headers::Signature;
 use crate::listener::{Accepted, Listener, secure};
@@ -56,11 +57,30 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves the Docker API on all `listeners` until `shutdown` is cancelled and the connections have
-/// drained.
+/// Serves the Docker API of one huge engine on all `listeners` until `shutdown` is cancelled and the
+/// connections have drained.
 pub async fn serve(
     listeners: Vec<Listener>,
     backend: Arc<dyn Backend>,
+    options: ServerOptions,
+    shutdown: CancellationToken,
+) {
+    serve_endpoint(listeners, backend, options, shutdown).await;
+}
+
+/// As [`serve`], the Docker API of this node's own engine with swarm mode built in.
+pub async fn serve_node(
+    listeners: Vec<Listener>,
+    backend: Arc<dyn NodeBackend>,
+    options: ServerOptions,
+    shutdown: CancellationToken,
+) {
+    serve_endpoint(listeners, backend, options, shutdown).await;
+}
+
+async fn serve_endpoint<B: Endpoint + ?Sized>(
+    listeners: Vec<Listener>,
+    backend: Arc<B>,
     options: ServerOptions,
     shutdown: CancellationToken,
 ) {
@@ -94,15 +114,15 @@ pub async fn serve(
     }
 }
 
-struct Server {
-    surface: Arc<Surface>,
+struct Server<B: ?Sized> {
+    surface: Arc<Surface<B>>,
     places: Arc<Semaphore>,
     tracker: TaskTracker,
     stopping: CancellationToken,
     kill: CancellationToken,
 }
 
-impl Server {
+impl<B: Endpoint + ?Sized> Server<B> {
     async fn accept(self: Arc<Self>, listener: Listener) {
         let stopping = self.stopping.clone();
         let _ = stopping.run_until_cancelled(self.accept_forever(&listener)).await;

@@ -22,13 +22,14 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use swarm_backend::{
-    ApiError, Backend, Body, BoxError, Exchange, Forward, Forwarded, Onward, Reply, Result,
-    Upgraded, empty, full,
+    ApiError, Body, BoxError, Exchange, Forward, Forwarded, Onward, Reply, Result, Upgraded, empty,
+    full,
 };
 use swarm_docker::Query;
 use tracing::{Instrument, debug, debug_span, error};
 
 use crate::connection::Link;
+use crate::endpoint::Endpoint;
 use crate::eof::{Phase, Phases};
 use crate::headers::{Signature, strip_hop_by_hop, strip_request, wanted_upgrade};
 use crate::intake::{arriving, take_in};
@@ -38,8 +39,8 @@ use crate::route::{self, Disposition, Hit};
 use crate::upgrade;
 
 /// Answers every request of every connection.
-pub(crate) struct Surface {
-    backend: Arc<dyn Backend>,
+pub(crate) struct Surface<B: ?Sized> {
+    backend: Arc<B>,
     forward: Option<Arc<dyn Forward>>,
     signature: Signature,
     counted: Arc<Counted>,
@@ -53,14 +54,14 @@ struct Switch {
     client: OnUpgrade,
 }
 
-impl Surface {
+impl<B: Endpoint + ?Sized> Surface<B> {
     pub(crate) fn new(
-        backend: Arc<dyn Backend>,
+        backend: Arc<B>,
         forward: Option<Arc<dyn Forward>>,
         signature: Signature,
         metrics: ApiMetrics,
     ) -> Self {
-        let counted = Arc::new(Counted::new(metrics));
+        let counted = Arc::new(Counted::new(B::RESOURCES, metrics));
         Self { backend, forward, signature, counted, requests: AtomicU64::new(1) }
     }
 
@@ -116,7 +117,8 @@ impl Surface {
         }
         let uri = request.uri().clone();
         let (version, path) = split_version(uri.path());
-        let Hit { number, route, cut } = route::find(request.method(), path)
+        let Hit { number, route, cut } = route::find(B::RESOURCES, request.method(), path)
+            .or_else(|| B::other(path))
             .ok_or_else(|| ApiError::not_found("page not found"))?;
         begun.found(number);
         let switch = wanted_upgrade(request.headers())
@@ -152,7 +154,7 @@ impl Surface {
         let query = Query::parse(uri.query().unwrap_or_default());
         let body = take_in(route.intake, &headers, body).await?;
         let exchange = Exchange { method, path, query, version, headers, upgrade, body };
-        let reply = (route.handler)(self.backend.as_ref(), &name, exchange).await?;
+        let reply = (route.handler)(&self.backend, &name, exchange).await?;
         answered(reply, switch, link)
     }
 }

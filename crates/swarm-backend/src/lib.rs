@@ -11,10 +11,13 @@ mod containers;
 mod exchange;
 mod forward;
 mod images;
+mod local;
 mod networks;
 mod nodes;
 mod overview;
 mod plugins;
+mod secrets;
+mod swarms;
 mod system;
 mod volumes;
 
@@ -23,13 +26,16 @@ pub use containers::{Containers, Effect};
 pub use exchange::{Body, BoxError, Duplex, Exchange, ObjectPath, Reply, Upgraded, empty, full};
 pub use forward::{Forward, Forwarded, Onward};
 pub use images::Images;
+pub use local::{Local, Part};
 pub use networks::Networks;
-pub use nodes::Nodes;
+pub use nodes::{Nodes, Pools};
 pub use overview::{
     ALWAYS, ContainerSight, MoveSight, NodeSight, Overview, PoolSight, Waiting, Wanted,
 };
 pub use plugins::Plugins;
+pub use secrets::{Configs, Secrets};
 pub use swarm_docker::ApiError;
+pub use swarms::Swarms;
 pub use system::{BuilderVersion, Served, System};
 pub use volumes::Volumes;
 
@@ -38,10 +44,23 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 
 /// Everything the Docker API needs behind it.
 pub trait Backend:
-    Containers + Images + Networks + Volumes + System + Builds + Plugins + Nodes + 'static
+    Containers + Images + Networks + Volumes + System + Builds + Plugins + Nodes + Pools + 'static
 {
 }
 impl<T> Backend for T where
-    T: Containers + Images + Networks + Volumes + System + Builds + Plugins + Nodes + 'static
+    T: Containers
+        + Images
+        + Networks
+        + Volumes
+        + System
+        + Builds
+        + Plugins
+        + Nodes
+        + Pools
+        + 'static
 {
 }
+
+/// Everything the node endpoint needs behind it: this node's own engine, with swarm mode built in.
+pub trait NodeBackend: Local + Swarms + Nodes + Secrets + Configs + 'static {}
+impl<T> NodeBackend for T where T: Local + Swarms + Nodes + Secrets + Configs + 'static {}

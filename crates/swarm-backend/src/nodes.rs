@@ -15,6 +15,11 @@ pub trait Nodes: Send + Sync {
     async fn update_node(&self, name: &str, exchange: Exchange) -> Result<Reply>;
     /// `DELETE /nodes/{name}`: out of the pool.
     async fn remove_node(&self, name: &str, exchange: Exchange) -> Result<Reply>;
+}
+
+/// The port of the pool as a whole.
+#[async_trait]
+pub trait Pools: Send + Sync {
     /// `POST /pool/rebalance`: the plan, and with `apply` what became of it, line by line.
     async fn rebalance(&self, exchange: Exchange) -> Result<Reply>;
 }

@@ -1,9 +1,11 @@
 //! The cluster's own objects, as they are kept in a store: in pool mode what containers were wanted
-//! and what is known of engines; in swarm mode [`service`], [`task`] and [`node`] in Docker's JSON
-//! shape. No I/O: who keeps them where is the runtime's business.
+//! and what is known of engines; in swarm mode [`cluster`], [`service`], [`task`], [`node`] and [`data`]
+//! in Docker's JSON shape. No I/O: who keeps them where is the runtime's business.
 
 pub mod base36;
+pub mod cluster;
 pub mod configuration;
+pub mod data;
 pub mod engine;
 pub mod id;
 pub mod intent;
@@ -16,7 +18,9 @@ pub mod service;
 pub mod task;
 pub mod time;
 
+pub use cluster::{Cluster, ClusterSpec};
 pub use configuration::Configuration;
+pub use data::{Data, DataSpec};
 pub use engine::{Availability, EngineRecord, EngineRef};
 pub use id::Id;
 pub use intent::{Desired, Intent, Moved, Place, Policy, StalePolicy};

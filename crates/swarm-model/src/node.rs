@@ -167,6 +167,12 @@ pub struct Node {
     /// As a manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager_status: Option<ManagerStatus>,
+    /// Its number among those that hold the store; 0 for others. Not shown by Docker.
+    #[serde(skip_serializing_if = "crate::meta::is_default")]
+    pub member: u64,
+    /// When its newest certificate ends. Not shown by Docker.
+    #[serde(skip_serializing_if = "Time::is_never")]
+    pub certificate_ends: Time,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,

@@ -14,7 +14,7 @@ use rig::{
     whole,
 };
 use serde_json::{Value, json};
-use swarm_backend::Nodes as _;
+use swarm_backend::{Nodes as _, Pools as _};
 use swarm_kv::{KeyValue as _, Write};
 use swarm_model::{EngineRef, Intent, Kept as _, Place};
 use swarm_pool::Pool;

@@ -235,6 +235,27 @@ impl Machine {
         found
     }
 
+    /// What happened to all keys that begin with `prefix`, however deep, after revision `since`;
+    /// everything that is there for `None`.
+    pub fn follow_all(&self, prefix: &str, since: Option<u64>) -> Followed {
+        let revision = self.revision;
+        let Some(changed) = since.and_then(|since| self.changes.after(since)) else {
+            let range = self.items.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+            let below = range.take_while(|(key, _)| key.starts_with(prefix));
+            let items = below.map(|(key, kept)| item(key, kept)).collect();
+            return Followed { changes: vec![Change::Whole(items)], revision };
+        };
+        let inside = changed.filter(|key| key.starts_with(prefix));
+        Followed { changes: inside.map(|key| self.state_of(key)).collect(), revision }
+    }
+
+    fn state_of(&self, key: &Arc<str>) -> Change {
+        match self.items.get(key) {
+            Some(kept) => Change::Put(item(key, kept)),
+            None => Change::Deleted(key.to_string()),
+        }
+    }
+
     /// What happened in `directory` after revision `since`; everything that is there for `None`.
     pub fn follow(&self, directory: &str, since: Option<u64>) -> Followed {
         let revision = self.revision;
@@ -247,11 +268,8 @@ impl Machine {
             key.strip_prefix(prefix.as_str())
                 .is_some_and(|name| !name.is_empty() && !name.contains('/'))
         };
-        let state = |key: &Arc<str>| match self.items.get(key) {
-            Some(kept) => Change::Put(item(key, kept)),
-            None => Change::Deleted(key.to_string()),
-        };
-        Followed { changes: changed.filter(|key| inside(key)).map(state).collect(), revision }
+        let inside = changed.filter(|key| inside(key));
+        Followed { changes: inside.map(|key| self.state_of(key)).collect(), revision }
     }
 
     /// How long ago the lease of `key` was renewed, where that was seen.

@@ -146,3 +146,27 @@ fn step() -> impl Strategy<Value = Step> {
     let keys = || prop::collection::vec(0_u8..6, 0..4);
     (prop::collection::vec((0_u8..6, any::<bool>()), 0..3), keys(), keys())
 }
+
+#[test]
+fn all_keys_below_a_prefix_are_followed_however_deep() {
+    let mut machine = Machine::new();
+    let put = |key: &str| (key.to_owned(), Bytes::from_static(b"x"));
+    let puts = vec![put("d/a/1"), put("d/b"), put("da"), put("e/1")];
+    let first = Transaction { puts, ..Transaction::default() };
+    machine.apply(Command::Transact(first), 0).unwrap();
+    let whole = machine.follow_all("d/", None);
+    assert!(matches!(&whole.changes[..], [Change::Whole(items)] if items.len() == 2));
+    let second = Transaction {
+        puts: vec![put("d/a/2"), put("e/2")],
+        deletes: vec!["d/b".to_owned()],
+        ..Transaction::default()
+    };
+    machine.apply(Command::Transact(second), 0).unwrap();
+    let later = machine.follow_all("d/", Some(whole.revision));
+    let keys = later.changes.iter().map(|change| match change {
+        Change::Put(item) => item.key.as_str(),
+        Change::Deleted(key) => key,
+        Change::Whole(_) => "everything",
+    });
+    assert_eq!(keys.collect::<Vec<_>>(), ["d/a/2", "d/b"]);
+}

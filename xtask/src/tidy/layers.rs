@@ -41,7 +41,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-dns",
         ],
     ),
-    (Runtime, &["swarm-pool", "swarm-registrator", "swarm-manager", "swarm-agent"]),
+    (Runtime, &["swarm-pool", "swarm-registrator", "swarm-manager", "swarm-agent", "swarm-node"]),
     (
         Surface,
         &[
@@ -59,8 +59,8 @@ const CRATES: &[(Layer, &[&str])] = &[
 
 /// Uses that the layers would not allow, each with its reason: the replicated state machine speaks
 /// the store port's words, the two stores of our own are nothing but that machine, kept, a
-/// failed TLS handshake is told in the same words by all who meet one, and the services beside the
-/// Docker API listen in one way.
+/// failed TLS handshake is told in the same words by all who meet one, the services beside the
+/// Docker API listen in one way, and a node is its agent and, when promoted, its manager.
 const BESIDES: &[(&str, &str)] = &[
     ("swarm-store", "swarm-kv"),
     ("swarm-memory", "swarm-store"),
@@ -71,6 +71,8 @@ const BESIDES: &[(&str, &str)] = &[
     ("swarm-token", "swarm-listen"),
     ("swarm-metrics", "swarm-listen"),
     ("swarm-visualizer", "swarm-listen"),
+    ("swarm-node", "swarm-agent"),
+    ("swarm-node", "swarm-manager"),
 ];
 
 /// The layers whose crates a crate of this layer may use.

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use swarm_api::{Listener, ServerOptions, serve};
 use swarm_backend::{
-    Builds, Containers, Duplex, Effect, Exchange, Images, Networks, Nodes, Plugins, Reply, Result,
-    Served, System, Volumes, empty,
+    Builds, Containers, Duplex, Effect, Exchange, Images, Networks, Nodes, Plugins, Pools, Reply,
+    Result, Served, System, Volumes, empty,
 };
 use swarm_docker::ApiVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -91,7 +91,8 @@ port!(Networks: list_networks create_network prune_networks
 port!(Volumes: list_volumes create_volume prune_volumes
     ; named inspect_volume update_volume remove_volume ; effect ; named_effect);
 port!(Builds: build cancel_build prune_builds session grpc ; named ; effect ; named_effect);
-port!(Nodes: list_nodes rebalance ; named inspect_node update_node remove_node
+port!(Pools: rebalance ; named ; effect ; named_effect);
+port!(Nodes: list_nodes ; named inspect_node update_node remove_node
     ; effect ; named_effect);
 port!(Plugins: list_plugins ; named ; effect install_plugin ; named_effect forward_plugin);
 port!(System: version info events disk_usage auth ; named ; effect ; named_effect ; extra {

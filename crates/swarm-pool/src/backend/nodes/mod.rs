@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
-use swarm_backend::{ApiError, Exchange, Nodes, Reply, Result, empty};
+use swarm_backend::{ApiError, Exchange, Nodes, Pools, Reply, Result, empty};
 use swarm_discovery::{DiscoveryError, Entry};
 use swarm_docker::Filters;
 use swarm_kv::StoreError;
@@ -92,7 +92,10 @@ impl Nodes for Pool {
         reply.body = empty();
         Ok(reply)
     }
+}
 
+#[async_trait]
+impl Pools for Pool {
     async fn rebalance(&self, exchange: Exchange) -> Result<Reply> {
         self.rebalanced(&exchange)
     }

@@ -1,0 +1,97 @@
+//! A store in memory, with one manager that leads: for tests of what stands on the replica.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use swarm_kv::{Revision, StoreError};
+use swarm_store::{Command, Done, Followed, Machine, Transaction};
+use tokio::sync::watch;
+
+use super::store::{Leadership, Member, Store};
+
+/// The store.
+#[derive(Debug)]
+pub struct Memory {
+    machine: Mutex<Machine>,
+    news: watch::Sender<()>,
+    leadership: watch::Sender<Leadership>,
+    /// Transactions that were answered.
+    written: Mutex<u64>,
+}
+
+impl Memory {
+    /// An empty one.
+    pub fn new() -> Arc<Self> {
+        let leader = Some("127.0.0.1:2377".to_owned());
+        let leadership = Leadership { term: 1, leads: true, leader };
+        Arc::new(Self {
+            machine: Mutex::default(),
+            news: watch::Sender::new(()),
+            leadership: watch::Sender::new(leadership),
+            written: Mutex::new(0),
+        })
+    }
+
+    /// Another manager leads, or this one does.
+    pub fn lead(&self, leads: bool) {
+        self.leadership.send_modify(|now| {
+            *now = Leadership { term: now.term + 1, leads, leader: now.leader.clone() }
+        });
+    }
+
+    /// How many transactions changed it.
+    pub fn writes(&self) -> u64 {
+        *self.written.lock()
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn follow_all(&self, prefix: &str, since: Option<u64>) -> Followed {
+        self.machine.lock().follow_all(prefix, since)
+    }
+
+    fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    async fn barrier(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let done = self.machine.lock().apply(Command::Transact(transaction), 0);
+        let done = done.map_err(|refusal| refusal.into_error("memory"))?;
+        *self.written.lock() += 1;
+        self.news.send_replace(());
+        match done {
+            Done::Written(revision) => Ok(Revision(revision)),
+            other => Err(StoreError::Refused {
+                store: "memory".to_owned(),
+                reason: format!("a transaction was answered with {other:?}"),
+            }),
+        }
+    }
+
+    fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    fn own(&self) -> u64 {
+        1
+    }
+
+    async fn members(&self) -> Vec<Member> {
+        let now = self.leadership.borrow().clone();
+        let address = now.leader.unwrap_or_default();
+        vec![Member { id: 1, address, leads: now.leads, votes: true, reachable: true }]
+    }
+
+    async fn remove_member(&self, _id: u64) -> Result<(), StoreError> {
+        Err(StoreError::Refused {
+            store: "memory".to_owned(),
+            reason: "the last manager cannot be removed".to_owned(),
+        })
+    }
+}

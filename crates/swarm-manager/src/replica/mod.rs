@@ -1,0 +1,178 @@
+//! The cluster's objects on this manager: read from the store's own copy here, changed through
+//! whoever leads.
+//!
+//! Reading order: [`store`] (the port below), [`object`] (how things are kept), [`tables`], [`batch`].
+//!
+//! Invariants: [`Tables`] only ever shows what the store applied, a transaction as a whole; after
+//! [`Replica::commit`] they show what was committed.
+
+pub mod batch;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
+pub mod object;
+pub mod store;
+pub mod tables;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use swarm_kv::StoreError;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use batch::Batch;
+pub use object::{Config, Object, PREFIX, Secret};
+pub use store::{Leadership, Member, Store};
+pub use tables::{Tables, Touched};
+
+/// How long a commit waits until it is seen here; longer, and the store's copy here is stuck.
+const SEEN: Duration = Duration::from_secs(5);
+
+/// The objects, and the way to change them.
+#[derive(Debug)]
+pub struct Replica {
+    store: Arc<dyn Store>,
+    tables: RwLock<Tables>,
+    /// The revision that the tables show.
+    shown: watch::Sender<u64>,
+    feeds: Mutex<HashMap<u64, Arc<Inbox>>>,
+}
+
+/// What changed and was not fetched yet.
+#[derive(Debug, Default)]
+struct Inbox {
+    touched: Mutex<Touched>,
+    news: Notify,
+}
+
+/// A follower of changes. What it does not fetch in time is merged, never lost.
+#[derive(Debug)]
+pub struct Feed {
+    replica: Arc<Replica>,
+    number: u64,
+    inbox: Arc<Inbox>,
+}
+
+impl Replica {
+    /// Shows what the store has now. [`Replica::run`] keeps it so.
+    pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
+        let replica = Self {
+            store,
+            tables: RwLock::default(),
+            shown: watch::Sender::new(0),
+            feeds: Mutex::default(),
+        };
+        replica.catch_up(true);
+        Arc::new(replica)
+    }
+
+    /// Follows the store until it is told to stop.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut news = self.store.news();
+        loop {
+            news.mark_unchanged();
+            self.catch_up(false);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = news.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn catch_up(&self, first: bool) {
+        let mut tables = self.tables.write();
+        let since = (!first).then_some(tables.revision);
+        let followed = self.store.follow_all(PREFIX, since);
+        if !first && followed.revision == tables.revision {
+            return;
+        }
+        let touched = tables.apply(followed);
+        let revision = tables.revision;
+        // Under the lock, so that followers are told in the order of revisions.
+        if !touched.is_empty() {
+            for inbox in self.feeds.lock().values() {
+                inbox.touched.lock().merge(&touched);
+                inbox.news.notify_one();
+            }
+        }
+        drop(tables);
+        self.shown.send_replace(revision);
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Looks at the objects. Nothing may be awaited meanwhile: writers wait.
+    pub fn read<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
+        look(&self.tables.read())
+    }
+
+    /// Waits until the tables show all that was answered anywhere before.
+    pub async fn fresh(&self) -> Result<(), StoreError> {
+        self.store.barrier().await?;
+        self.catch_up(false);
+        Ok(())
+    }
+
+    /// Writes a batch and waits until the tables show it. One that is larger than a transaction is
+    /// written in several, in its order: an error may leave the first of them written.
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut revision = 0;
+        for transaction in batch.cut() {
+            revision = self.store.transact(transaction).await?.0;
+        }
+        let mut shown = self.shown.subscribe();
+        self.catch_up(false);
+        let seen = tokio::time::timeout(SEEN, shown.wait_for(|shown| *shown >= revision)).await;
+        match seen {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::Unreachable {
+                store: "the swarm's store".to_owned(),
+                reason: format!("it was written, and is not seen here after {SEEN:?}"),
+            }),
+        }
+    }
+
+    /// Follows changes from now on.
+    pub fn feed(self: &Arc<Self>) -> Feed {
+        let inbox = Arc::new(Inbox::default());
+        let mut feeds = self.feeds.lock();
+        let number = feeds.keys().max().map_or(0, |last| last + 1);
+        feeds.insert(number, Arc::clone(&inbox));
+        Feed { replica: Arc::clone(self), number, inbox }
+    }
+}
+
+impl Feed {
+    /// What changed since it was asked last; waits until something did.
+    pub async fn changed(&self) -> Touched {
+        loop {
+            let touched = self.take();
+            if !touched.is_empty() {
+                return touched;
+            }
+            self.inbox.news.notified().await;
+        }
+    }
+
+    /// What changed since it was asked last.
+    pub fn take(&self) -> Touched {
+        std::mem::take(&mut self.inbox.touched.lock())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.replica.feeds.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;
