@@ -89,6 +89,11 @@ impl Issuer {
         Ok(Self { between: vec![cross_signed], ..Self::new(root)? })
     }
 
+    /// What goes along in each chain.
+    pub fn between(&self) -> &[CertificateDer<'static>] {
+        &self.between
+    }
+
     /// A certificate for the request's key and this subject: a chain in PEM, without the root.
     pub fn issue(
         &self,

@@ -29,8 +29,31 @@ impl Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
+        write!(f, "sha256:{self}")
+    }
+}
+
+/// In hex.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::str::FromStr for Digest {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 32];
+        let pairs = text.as_bytes().chunks(2);
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err("a digest is 64 letters of hex");
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let pair = std::str::from_utf8(pair).map_err(|_| "a digest is hex")?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| "a digest is hex")?;
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -176,4 +199,18 @@ fn check(
         return Err(RootsError::Dates(place, "expired"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_as_it_is_written() {
+        let digest = Digest(std::array::from_fn(|place| u8::try_from(place * 8).unwrap()));
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        for wrong in ["", "0", &"g".repeat(64), &"é".repeat(32), &"0".repeat(66)] {
+            assert!(wrong.parse::<Digest>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -191,6 +191,12 @@ impl Authority {
         }
     }
 
+    /// The root by whose key nodes' certificates should be: the new one from a rotation's first moment
+    /// on.
+    pub fn issuing(&self) -> Result<Roots, RotationError> {
+        self.rotation.as_ref().map_or(&self.root, |rotation| &rotation.next).roots()
+    }
+
     /// What issues: the new root's key from the rotation's first moment on.
     pub fn signer(&self, now: SystemTime) -> Result<Signer, RotationError> {
         let Some(rotation) = &self.rotation else {

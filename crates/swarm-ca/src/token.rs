@@ -84,6 +84,11 @@ impl JoinToken {
         self.digest
     }
 
+    /// The secret that says by which token a node comes.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     /// As it is printed and sent.
     pub fn to_text(&self) -> Secret {
         let digest = base36::write(&self.digest.0, DIGEST_LETTERS);

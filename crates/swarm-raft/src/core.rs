@@ -10,8 +10,8 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{ClientWriteError, Fatal, LinearizableReadError, RaftError};
 use openraft::{Raft, ReadPolicy};
 use swarm_kv::{Result, StoreError};
-use swarm_store::{Command, Done, Outcome};
-use tokio::sync::{Mutex, watch};
+use swarm_store::{Command, Done, Leadership, Outcome};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,6 +48,10 @@ pub(crate) struct Core {
     pub authority: Authority,
     /// The others took it out of their midst.
     pub removed: AtomicBool,
+    /// Who leads, for those who wait for it.
+    pub leadership: watch::Sender<Leadership>,
+    /// Connections that were handed in.
+    pub places: Arc<Semaphore>,
     /// When the leader was last heard, by `State::now`; 0 for never.
     pub heard: AtomicU64,
     /// Why the store as a whole cannot be relied on, while it cannot.
@@ -61,6 +65,21 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// What the managers are of, for people.
+    pub fn group(&self) -> &'static str {
+        if self.authority.is_none() { "swarm" } else { "pool" }
+    }
+
+    /// What a manager that was removed is told.
+    pub fn removed_words(&self) -> &'static str {
+        if self.authority.is_none() {
+            "this manager was removed from the swarm"
+        } else {
+            "this manager was removed from the pool; to let it in again move its store.redb away \
+             and join with a manager token"
+        }
+    }
+
     /// Who leads, as far as this manager knows.
     pub fn leader(&self) -> Option<Id> {
         self.raft.metrics().borrow_watched().current_leader
@@ -94,7 +113,7 @@ impl Core {
     /// `Err` where this manager can do nothing at all.
     pub fn able(&self) -> Result<()> {
         if self.removed.load(Ordering::Relaxed) {
-            return Err(self.refused(removed_words()));
+            return Err(self.refused(self.removed_words()));
         }
         if self.stop.is_cancelled() {
             return Err(self.unreachable("it is shut down"));
@@ -247,7 +266,7 @@ impl Core {
         let metrics = self.raft.metrics().borrow_watched().clone();
         let voters: Vec<Id> = metrics.membership_config.voter_ids().collect();
         if voters.is_empty() {
-            return "no manager of the pool has been heard yet".to_owned();
+            return format!("no manager of the {} has been heard yet", self.group());
         }
         let answers =
             voters.iter().map(|id| async move { *id == self.id || self.peers.answers(*id).await });
@@ -259,10 +278,4 @@ impl Core {
             format!("no leader yet: {answering} of {all} managers answer and choose one")
         }
     }
-}
-
-/// What a manager that was removed is told.
-pub(crate) fn removed_words() -> &'static str {
-    "this manager was removed from the pool; to let it in again move its store.redb away and join \
-     with a manager token"
 }

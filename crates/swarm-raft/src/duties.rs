@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::kinds::Kinds;
+use crate::leading;
 use crate::members;
 use crate::net::Fault;
 use crate::trust;
@@ -39,6 +40,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     spawn(core, snapshots);
     spawn(core, health);
     spawn(core, announce);
+    spawn(core, leading::tell);
 }
 
 fn spawn<F>(core: &Arc<Core>, duty: impl FnOnce(Arc<Core>) -> F)
@@ -189,7 +191,7 @@ async fn announce(core: Arc<Core>) {
         match members::announce(&core).await {
             Err(Fault::Removed) => {
                 if !core.removed.swap(true, Ordering::Relaxed) {
-                    tracing::error!("{}", crate::core::removed_words());
+                    tracing::error!("{}", core.removed_words());
                 }
             }
             Err(fault) => tracing::debug!(%fault, "the other managers do not know this one yet"),

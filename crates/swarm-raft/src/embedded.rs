@@ -8,9 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use openraft::{Config, Raft, RaftMetrics, SnapshotPolicy};
 use parking_lot::RwLock;
+use rustls::ServerConfig;
 use swarm_kv::{Expect, Guard, Item, KeyValue, Lease, Result, Revision, StoreError, Watch, Write};
-use swarm_store::{LARGEST_VALUE, Transaction, When};
-use tokio::sync::{Mutex, watch};
+use swarm_store::{LARGEST_VALUE, Leadership, Transaction, When};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,12 +22,13 @@ use crate::duties;
 use crate::journal::Journal;
 use crate::kinds::{Kinds, Peer};
 use crate::members::{self, Member, Tokens};
-use crate::net::{self, Dialer, Network, Peers, Reply};
+use crate::net::{self, Dialer, Network, Peers, Reply, TAKEN};
 use crate::options::EmbeddedOptions;
-use crate::origin::Origin;
+use crate::origin::{self, Entry, Origin};
 use crate::renewals::Renewals;
 use crate::state::{Keeper, State};
 use crate::store::Handle;
+use crate::transport::Swarm;
 use crate::trust::{self, Role};
 
 /// How much of the log stays on disk behind a snapshot, for managers that were away for a moment.
@@ -37,30 +39,33 @@ const FAREWELL: Duration = Duration::from_millis(300);
 /// A manager's embedded store.
 #[derive(Debug)]
 pub struct Embedded {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl Embedded {
     /// Opens the store, and founds or joins a pool where its folder is empty. It may not be able to
     /// answer yet when this returns: the others may have to be found first.
     pub async fn open(options: EmbeddedOptions) -> Result<Arc<Self>> {
-        let EmbeddedOptions { data_dir, advertise, listen, join, alone, deadline, nodes, timing } =
-            options;
+        let EmbeddedOptions {
+            data_dir,
+            advertise,
+            listen,
+            join,
+            swarm,
+            alone,
+            deadline,
+            nodes,
+            timing,
+        } = options;
+        let entry = origin::entry(join, swarm, advertise.as_deref(), listen.is_some())?;
         let advertise = match (&listen, advertise) {
             (_, Some(advertise)) => advertise,
             (None, None) => String::new(),
             (Some(listener), None) => advertised(listener)?,
         };
-        if join.is_some() && listen.is_none() {
-            return Err(StoreError::Option {
-                option: "--store-listen".to_owned(),
-                reason: "a manager that joins others has to be reached by them; give HOST:PORT"
-                    .to_owned(),
-            });
-        }
         let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir));
         let disk = Arc::new(joined(opening.await)??);
-        let mut origin = Origin::establish(&disk, join.as_ref(), &advertise).await?;
+        let mut origin = Origin::establish(&disk, &entry, &advertise).await?;
         let loading = {
             let disk = Arc::clone(&disk);
             tokio::task::spawn_blocking(move || {
@@ -75,11 +80,11 @@ impl Embedded {
         if alone {
             let going = anew::go_alone(&disk, &state, &mut journal, &mut origin, &advertise);
             going.await.map_err(in_words)?;
-            tracing::warn!("this manager goes on alone; the pool's other managers are given up");
+            tracing::warn!("this manager goes on alone; the other managers are given up");
         }
-        let identity = trust::identity(&origin.authority, origin.id);
-        let identity = identity.map_err(|error| refused(format!("no certificate: {error}")))?;
-        let dialer = Arc::new(Dialer::new(identity.client, None));
+        let (dialer, own) =
+            way(&entry, &origin).map_err(|error| refused(format!("no certificate: {error}")))?;
+        let dialer = Arc::new(dialer);
         let peers = Arc::new(Peers::new(Arc::clone(&dialer)));
         peers.learn(BTreeMap::from_iter(origin.peers.clone()));
         let network = Network { peers: Arc::clone(&peers) };
@@ -100,7 +105,7 @@ impl Embedded {
             id: origin.id,
             name,
             advertise,
-            listens: listen.is_some(),
+            listens: listen.is_some() || matches!(entry, Entry::Swarm(_)),
             deadline,
             timing,
             disk,
@@ -109,6 +114,8 @@ impl Embedded {
             peers,
             authority: origin.authority,
             removed: AtomicBool::new(false),
+            leadership: watch::Sender::new(Leadership::default()),
+            places: Arc::new(Semaphore::new(TAKEN)),
             heard: AtomicU64::new(0),
             health: watch::Sender::new(None),
             changing: Mutex::new(()),
@@ -119,8 +126,8 @@ impl Embedded {
         });
         let embedded = Arc::new(Self { core: Arc::clone(&core) });
         let alone = embedded.begin(origin.founded).await?;
-        if let Some(listener) = listen {
-            let tls = Arc::new(RwLock::new(identity.server));
+        if let (Some(listener), Some(own)) = (listen, own) {
+            let tls = Arc::new(RwLock::new(own));
             let stop = core.stop.clone();
             let serving = net::serve(Arc::clone(&core), listener, Arc::clone(&tls));
             core.tasks.spawn(async move { stop.run_until_cancelled(serving).await });
@@ -192,6 +199,9 @@ impl Embedded {
 
     /// A new pool has tokens from the beginning.
     async fn make_tokens(&self, founded: bool) -> Result<()> {
+        if self.core.authority.is_none() {
+            return Ok(());
+        }
         for role in [Role::Manager, Role::Node] {
             if founded && members::secret(&self.core, role).is_none() {
                 members::make_token(&self.core, role, When::Absent).await?;
@@ -291,6 +301,20 @@ fn joined<T>(ended: std::result::Result<T, tokio::task::JoinError>) -> Result<T>
     ended.map_err(|error| StoreError::Unreachable {
         store: "embedded".to_owned(),
         reason: error.to_string(),
+    })
+}
+
+/// The way to the others, and theirs to a pool's manager.
+fn way(
+    entry: &Entry,
+    origin: &Origin,
+) -> std::result::Result<(Dialer, Option<Arc<ServerConfig>>), rustls::Error> {
+    Ok(match entry {
+        Entry::Swarm(Swarm { transport, .. }) => (Dialer::given(Arc::clone(transport)), None),
+        Entry::Pool(_) => {
+            let identity = trust::identity(&origin.authority, origin.id)?;
+            (Dialer::new(identity.client, None), Some(identity.server))
+        }
     })
 }
 

@@ -2,13 +2,14 @@
 //! managers by a consensus library and kept sealed on each one's disk; no outside store is needed.
 //!
 //! A single manager needs no network at all. Several talk TLS 1.3 with certificates that they issue
-//! themselves, and take in others by join tokens. What the store's keys mean is left to those who
-//! keep them; which keys a node may touch is the one exception.
+//! themselves, and take in others by join tokens; or, as the managers of a swarm, over connections
+//! that are given to them (`transport`). What the store's keys mean is left to those who keep them;
+//! which keys a pool's node may touch is the one exception.
 //!
 //! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
 //! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`
 //! and `seal` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
-//! `members`, `duties`, `renewals`, `watch`, and `remote`: the store as one sees it who is no manager.
+//! `members`, `duties`, `leading`, `renewals`, `watch`, and `remote`: the store as one sees it who is no manager.
 //!
 //! Invariants:
 //! - what was answered is on the disks of a quorum;
@@ -22,6 +23,7 @@ mod duties;
 mod embedded;
 mod journal;
 mod kinds;
+mod leading;
 mod mark;
 mod members;
 mod net;
@@ -34,6 +36,8 @@ mod state;
 mod store;
 #[cfg(test)]
 mod suite;
+mod swarm;
+mod transport;
 mod trust;
 mod watch;
 mod writer;
@@ -42,6 +46,7 @@ pub use embedded::Embedded;
 pub use members::{Member, Tokens};
 pub use options::{EmbeddedOptions, Join, Timing};
 pub use remote::Remote;
+pub use transport::{Stream, Swarm, Transport};
 pub use trust::{Role, TokenError};
 
 /// Where managers reach each other, and nodes them, where no port is given.

@@ -122,7 +122,9 @@ pub(crate) async fn join(core: &Core, address: String) -> std::result::Result<Re
     for id in before.collect::<Vec<_>>() {
         if id == core.id || core.peers.answers(id).await {
             return Err(Fault::Refused(format!(
-                "a manager of this pool answers at {address} already; give another --advertise"
+                "a manager of this {} answers at {address} already; give another {}",
+                core.group(),
+                if core.authority.is_none() { "--advertise-addr" } else { "--advertise" }
             )));
         }
         // It lost its data and comes back as another.
@@ -213,12 +215,16 @@ pub(crate) async fn remove(core: &Core, id: Id) -> std::result::Result<Reply, Fa
     let _one_at_a_time = core.changing.lock().await;
     let metrics = core.raft.metrics().borrow_watched().clone();
     if metrics.membership_config.get_node(&id).is_none() {
-        return Err(Fault::Refused(format!("no manager of this pool has the id {id:016x}")));
+        let group = core.group();
+        return Err(Fault::Refused(format!("no manager of this {group} has the id {id:016x}")));
     }
     let left: Vec<Id> =
         metrics.membership_config.voter_ids().filter(|voter| *voter != id).collect();
     if left.is_empty() {
-        return Err(Fault::Refused("the last manager of a pool cannot be removed".to_owned()));
+        return Err(Fault::Refused(format!(
+            "the last manager of a {} cannot be removed",
+            core.group()
+        )));
     }
     let answers =
         left.iter().map(|voter| async { *voter == core.id || core.peers.answers(*voter).await });

@@ -6,6 +6,8 @@ use std::time::Duration;
 use swarm_kv::{Layout, Secret};
 use tokio::net::TcpListener;
 
+use crate::transport::Swarm;
+
 /// How long any one call may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -21,6 +23,8 @@ pub struct EmbeddedOptions {
     pub listen: Option<TcpListener>,
     /// Whom to join, where its folder is empty.
     pub join: Option<Join>,
+    /// Among the managers of a swarm: `listen` and `join` are not given then, and `advertise` is.
+    pub swarm: Option<Swarm>,
     /// For one start of a manager whose pool lost its quorum for good: it goes on alone with what it
     /// has, as a pool of one that others can join again. The lost ones must not come back.
     pub alone: bool,
@@ -66,6 +70,7 @@ impl EmbeddedOptions {
             advertise: None,
             listen: None,
             join: None,
+            swarm: None,
             alone: false,
             deadline: DEADLINE,
             nodes: Layout::new("", None),

@@ -1,5 +1,6 @@
-//! Who a manager is: its number and the pool's authority, the first record of its disk. Founded
-//! where the disk is empty and nobody is to be joined, and got from another manager otherwise.
+//! Who a manager is: its number and the pool's authority (a swarm's is elsewhere), the first record
+//! of its disk. Founded where the disk is empty and nobody is to be joined, and got from another
+//! manager otherwise.
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::journal::{decode, encode};
 use crate::kinds::Id;
 use crate::net::{Dialer, LinkError, Reply, Request};
 use crate::options::Join;
+use crate::transport::Swarm;
 use crate::trust::{self, Authority, Token};
 use crate::writer::Batch;
 
@@ -23,12 +25,47 @@ const FORMAT: u32 = 1;
 /// How long a manager that is asked to take one in may take: it may have to wait for others.
 const WELCOME: Duration = Duration::from_secs(20);
 
+/// How a manager comes in.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    /// To a pool, with a token to one that is there.
+    Pool(Option<Join>),
+    /// To the managers of a swarm.
+    Swarm(Swarm),
+}
+
+/// How it comes in, and whether the options allow that.
+pub(crate) fn entry(
+    join: Option<Join>,
+    swarm: Option<Swarm>,
+    advertise: Option<&str>,
+    listens: bool,
+) -> Result<Entry, StoreError> {
+    let wrong = |option: &str, reason: &str| {
+        Err(StoreError::Option { option: option.to_owned(), reason: reason.to_owned() })
+    };
+    match (join, swarm) {
+        (Some(_), None) if !listens => wrong(
+            "--store-listen",
+            "a manager that joins others has to be reached by them; give HOST:PORT",
+        ),
+        (join, None) => Ok(Entry::Pool(join)),
+        (None, Some(swarm)) if !listens && advertise.is_some_and(|own| !own.is_empty()) => {
+            Ok(Entry::Swarm(swarm))
+        }
+        (_, Some(_)) => wrong(
+            "--advertise-addr",
+            "the store of a swarm's manager needs HOST:PORT, and no listener or token of its own",
+        ),
+    }
+}
+
 /// The first record.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Origin {
     format: u32,
     pub id: Id,
-    /// It began the pool, and has to begin the log.
+    /// It began the store, and has to begin the log.
     pub founded: bool,
     pub authority: Authority,
     /// Managers known when it joined.
@@ -39,7 +76,7 @@ impl Origin {
     /// Reads it, or makes it and writes it.
     pub async fn establish(
         disk: &Arc<Disk>,
-        join: Option<&Join>,
+        entry: &Entry,
         advertise: &str,
     ) -> Result<Self, StoreError> {
         let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
@@ -56,7 +93,13 @@ impl Origin {
                     origin.format
                 )));
             }
-            if let Some(join) = join
+            if origin.authority.is_none() != matches!(entry, Entry::Swarm(_)) {
+                let theirs = if origin.authority.is_none() { "a swarm's" } else { "a pool's" };
+                return Err(refused(format!(
+                    "it is {theirs} store; use another data folder, or move it away"
+                )));
+            }
+            if let Entry::Pool(Some(join)) = entry
                 && token(join)?.digest != origin.authority.digest()
             {
                 return Err(refused(
@@ -66,19 +109,25 @@ impl Origin {
             }
             return Ok(origin);
         }
-        let origin = match join {
-            None => Self {
-                format: FORMAT,
-                id: rand::random::<u64>().max(1),
-                founded: true,
-                authority: Authority::new()
+        let origin = match entry {
+            Entry::Pool(None) => Self::founded(
+                Authority::new()
                     .map_err(|error| refused(format!("no certificate authority: {error}")))?,
-                peers: Vec::new(),
-            },
-            Some(join) => ask(join, advertise).await?,
+            ),
+            Entry::Pool(Some(join)) => by_token(join, advertise).await?,
+            Entry::Swarm(Swarm { join, .. }) if join.is_empty() => Self::founded(Authority::none()),
+            Entry::Swarm(Swarm { join, transport }) => {
+                let dialer = Dialer::given(Arc::clone(transport));
+                ask(&dialer, join, advertise, Authority::is_none).await?
+            }
         };
         write_down(disk, &origin).await?;
         Ok(origin)
+    }
+
+    fn founded(authority: Authority) -> Self {
+        let id = rand::random::<u64>().max(1);
+        Self { format: FORMAT, id, founded: true, authority, peers: Vec::new() }
     }
 
     /// Writes it.
@@ -110,30 +159,38 @@ fn token(join: &Join) -> Result<Token, StoreError> {
     })
 }
 
-/// Asks one manager after another to be taken in.
-async fn ask(join: &Join, advertise: &str) -> Result<Origin, StoreError> {
+async fn by_token(join: &Join, advertise: &str) -> Result<Origin, StoreError> {
     let token = token(join)?;
-    let peers = join.peers.join(",");
-    let store = format!("swarm://{peers}");
     let tls = trust::client(token.digest, None);
     let tls = tls.map_err(|error| StoreError::Option {
         option: "the join token".to_owned(),
         reason: error.to_string(),
     })?;
-    let dialer = Dialer::new(tls, Some(token.secret));
+    let (dialer, digest) = (Dialer::new(tls, Some(token.secret)), token.digest);
+    ask(&dialer, &join.peers, advertise, |authority| authority.digest() == digest).await
+}
+
+/// Asks one manager after another to be taken in; `ours` tells whether it has the right authority.
+async fn ask(
+    dialer: &Dialer,
+    peers: &[String],
+    advertise: &str,
+    ours: impl Fn(&Authority) -> bool,
+) -> Result<Origin, StoreError> {
+    let store = format!("swarm://{}", peers.join(","));
     let mut failed = Vec::new();
-    for address in &join.peers {
+    for address in peers {
         let until = Instant::now() + WELCOME;
         let asked = async {
             let mut link = dialer.dial(address, until).await?;
             link.call(None, Request::Join { address: advertise.to_owned() }, until).await
         };
         match asked.await {
-            Ok(Reply::Joined(joined)) if joined.authority.digest() == token.digest => {
+            Ok(Reply::Joined(joined)) if ours(&joined.authority) => {
                 let (id, authority, peers) = (joined.id, joined.authority, joined.peers);
                 return Ok(Origin { format: FORMAT, id, founded: false, authority, peers });
             }
-            // It knows this pool and does not want us: another one will not either.
+            // It knows us and does not want us: another one will not either.
             Err(LinkError::Fault(fault)) if fault.is_final() => {
                 return Err(fault.into_error(&store));
             }

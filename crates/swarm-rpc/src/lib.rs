@@ -1,4 +1,35 @@
-//! What the nodes of a swarm say to each other: `proto/swarm.proto`, and the code made from it.
+//! What the nodes of a swarm say to each other: `proto/swarm.proto`, the code made from it, and the
+//! connections under it. One port of a manager serves all of it; what a connection is for is said in
+//! its TLS handshake (ALPN).
+//!
+//! It leaves to others: who may come and what certificates say (the TLS configurations are given,
+//! ready), what a call does, and when a node is removed.
+//!
+//! In reading order: `peer` (who called), `services` (calls by name), `connections` (those that are
+//! open, and closing them), `server`, `client` (and `heard`).
+//!
+//! Invariant: a connection is closed, or was never let in, once its node was refused and
+//! [`Connections::close`] was called.
+
+mod client;
+mod connections;
+mod heard;
+mod peer;
+mod server;
+mod services;
+
+pub use client::{ConnectError, connect, dial, tls_cause};
+pub use connections::{Connections, Watched};
+pub use peer::Peer;
+pub use server::{Admit, Route, Server, Taken};
+pub use services::Services;
+
+/// Calls between nodes.
+pub const CALLS: &[u8] = b"h2";
+/// The store's managers among each other.
+pub const RAFT: &[u8] = b"swarm-raft";
+/// Renewal alone, for certificates that may have ended.
+pub const RENEWAL: &[u8] = b"swarm-renew";
 
 /// Messages and services.
 #[allow(clippy::pedantic, clippy::unwrap_used, missing_debug_implementations, missing_docs)] // Generated.

@@ -13,6 +13,7 @@
 
 mod changes;
 mod command;
+mod leadership;
 mod lease;
 mod machine;
 mod snapshot;
@@ -22,6 +23,7 @@ pub use changes::Followed;
 pub use command::{
     Command, Done, Due, Outcome, Pinned, Refusal, Transaction, When, lease_name, lease_number,
 };
+pub use leadership::Leadership;
 pub use machine::Machine;
 pub use snapshot::{Loader, Snapshot, SnapshotError};
 pub use transact::{LARGEST_TRANSACTION, MOST_CHANGES};

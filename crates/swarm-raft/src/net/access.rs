@@ -2,10 +2,9 @@
 //! of a manager token what a manager's user may, holders of a node token only what registering and
 //! listing engines needs.
 
+use rustls_pki_types::CertificateDer;
 use swarm_kv::Secret;
 use swarm_store::{Command, Transaction};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
 
 use super::wire::{Fault, Hello, Request, VERSION};
 use crate::core::Core;
@@ -23,26 +22,36 @@ const NODE_LEASE: u64 = 24 * 3600 * 1000;
 pub(super) enum Caller {
     /// With a manager's certificate.
     Member(Id),
+    /// A manager of the swarm, as whoever took the connection saw.
+    Swarm,
     /// With a manager token.
     Manager,
     /// With a node token.
     Node,
 }
 
+/// What a caller showed when it connected.
+#[derive(Debug)]
+pub(super) enum Shown {
+    /// To a pool's manager.
+    Certificate(Option<CertificateDer<'static>>),
+    /// To a swarm's, and was let in.
+    Swarm,
+}
+
 /// Learns who is there.
-pub(super) fn introduce(
-    core: &Core,
-    stream: &TlsStream<TcpStream>,
-    hello: &Hello,
-) -> Result<Caller, Fault> {
+pub(super) fn introduce(core: &Core, shown: &Shown, hello: &Hello) -> Result<Caller, Fault> {
     if hello.version != VERSION {
         return Err(Fault::Refused(format!(
             "it speaks version {} of the protocol, this manager version {VERSION}",
             hello.version
         )));
     }
-    let certificates = stream.get_ref().1.peer_certificates();
-    if let Some(certificate) = certificates.and_then(<[_]>::first) {
+    let certificate = match shown {
+        Shown::Swarm => return Ok(Caller::Swarm),
+        Shown::Certificate(certificate) => certificate,
+    };
+    if let Some(certificate) = certificate {
         let stranger = || Fault::Refused("its certificate is not a manager's".to_owned());
         return peer_id(certificate).map(Caller::Member).ok_or_else(stranger);
     }
@@ -78,13 +87,13 @@ pub(super) fn allowed(core: &Core, caller: Caller, request: &Request) -> Result<
         Request::Write(command) => (None, Some(command)),
         Request::Join { .. } | Request::Remove { .. } => {
             return match caller {
-                Caller::Member(_) | Caller::Manager => Ok(()),
+                Caller::Member(_) | Caller::Swarm | Caller::Manager => Ok(()),
                 Caller::Node => refused("a manager token is needed, this is a node token"),
             };
         }
         _ => {
             return match caller {
-                Caller::Member(_) => Ok(()),
+                Caller::Member(_) | Caller::Swarm => Ok(()),
                 Caller::Manager | Caller::Node => {
                     refused("this is between managers; a join token does not do for it")
                 }

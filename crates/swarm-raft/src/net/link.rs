@@ -13,11 +13,11 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use zeroize::Zeroizing;
 
 use super::wire::{self, Call, Fault, Hello, Reply, Request, VERSION};
 use crate::kinds::Id;
+use crate::transport::{Stream, Transport};
 
 /// How long connecting may take: an address where nobody is should not cost a call's whole time.
 const DIAL: Duration = Duration::from_millis(1500);
@@ -38,40 +38,50 @@ pub(crate) enum LinkError {
 
 /// Makes connections.
 #[derive(Debug)]
-pub(crate) struct Dialer {
-    tls: RwLock<Arc<ClientConfig>>,
-    secret: Option<Secret>,
+pub(crate) struct Dialer(Way);
+
+#[derive(Debug)]
+enum Way {
+    /// In a pool.
+    Own { tls: RwLock<Arc<ClientConfig>>, secret: Option<Secret> },
+    /// In a swarm.
+    Given(Arc<dyn Transport>),
 }
 
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: TlsStream<TcpStream>,
+    stream: Box<dyn Stream>,
     /// Its first call has not been answered yet: a refusal of ours comes with that.
     pub address: String,
 }
 
 impl Dialer {
     pub fn new(tls: Arc<ClientConfig>, secret: Option<Secret>) -> Self {
-        Self { tls: RwLock::new(tls), secret }
+        Self(Way::Own { tls: RwLock::new(tls), secret })
+    }
+
+    /// Connects by what is given.
+    pub fn given(transport: Arc<dyn Transport>) -> Self {
+        Self(Way::Given(transport))
     }
 
     /// From now on connects with another certificate.
     pub fn replace(&self, tls: Arc<ClientConfig>) {
-        *self.tls.write() = tls;
+        if let Way::Own { tls: present, .. } = &self.0 {
+            *present.write() = tls;
+        }
     }
 
     /// Connects, and introduces itself.
     pub async fn dial(&self, address: &str, until: Instant) -> Result<Link, LinkError> {
         let until = until.min(Instant::now() + DIAL);
-        let tls = Arc::clone(&self.tls.read());
         let dialing = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            // The name is not looked at: managers are known by their certificates.
-            let name = ServerName::try_from("manager").map_err(io::Error::other)?;
-            let mut stream = TlsConnector::from(tls).connect(name, stream).await?;
-            let secret = self.secret.as_ref();
+            let mut stream = self.connect(address).await?;
+            let secret = match &self.0 {
+                Way::Own { secret, .. } => secret.as_ref(),
+                Way::Given(_) => None,
+            };
             let secret = secret.map(|secret| Zeroizing::new(secret.reveal().to_owned()));
             wire::write(&mut stream, &Hello { version: VERSION, secret }).await?;
             Ok::<_, io::Error>(stream)
@@ -81,6 +91,18 @@ impl Dialer {
             Ok(Err(error)) => Err(LinkError::NotSent(format!("{address}: {}", explained(&error)))),
             Err(_) => Err(LinkError::NotSent(format!("{address}: no connection within {DIAL:?}"))),
         }
+    }
+
+    async fn connect(&self, address: &str) -> io::Result<Box<dyn Stream>> {
+        let tls = match &self.0 {
+            Way::Given(transport) => return transport.dial(address).await,
+            Way::Own { tls, .. } => Arc::clone(&tls.read()),
+        };
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        // The name is not looked at: managers are known by their certificates.
+        let name = ServerName::try_from("manager").map_err(io::Error::other)?;
+        Ok(Box::new(TlsConnector::from(tls).connect(name, stream).await?))
     }
 }
 

@@ -14,5 +14,5 @@ mod wire;
 pub(crate) use link::{Dialer, Link, LinkError};
 pub(crate) use peers::Peers;
 pub(crate) use raft::Network;
-pub(crate) use serve::{ALIVE, serve};
+pub(crate) use serve::{ALIVE, TAKEN, serve, take};
 pub(crate) use wire::{Fault, Joined, PlainChange, Reply, Request, unplain};

@@ -17,9 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use super::access::{allowed, introduce};
+use super::access::{Shown, allowed, introduce};
 use super::wire::{self, Call, Fault, Hello, PlainChange, Reply, Request, plain};
 use crate::core::Core;
 use crate::kinds::{Meta, Vote};
@@ -27,9 +26,12 @@ use crate::members;
 use crate::renewals::renew;
 use crate::state::Parcel;
 use crate::store::Handle;
+use crate::transport::Stream;
 
 /// How many connections there may be; each engine of a pool holds a few.
 const MOST: usize = 8192;
+/// How many of a swarm's managers there may be; each of the others holds a few.
+pub(crate) const TAKEN: usize = 512;
 /// How long a caller may take to introduce itself.
 const INTRODUCTION: Duration = Duration::from_secs(5);
 /// How long a connection may stay without a call.
@@ -74,8 +76,33 @@ pub(crate) async fn serve(
 
 async fn connection(core: &Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let late = |_| io::Error::other("the caller did not introduce itself in time");
-    let mut stream = timeout(INTRODUCTION, acceptor.accept(stream)).await.map_err(late)??;
+    let stream = timeout(INTRODUCTION, acceptor.accept(stream)).await.map_err(late)??;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates.and_then(<[_]>::first).cloned();
+    converse(core, Box::new(stream), &Shown::Certificate(certificate)).await
+}
+
+/// Answers a manager of the swarm, over a connection that somebody else took.
+pub(crate) fn take(core: &Arc<Core>, stream: Box<dyn Stream>) {
+    let Ok(place) = Arc::clone(&core.places).try_acquire_owned() else {
+        tracing::warn!("a manager's connection was refused: there are {TAKEN} already");
+        return;
+    };
+    let (core, stop) = (Arc::clone(core), core.stop.clone());
+    core.tasks.clone().spawn(async move {
+        let answered = stop.run_until_cancelled(converse(&core, stream, &Shown::Swarm)).await;
+        if let Some(Err(error)) = answered {
+            tracing::debug!(%error, "a manager's connection ended");
+        }
+        drop(place);
+    });
+}
+
+fn late(_: tokio::time::error::Elapsed) -> io::Error {
+    io::Error::other("the caller did not introduce itself in time")
+}
+
+async fn converse(core: &Arc<Core>, mut stream: Box<dyn Stream>, shown: &Shown) -> io::Result<()> {
     let hello: Option<Hello> =
         timeout(INTRODUCTION, wire::read(&mut stream)).await.map_err(late)??;
     let Some(hello) = hello else { return Ok(()) };
@@ -83,7 +110,7 @@ async fn connection(core: &Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) 
         let Ok(call) = timeout(IDLE, wire::read(&mut stream)).await else { return Ok(()) };
         let Some(Call { to, request }) = call? else { return Ok(()) };
         // Asked anew for every call: a token that was replaced is over at once.
-        let caller = introduce(core, &stream, &hello);
+        let caller = introduce(core, shown, &hello);
         let may = caller.clone().and_then(|caller| allowed(core, caller, &request));
         let reply = match may {
             Err(fault) => Err(fault),
@@ -93,7 +120,7 @@ async fn connection(core: &Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) 
                     take_snapshot(core, &mut stream, vote, meta, chunks).await
                 }
                 Request::Watch { directory } => {
-                    return watch(core, &mut stream, &hello, &directory).await;
+                    return watch(core, &mut stream, (shown, &hello), &directory).await;
                 }
                 Request::List { directory } => list(core, &mut stream, &directory).await,
                 request => answer(core, request).await,
@@ -108,7 +135,7 @@ async fn connection(core: &Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) 
     }
 }
 
-async fn say(stream: &mut TlsStream<TcpStream>, reply: &Reply) -> io::Result<()> {
+async fn say(stream: &mut Box<dyn Stream>, reply: &Reply) -> io::Result<()> {
     match timeout(ANSWER, wire::write(stream, reply)).await {
         Ok(written) => written,
         Err(_) => Err(io::Error::other("the caller does not take its answer")),
@@ -165,7 +192,7 @@ fn stopped(error: impl std::fmt::Display) -> Fault {
 /// A directory, in as many frames as it takes; the last one is the answer.
 async fn list(
     core: &Arc<Core>,
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut Box<dyn Stream>,
     directory: &str,
 ) -> Result<Reply, Fault> {
     let items = Handle(Arc::clone(core)).list(directory).await?;
@@ -185,14 +212,14 @@ async fn list(
 /// Changes of a directory until the caller goes.
 async fn watch(
     core: &Arc<Core>,
-    stream: &mut TlsStream<TcpStream>,
-    hello: &Hello,
+    stream: &mut Box<dyn Stream>,
+    (shown, hello): (&Shown, &Hello),
     directory: &str,
 ) -> io::Result<()> {
     let mut changes = Handle(Arc::clone(core)).watch(directory);
     loop {
         let next = timeout(ALIVE, changes.next()).await;
-        if let Err(fault) = introduce(core, stream, hello) {
+        if let Err(fault) = introduce(core, shown, hello) {
             return say(stream, &Reply::Fault(fault)).await;
         }
         match next {
@@ -228,7 +255,7 @@ async fn watch(
 /// whole.
 async fn take_snapshot(
     core: &Arc<Core>,
-    stream: &mut TlsStream<TcpStream>,
+    stream: &mut Box<dyn Stream>,
     vote: Vote,
     meta: Meta,
     chunks: u64,

@@ -56,6 +56,16 @@ impl Authority {
         })
     }
 
+    /// What stands where a pool's would: the managers of a swarm have theirs elsewhere.
+    pub fn none() -> Self {
+        Self { certificate: Vec::new(), key: Zeroizing::default() }
+    }
+
+    /// Whether it is none.
+    pub fn is_none(&self) -> bool {
+        self.certificate.is_empty()
+    }
+
     /// Its certificate.
     pub fn certificate(&self) -> CertificateDer<'static> {
         CertificateDer::from(self.certificate.clone())

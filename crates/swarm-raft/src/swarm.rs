@@ -1,0 +1,53 @@
+//! The store as a manager of a swarm uses it: it reads what is here without waiting, is told of
+//! changes and of who leads, and hands in the connections of other managers.
+
+use std::sync::atomic::Ordering;
+
+use swarm_kv::Result;
+use swarm_store::{Followed, Leadership};
+use tokio::sync::watch;
+
+use crate::embedded::Embedded;
+use crate::net;
+use crate::transport::Stream;
+
+impl Embedded {
+    /// Answers another manager of the swarm, over a connection that was taken and whose other end
+    /// was found to be one. Only for a store that was opened with [`crate::EmbeddedOptions::swarm`].
+    pub fn take(&self, stream: Box<dyn Stream>) {
+        if self.core.authority.is_none() {
+            net::take(&self.core, stream);
+        }
+    }
+
+    /// What is here now of all keys that begin with `prefix` and changed after `since`; everything
+    /// for `None`. Never waits.
+    pub fn follow_all(&self, prefix: &str, since: Option<u64>) -> Followed {
+        self.core.state.read(|machine| machine.follow_all(prefix, since))
+    }
+
+    /// Told after each change of what is here.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.core.state.news()
+    }
+
+    /// Waits until what is here contains all that was answered anywhere before; an error without a
+    /// quorum.
+    pub async fn barrier(&self) -> Result<()> {
+        self.core.linearize().await
+    }
+
+    /// Who leads. Told at once when another one does; one that leads and does not reach a quorum any
+    /// more is told so after four times the election's length.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.core.leadership.subscribe()
+    }
+
+    /// Whether the others took this manager out of their midst: nothing comes of it any more.
+    pub fn is_removed(&self) -> bool {
+        self.core.removed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;
