@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use swarm_docker::ApiVersion;
 
-use crate::route::{Disposition, RESOURCES, Route};
+use crate::route::{Disposition, RESOURCES, Resources, RouteOf};
 
 /// The whole page. Deterministic, so that a test can hold the file against it.
 pub fn coverage_markdown() -> String {
@@ -23,7 +23,19 @@ pub fn coverage_markdown() -> String {
         ApiVersion::OLDEST,
         ApiVersion::NEWEST
     );
-    for (resource, routes) in RESOURCES {
+    tables(&mut page, RESOURCES);
+    page.push_str(
+        "\n# The node endpoint of swarm mode\n\n\
+         What `swarm daemon` answers itself on the endpoint that stands for its node's own engine. Every \
+         other path, also one that only a newer engine knows, goes to the engine as it came, upgrades \
+         included.\n",
+    );
+    tables(&mut page, crate::node::RESOURCES);
+    page
+}
+
+fn tables<B: ?Sized>(page: &mut String, resources: Resources<B>) {
+    for (resource, routes) in resources {
         let _ = write!(
             page,
             "\n## {resource}\n\n| method | path | since | what happens |\n|---|---|---|---|\n"
@@ -34,10 +46,9 @@ pub fn coverage_markdown() -> String {
             let _ = writeln!(page, "| {method} | `{pattern}` | {since} | {} |", what(route));
         }
     }
-    page
 }
 
-fn what(route: &Route) -> String {
+fn what<B: ?Sized>(route: &RouteOf<B>) -> String {
     let mut what = match route.disposition {
         Disposition::Served => "served".to_owned(),
         Disposition::Forwarded => "forwarded".to_owned(),

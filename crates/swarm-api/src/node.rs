@@ -1,20 +1,11 @@
 //! Routes of the node endpoint: what is the swarm's, and for everything else the engine.
 
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use swarm_backend::{Exchange, NodeBackend, Reply, Result};
 
 use crate::route::{Resources, RouteOf};
 
 type Own = RouteOf<dyn NodeBackend>;
-
-/// Services come after identities and the store: a request for one must not seem to work.
-const NO_SERVICES: &str = "this version of swarm daemon has no services and tasks yet: it keeps \
-    the swarm's settings, nodes, secrets and configs. Run containers with \"docker run\" or \
-    Compose, here or on a pool of engines (swarm manage)";
-
-const fn not_yet(method: &'static str, pattern: &'static str) -> Own {
-    Own::refused(method, pattern, StatusCode::NOT_IMPLEMENTED, NO_SERVICES)
-}
 
 pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
     (
@@ -22,7 +13,8 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
         &[
             Own::served("GET", "/_ping", |b, _, x| Box::pin(ping(b, x))),
             Own::served("HEAD", "/_ping", |b, _, x| Box::pin(ping(b, x))),
-            Own::served("GET", "/info", |b, _, x| b.node_info(x)),
+            Own::served("GET", "/info", |b, _, x| b.node_info(x))
+                .note("the engine's, with this node's part in the swarm"),
         ],
     ),
     (
@@ -49,35 +41,55 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
     (
         "Secrets",
         &[
-            Own::served("GET", "/secrets", |b, _, x| b.list_secrets(x)),
-            Own::served("POST", "/secrets/create", |b, _, x| b.create_secret(x)).json(),
-            Own::served("GET", "/secrets/{name}", |b, n, x| b.inspect_secret(n, x)),
-            Own::served("POST", "/secrets/{name}/update", |b, n, x| b.update_secret(n, x)).json(),
-            Own::served("DELETE", "/secrets/{name}", |b, n, x| b.remove_secret(n, x)),
+            Own::served("GET", "/secrets", |b, _, x| b.list_secrets(x)).since(25),
+            Own::served("POST", "/secrets/create", |b, _, x| b.create_secret(x)).json().since(25),
+            Own::served("GET", "/secrets/{name}", |b, n, x| b.inspect_secret(n, x)).since(25),
+            Own::served("POST", "/secrets/{name}/update", |b, n, x| b.update_secret(n, x))
+                .json()
+                .since(26),
+            Own::served("DELETE", "/secrets/{name}", |b, n, x| b.remove_secret(n, x)).since(25),
         ],
     ),
     (
         "Configs",
         &[
-            Own::served("GET", "/configs", |b, _, x| b.list_configs(x)),
-            Own::served("POST", "/configs/create", |b, _, x| b.create_config(x)).json(),
-            Own::served("GET", "/configs/{name}", |b, n, x| b.inspect_config(n, x)),
-            Own::served("POST", "/configs/{name}/update", |b, n, x| b.update_config(n, x)).json(),
-            Own::served("DELETE", "/configs/{name}", |b, n, x| b.remove_config(n, x)),
+            Own::served("GET", "/configs", |b, _, x| b.list_configs(x)).since(30),
+            Own::served("POST", "/configs/create", |b, _, x| b.create_config(x)).json().since(30),
+            Own::served("GET", "/configs/{name}", |b, n, x| b.inspect_config(n, x)).since(30),
+            Own::served("POST", "/configs/{name}/update", |b, n, x| b.update_config(n, x))
+                .json()
+                .since(30),
+            Own::served("DELETE", "/configs/{name}", |b, n, x| b.remove_config(n, x)).since(30),
         ],
     ),
     (
         "Services",
         &[
-            not_yet("GET", "/services"),
-            not_yet("POST", "/services/create"),
-            not_yet("GET", "/services/{name}"),
-            not_yet("DELETE", "/services/{name}"),
-            not_yet("POST", "/services/{name}/update"),
-            not_yet("GET", "/services/{name}/logs"),
-            not_yet("GET", "/tasks"),
-            not_yet("GET", "/tasks/{name}"),
-            not_yet("GET", "/tasks/{name}/logs"),
+            Own::served("GET", "/services", |b, _, x| b.list_services(x)),
+            Own::served("POST", "/services/create", |b, _, x| b.create_service(x)).json(),
+            Own::served("GET", "/services/{name}", |b, n, x| b.inspect_service(n, x)),
+            Own::served("DELETE", "/services/{name}", |b, n, x| b.remove_service(n, x)),
+            Own::served("POST", "/services/{name}/update", |b, n, x| b.update_service(n, x)).json(),
+            Own::served("GET", "/services/{name}/logs", |b, n, x| b.service_logs(n, x)).since(29),
+        ],
+    ),
+    (
+        "Tasks",
+        &[
+            Own::served("GET", "/tasks", |b, _, x| b.list_tasks(x)),
+            Own::served("GET", "/tasks/{name}", |b, n, x| b.inspect_task(n, x)),
+            Own::served("GET", "/tasks/{name}/logs", |b, n, x| b.task_logs(n, x)).since(29),
+        ],
+    ),
+    (
+        "Networks",
+        &[
+            Own::served("GET", "/networks", |b, _, x| b.list_networks(x))
+                .note("the engine's and the swarm's"),
+            Own::served("GET", "/networks/", |b, _, x| b.list_networks(x)),
+            Own::served("POST", "/networks/create", |b, _, x| b.create_network(x)).json(),
+            Own::served("GET", "/networks/{name}", |b, n, x| b.inspect_network(n, x)),
+            Own::served("DELETE", "/networks/{name}", |b, n, x| b.remove_network(n, x)),
         ],
     ),
 ];

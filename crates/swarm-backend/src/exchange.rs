@@ -4,7 +4,7 @@
 //! Bodies are streams in both directions; a backend never buffers more of one than it must read.
 //! A reply with status 101 carries the raw connection that follows it.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
@@ -36,6 +36,22 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 /// A body of nothing.
 pub fn empty() -> Body {
     full(Bytes::new())
+}
+
+/// Reads a client's body that must be whole to be understood, of at most `limit` bytes.
+pub async fn read_whole(mut body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| ApiError::invalid(format!("the body broke off: {error}")))?;
+        if let Ok(data) = frame.into_data() {
+            if whole.len() + data.len() > limit {
+                return Err(ApiError::too_large(format!("a document of more than {limit} bytes")));
+            }
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(whole.freeze())
 }
 
 /// A raw two-way connection after an upgrade. Closing the write half is a half-close: the read

@@ -6,6 +6,7 @@
 //! Invariants: every method returns an [`ApiError`] a person can act on; every call has a
 //! deadline unless it streams; dropping the returned future or body abandons the work.
 
+mod attachments;
 mod build;
 mod containers;
 mod exchange;
@@ -17,13 +18,17 @@ mod nodes;
 mod overview;
 mod plugins;
 mod secrets;
+mod services;
 mod swarms;
 mod system;
 mod volumes;
 
+pub use attachments::Attachments;
 pub use build::Builds;
 pub use containers::{Containers, Effect};
-pub use exchange::{Body, BoxError, Duplex, Exchange, ObjectPath, Reply, Upgraded, empty, full};
+pub use exchange::{
+    Body, BoxError, Duplex, Exchange, ObjectPath, Reply, Upgraded, empty, full, read_whole,
+};
 pub use forward::{Forward, Forwarded, Onward};
 pub use images::Images;
 pub use local::{Local, Part};
@@ -34,6 +39,7 @@ pub use overview::{
 };
 pub use plugins::Plugins;
 pub use secrets::{Configs, Secrets};
+pub use services::{Logs, Services, Tasks};
 pub use swarm_docker::ApiError;
 pub use swarms::Swarms;
 pub use system::{BuilderVersion, Served, System};
@@ -62,5 +68,11 @@ impl<T> Backend for T where
 }
 
 /// Everything the node endpoint needs behind it: this node's own engine, with swarm mode built in.
-pub trait NodeBackend: Local + Swarms + Nodes + Secrets + Configs + 'static {}
-impl<T> NodeBackend for T where T: Local + Swarms + Nodes + Secrets + Configs + 'static {}
+pub trait NodeBackend:
+    Local + Swarms + Nodes + Services + Tasks + Logs + Secrets + Configs + Attachments + 'static
+{
+}
+impl<T> NodeBackend for T where
+    T: Local + Swarms + Nodes + Services + Tasks + Logs + Secrets + Configs + Attachments + 'static
+{
+}

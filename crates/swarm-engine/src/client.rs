@@ -152,10 +152,20 @@ impl EngineClient {
     /// Opens the engine's event stream on a connection of its own: what happens from now on, after
     /// what happened since `since`. Dropping the stream closes it.
     pub async fn events(&self, since: Option<EventTime>) -> Result<EventLines, EngineError> {
-        let path = match since {
+        self.event_stream(match since {
             Some(since) => format!("/events?since={since}"),
             None => "/events".to_owned(),
-        };
+        })
+        .await
+    }
+
+    /// Opens the engine's event stream for those events alone that `filters` lets pass (the query's
+    /// value, encoded): for who waits for few of many.
+    pub async fn events_where(&self, filters: &str) -> Result<EventLines, EngineError> {
+        self.event_stream(format!("/events?filters={filters}")).await
+    }
+
+    async fn event_stream(&self, path: String) -> Result<EventLines, EngineError> {
         let request =
             Head::new(&mut Outgoing::get(path), self.prefix(None), &self.inner.host, None)?
                 .to_bytes();

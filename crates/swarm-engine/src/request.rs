@@ -8,7 +8,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, Method, Uri};
-use swarm_backend::Body;
+use swarm_backend::{Body, Exchange};
 use swarm_docker::ApiVersion;
 
 use crate::EngineError;
@@ -46,6 +46,21 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// A client's request as an engine gets it, at `path`.
+    pub fn of(exchange: Exchange, path: &str) -> Self {
+        let query = exchange.query.encode();
+        let path_and_query =
+            if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        Self {
+            method: exchange.method,
+            path_and_query,
+            version: exchange.version,
+            headers: exchange.headers,
+            body: exchange.body,
+            upgrade: exchange.upgrade,
+        }
+    }
+
     /// A plain `GET` in the newest version both speak.
     pub fn get(path_and_query: impl Into<String>) -> Self {
         Self {

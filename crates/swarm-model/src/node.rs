@@ -179,6 +179,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// What its certificate is to say: a manager that is to be a worker stays one until the others'
+    /// store does without it; it could not take part in its own farewell otherwise.
+    pub fn certified_role(&self) -> Role {
+        if self.member == 0 { self.spec.role } else { Role::Manager }
+    }
+
     /// What people call it: its host's name, or its id where that is not known.
     pub fn name(&self) -> &str {
         let hostname = &self.description.hostname;

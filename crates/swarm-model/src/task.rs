@@ -163,6 +163,18 @@ pub struct Lineage {
     pub quick_failures: u32,
 }
 
+/// What a task knows of its service: its container's name, labels and templates are made of it, on
+/// nodes that never see the service. Not shown by Docker; its managers keep it beside the task.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ServiceAnnotations {
+    /// The service's name.
+    pub name: String,
+    /// The service's labels when the task was made.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
 /// A task as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -184,6 +196,9 @@ pub struct Task {
     /// Whose it is.
     #[serde(rename = "ServiceID")]
     pub service_id: Id,
+    /// What it knows of its service.
+    #[serde(skip_serializing_if = "is_default")]
+    pub service_annotations: Arc<ServiceAnnotations>,
     /// Its place among the service's tasks, from 1; 0 in global services.
     #[serde(skip_serializing_if = "is_default")]
     pub slot: u64,
@@ -200,7 +215,7 @@ pub struct Task {
     /// Which run of a job it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_iteration: Option<Version>,
-    /// Fixed ports it takes on its node. Not shown by Docker.
+    /// Ports it takes on its node; where `PublishedPort` is 0, the engine chooses. Not shown by Docker.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub host_ports: Vec<PortConfig>,
     /// See [`Lineage`].
@@ -212,6 +227,17 @@ pub struct Task {
 }
 
 impl Task {
+    /// The name of its container, in Docker's form: service, slot (in global services the node), task.
+    pub fn name(&self) -> String {
+        let service = &self.service_annotations.name;
+        format!("{service}.{}.{}", self.slot_or_node(), self.id)
+    }
+
+    /// Its slot's number, or the node of a global service's task.
+    pub fn slot_or_node(&self) -> String {
+        if self.slot == 0 { self.node_id.to_string() } else { self.slot.to_string() }
+    }
+
     /// Whether it is meant to run, or to run to its end.
     pub fn is_wanted(&self) -> bool {
         self.desired_state <= TaskState::Complete
@@ -247,6 +273,19 @@ mod tests {
         let task: Task = serde_json::from_value(answer.clone()).unwrap();
         assert_eq!(serde_json::to_value(&task).unwrap(), answer);
         assert!(task.holds_node() && task.is_wanted());
+    }
+
+    #[test]
+    fn a_container_is_named_by_service_place_and_task() {
+        let service = ServiceAnnotations { name: "web".into(), ..ServiceAnnotations::default() };
+        let task = Task {
+            id: Id::from("t"),
+            service_annotations: Arc::new(service),
+            node_id: Id::from("n"),
+            ..Task::default()
+        };
+        assert_eq!(Task { slot: 3, ..task.clone() }.name(), "web.3.t");
+        assert_eq!(task.name(), "web.n.t");
     }
 
     #[test]

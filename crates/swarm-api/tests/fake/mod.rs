@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
-use swarm_api::{Listener, ServerOptions, serve};
+use swarm_api::{Listener, ServerOptions, serve, serve_node};
 use swarm_backend::{
-    Builds, Containers, Duplex, Effect, Exchange, Images, Networks, Nodes, Plugins, Pools, Reply,
-    Result, Served, System, Volumes, empty,
+    Attachments, Builds, Configs, Containers, Duplex, Effect, Exchange, Images, Local, Logs,
+    Networks, Nodes, Part, Plugins, Pools, Reply, Result, Secrets, Served, Services, Swarms,
+    System, Tasks, Volumes, empty,
 };
 use swarm_docker::ApiVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -101,6 +102,37 @@ port!(System: version info events disk_usage auth ; named ; effect ; named_effec
         Served { oldest: ApiVersion::OLDEST, newest, promised: newest }
     }
 });
+
+port!(Swarms: inspect_swarm init_swarm join_swarm leave_swarm update_swarm unlock_key unlock_swarm
+    ; named ; effect ; named_effect);
+port!(Services: list_services create_service ; named inspect_service update_service remove_service
+    ; effect ; named_effect);
+port!(Tasks: list_tasks ; named inspect_task ; effect ; named_effect);
+port!(Logs: ; named service_logs task_logs ; effect ; named_effect);
+port!(Secrets: list_secrets create_secret ; named inspect_secret update_secret remove_secret
+    ; effect ; named_effect);
+port!(Configs: list_configs create_config ; named inspect_config update_config remove_config
+    ; effect ; named_effect);
+port!(Attachments: list_networks create_network ; named inspect_network remove_network
+    ; effect ; named_effect);
+port!(Local: pass node_info ; named ; effect ; named_effect ; extra {
+    fn served(&self) -> Served {
+        System::served(self)
+    }
+    fn part(&self) -> Part {
+        Part::Worker
+    }
+});
+
+/// As [`run`], the endpoint that is one node's engine with swarm mode built in.
+pub async fn run_node(fake: Fake) -> Running {
+    let listener = Listener::tcp("127.0.0.1:0", None).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let options = ServerOptions { version: "9.9.9".to_owned(), ..ServerOptions::default() };
+    let served = tokio::spawn(serve_node(vec![listener], Arc::new(fake), options, stop.clone()));
+    Running { address, stop, served }
+}
 
 pub struct Running {
     pub address: SocketAddr,

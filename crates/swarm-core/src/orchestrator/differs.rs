@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use swarm_model::service::template::PULL_OPTIONS;
 use swarm_model::service::{ContainerSpec, Service, TaskSpec};
 use swarm_model::{Rest, Task, TaskState};
 
@@ -54,7 +55,7 @@ fn template(old: &TaskSpec, new: &TaskSpec) -> Option<&'static str> {
     match () {
         () if before.image != after.image => Some("another image"),
         () if !same_mounts => Some("other mounts"),
-        () if !same_members(&before.rest, &after.rest) => Some("another container"),
+        () if !same_containers(&before.rest, &after.rest) => Some("another container"),
         () if old.resources.clone().unwrap_or_default()
             != new.resources.clone().unwrap_or_default() =>
         {
@@ -74,6 +75,20 @@ fn same(a: &Value, b: &Value) -> bool {
         (Value::Object(a), Value::Object(b)) => same_members(a, b),
         (a, b) => a == b || (is_nothing(a) && is_nothing(b)),
     }
+}
+
+/// Credentials for the registry are for the next pull; no container is another by them.
+fn same_containers(a: &Rest, b: &Rest) -> bool {
+    let has = |rest: &Rest| rest.contains_key(PULL_OPTIONS);
+    if !has(a) && !has(b) {
+        return same_members(a, b);
+    }
+    let without = |rest: &Rest| {
+        let mut rest = rest.clone();
+        rest.remove(PULL_OPTIONS);
+        rest
+    };
+    same_members(&without(a), &without(b))
 }
 
 fn same_members(a: &Rest, b: &Rest) -> bool {

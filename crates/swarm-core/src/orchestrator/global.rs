@@ -31,6 +31,13 @@ pub(super) fn plan<R: Rng + ?Sized>(view: &View<'_>, now: Time, rng: &mut R, pla
             plan.create(view.service, place, start, (now, rng), reason);
         }
     }
+    // A new leader has not heard of all nodes yet: how far an update is cannot be said.
+    let is_unheard = |place: &Place| {
+        node_of(view, place).is_some_and(|node| node.status.state == NodeState::Unknown)
+    };
+    if slots.keys().any(is_unheard) {
+        return;
+    }
     slots.retain(|place, _| node_of(view, place).is_some_and(takes_tasks));
     update::plan(view, &slots, now, rng, plan);
 }

@@ -235,3 +235,17 @@ fn a_removed_service_leaves_nothing() {
     }
     assert!(world.tasks.is_empty());
 }
+
+#[test]
+fn a_task_knows_its_service_s_name_labels_and_every_port_on_its_host() {
+    let port = |target: u16| json!({"TargetPort": target, "PublishMode": "host"});
+    let mut world = world(json!({
+        "Name": "web", "Labels": {"tier": "front"},
+        "EndpointSpec": {"Ports": [port(80), {"TargetPort": 443, "PublishedPort": 443}]},
+    }));
+    world.settle();
+    let task = (*world.running()[0]).clone();
+    assert_eq!(task.name(), format!("web.1.{}", task.id));
+    assert_eq!(task.service_annotations.labels["tier"], "front");
+    assert_eq!(task.host_ports.iter().map(|port| port.target_port).collect::<Vec<_>>(), [80]);
+}

@@ -183,6 +183,7 @@ fn what_changes_no_container_restarts_none() {
         json!({"TaskTemplate": {"Placement": {"Constraints": ["node.hostname!=z"]}}}),
         json!({"TaskTemplate": {"Networks": null, "ContainerSpec": {"Env": [], "Labels": {}}}}),
         json!({"TaskTemplate": {"Resources": {}}}),
+        json!({"TaskTemplate": {"ContainerSpec": {"PullOptions": {"RegistryAuth": "e30="}}}}),
         json!({"EndpointSpec": {"Ports": [{"TargetPort": 1, "PublishedPort": 2}]}}),
     ] {
         let mut world = service(3, &json!({}));
@@ -219,4 +220,25 @@ fn what_changes_a_container_is_named() {
         let view = View { service: &world.service, tasks: &[], nodes: &world.nodes, history: 5 };
         assert_eq!(differs(task, &world.service, &view), Some(words));
     }
+}
+
+#[test]
+fn a_global_update_waits_for_nodes_that_a_new_leader_has_not_heard_of() {
+    let mut world =
+        world(json!({"Mode": {"Global": {}}, "UpdateConfig": {"Parallelism": 1, "Delay": SECOND}}));
+    world.settle();
+    world.update(to("two"));
+    world.settle();
+    assert_eq!(world.with_image("two"), 1);
+    for node in ["a", "b", "c"] {
+        world.node(node, json!({"Status": {"State": "unknown"}}));
+    }
+    world.pass(10);
+    assert_eq!(world.state().unwrap().0, UpdateState::Updating);
+    for node in ["a", "b", "c"] {
+        world.node(node, json!({"Status": {"State": "ready"}}));
+    }
+    world.pass(10);
+    assert_eq!(world.with_image("two"), 3);
+    assert_eq!(world.state().unwrap().0, UpdateState::Completed);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 use swarm_model::service::UpdateStatus;
-use swarm_model::task::{Lineage, TaskStatus};
+use swarm_model::task::{Lineage, ServiceAnnotations, TaskStatus};
 use swarm_model::{Id, Node, Service, Task, TaskState, Time};
 
 /// The part of the store that one service's plan needs.
@@ -138,6 +138,10 @@ impl Plan {
             updated_at: now,
             spec: Arc::clone(&service.spec.task_template),
             service_id: service.id.clone(),
+            service_annotations: Arc::new(ServiceAnnotations {
+                name: service.spec.name.clone(),
+                labels: service.spec.labels.clone(),
+            }),
             slot,
             node_id,
             status: TaskStatus {

@@ -8,6 +8,7 @@ use swarm_model::service::{GenericResource, Protocol, TaskSpec};
 use swarm_model::{Id, Node, Task, TaskState, Time};
 
 use super::amounts::Left;
+use super::room::fixed_ports;
 
 /// A service that failed this often on a node comes there last (swarmkit's number).
 pub const MANY_FAILURES: usize = 5;
@@ -77,6 +78,12 @@ impl Board {
     /// A node is new or has changed.
     pub fn set_node(&mut self, node: Arc<Node>) {
         let index = self.slot(&node.id);
+        let load = &mut self.nodes[index];
+        // Mostly it is only heard of again, or no longer: what is left stays what it was.
+        if load.present && load.node.description.resources == node.description.resources {
+            load.node = node;
+            return;
+        }
         let mut left = Left::of(&node.description.resources);
         for held in self.held.values().filter(|held| held.node == index) {
             left.change(held.spec.reservations(), &held.given, -1);
@@ -106,7 +113,7 @@ impl Board {
             service: task.service_id.clone(),
             spec: Arc::clone(&task.spec),
             given: task.generic_resources.clone(),
-            ports: task.host_ports.iter().map(|p| (p.protocol, p.published_port)).collect(),
+            ports: fixed_ports(task),
             wanted: task.is_wanted(),
         };
         self.hold(task.id.clone(), held);
@@ -148,7 +155,7 @@ impl Board {
             service: task.service_id.clone(),
             spec: Arc::clone(&task.spec),
             given,
-            ports: task.host_ports.iter().map(|p| (p.protocol, p.published_port)).collect(),
+            ports: fixed_ports(task),
             wanted: true,
         };
         self.hold(task.id.clone(), held);

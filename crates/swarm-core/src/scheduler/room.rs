@@ -17,6 +17,12 @@ pub fn takes_tasks(node: &Node) -> bool {
     node.status.state == NodeState::Ready && node.spec.availability == Availability::Active
 }
 
+/// The ports that no two tasks on a node can share; where the engine chooses, it chooses a free one.
+pub(super) fn fixed_ports(task: &Task) -> Vec<(Protocol, u16)> {
+    let ports = task.host_ports.iter().map(|port| (port.protocol, port.published_port));
+    ports.filter(|(_, published)| *published != 0).collect()
+}
+
 /// What tasks of one group ask for, read once.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -31,7 +37,7 @@ impl Rules {
         Self {
             fits: Fits::new(&task.spec),
             spec: Arc::clone(&task.spec),
-            ports: task.host_ports.iter().map(|p| (p.protocol, p.published_port)).collect(),
+            ports: fixed_ports(task),
             most: task.spec.placement.as_ref().map_or(0, |placement| placement.max_replicas),
         }
     }

@@ -128,6 +128,12 @@ fn ports_and_replicas_are_limited_per_node() {
     assert_eq!(refused, "no suitable node (host-mode port already in use on 2 nodes)");
     assert_ne!(placed[0], placed[1]);
 
+    // The engine chooses the host's port: no two are the same.
+    for task in &mut tasks {
+        task.host_ports = vec![PortConfig { target_port: 80, ..PortConfig::default() }];
+    }
+    assert!(run(&mut Board::new(nodes.clone(), []), &tasks).iter().all(Result::is_ok));
+
     let mut board = Board::new(nodes, []);
     let mut placed = run(&mut board, &many("s", 5, &json!({"Placement": {"MaxReplicas": 2}})));
     let refused = placed.pop().unwrap().unwrap_err();

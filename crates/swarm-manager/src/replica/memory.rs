@@ -1,6 +1,7 @@
 //! A store in memory, with one manager that leads: for tests of what stands on the replica.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -18,6 +19,8 @@ pub struct Memory {
     leadership: watch::Sender<Leadership>,
     /// Transactions that were answered.
     written: Mutex<u64>,
+    /// Whether most managers are away.
+    alone: AtomicBool,
 }
 
 impl Memory {
@@ -30,6 +33,7 @@ impl Memory {
             news: watch::Sender::new(()),
             leadership: watch::Sender::new(leadership),
             written: Mutex::new(0),
+            alone: AtomicBool::new(false),
         })
     }
 
@@ -38,6 +42,21 @@ impl Memory {
         self.leadership.send_modify(|now| {
             *now = Leadership { term: now.term + 1, leads, leader: now.leader.clone() }
         });
+    }
+
+    /// Most managers are away from now on.
+    pub fn lose_quorum(&self) {
+        self.alone.store(true, Ordering::SeqCst);
+    }
+
+    fn has_quorum(&self) -> Result<(), StoreError> {
+        if !self.alone.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(StoreError::Unreachable {
+            store: "memory".to_owned(),
+            reason: "most managers are away".to_owned(),
+        })
     }
 
     /// How many transactions changed it.
@@ -57,10 +76,11 @@ impl Store for Memory {
     }
 
     async fn barrier(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.has_quorum()
     }
 
     async fn transact(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        self.has_quorum()?;
         let done = self.machine.lock().apply(Command::Transact(transaction), 0);
         let done = done.map_err(|refusal| refusal.into_error("memory"))?;
         *self.written.lock() += 1;

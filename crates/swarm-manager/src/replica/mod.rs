@@ -7,6 +7,7 @@
 //! [`Replica::commit`] they show what was committed.
 
 pub mod batch;
+mod embedded;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod object;
@@ -23,7 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use batch::Batch;
-pub use object::{Config, Object, PREFIX, Secret};
+pub use object::{Config, Guard, Object, PREFIX, Secret};
 pub use store::{Leadership, Member, Store};
 pub use tables::{Tables, Touched};
 
@@ -158,6 +159,13 @@ impl Feed {
             if !touched.is_empty() {
                 return touched;
             }
+            self.inbox.news.notified().await;
+        }
+    }
+
+    /// Waits until something has changed since it was asked last, and leaves it to be asked for.
+    pub async fn wait(&self) {
+        while self.inbox.touched.lock().is_empty() {
             self.inbox.news.notified().await;
         }
     }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use swarm_kv::{Item, StoreError};
-use swarm_model::{Cluster, Data, Id, Node, Service, Task, Time, Version};
+use swarm_model::{Cluster, Data, Id, Network, Node, Service, Task, Time, Version};
 
 /// With what all keys of swarm mode begin.
 pub const PREFIX: &str = "swarm/";
@@ -78,6 +78,21 @@ object!(Task, "tasks");
 object!(Node, "nodes");
 object!(Secret, "secrets");
 object!(Config, "configs");
+object!(Network, "networks");
+object!(Guard, "guards");
+
+/// What a change writes that had to look at several objects of a kind: of two such changes at once, on
+/// whatever managers, the second is refused, and looks again. A name is unique by it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Guard {
+    /// What is looked at: the table's name.
+    pub id: Id,
+    /// Guards it.
+    pub version: Version,
+    /// When it was last written.
+    pub updated_at: Time,
+}
 
 /// Secrets and configs have one form and two tables.
 macro_rules! data {

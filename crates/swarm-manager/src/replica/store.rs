@@ -4,19 +4,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use swarm_kv::{Revision, StoreError};
+pub use swarm_store::Leadership;
 use swarm_store::{Followed, Transaction};
 use tokio::sync::watch;
-
-/// Who leads the managers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Leadership {
-    /// Rises with each election.
-    pub term: u64,
-    /// Whether this manager leads.
-    pub leads: bool,
-    /// Where the leader is reached, as far as this manager knows: `HOST:PORT`.
-    pub leader: Option<String>,
-}
 
 /// A manager of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]

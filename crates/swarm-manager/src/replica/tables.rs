@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use swarm_kv::{Change, Item};
-use swarm_model::{Cluster, Id, Node, Service, Task, Time};
+use swarm_model::{Cluster, Id, Network, Node, Service, Task, Time};
 use swarm_store::Followed;
 
-use super::object::{Config, Object, PREFIX, Secret, decode};
+use super::object::{Config, Guard, Object, PREFIX, Secret, decode};
 
 /// Everything that this manager has applied.
 #[derive(Debug, Default)]
@@ -26,6 +26,10 @@ pub struct Tables {
     pub secrets: BTreeMap<Id, Arc<Secret>>,
     /// By id.
     pub configs: BTreeMap<Id, Arc<Config>>,
+    /// By id.
+    pub networks: BTreeMap<Id, Arc<Network>>,
+    /// By the name of what is guarded; nobody is told of their changes.
+    pub guards: BTreeMap<Id, Arc<Guard>>,
     /// The newest time that anybody wrote: no leader's clock counts as earlier.
     pub newest: Time,
     of_service: HashMap<Id, BTreeSet<Id>>,
@@ -53,6 +57,8 @@ pub struct Touched {
     pub secrets: BTreeSet<Id>,
     /// Configs.
     pub configs: BTreeSet<Id>,
+    /// Networks.
+    pub networks: BTreeSet<Id>,
 }
 
 impl Touched {
@@ -73,6 +79,7 @@ impl Touched {
             (&mut self.nodes, &later.nodes),
             (&mut self.secrets, &later.secrets),
             (&mut self.configs, &later.configs),
+            (&mut self.networks, &later.networks),
         ] {
             all.extend(more.iter().cloned());
         }
@@ -81,18 +88,20 @@ impl Touched {
 
 impl Tables {
     /// The tasks of a service.
-    pub fn tasks_of_service(&self, service: &str) -> impl Iterator<Item = &Arc<Task>> {
+    pub fn tasks_of_service(&self, service: &str) -> impl Iterator<Item = &Arc<Task>> + use<'_> {
         self.listed(self.of_service.get(service))
     }
 
     /// The tasks of a node, also those that only were assigned to it.
-    pub fn tasks_of_node(&self, node: &str) -> impl Iterator<Item = &Arc<Task>> {
+    pub fn tasks_of_node(&self, node: &str) -> impl Iterator<Item = &Arc<Task>> + use<'_> {
         self.listed(self.of_node.get(node))
     }
 
-    fn listed(&self, ids: Option<&BTreeSet<Id>>) -> impl Iterator<Item = &Arc<Task>> {
-        let ids = ids.cloned().unwrap_or_default();
-        ids.into_iter().filter_map(|id| self.tasks.get(&id))
+    fn listed<'a>(
+        &'a self,
+        ids: Option<&'a BTreeSet<Id>>,
+    ) -> impl Iterator<Item = &'a Arc<Task>> + use<'a> {
+        ids.into_iter().flatten().filter_map(|id| self.tasks.get(id))
     }
 
     /// Takes over what the store told. What cannot be read is left as it was, and named in the log:
@@ -140,6 +149,13 @@ impl Tables {
                 touched.configs.insert(config.id.clone());
                 self.configs.insert(config.id.clone(), config);
             }),
+            Network::TABLE => self.decoded(item).map(|network: Arc<Network>| {
+                touched.networks.insert(network.id.clone());
+                self.networks.insert(network.id.clone(), network);
+            }),
+            Guard::TABLE => self.decoded(item).map(|guard: Arc<Guard>| {
+                self.guards.insert(guard.id.clone(), guard);
+            }),
             _ => Ok(()),
         };
         if let Err(error) = read {
@@ -170,18 +186,33 @@ impl Tables {
         self.tasks.insert(id, task);
     }
 
-    /// Tasks of one service mostly have the same spec, which is most of a task: it is kept once.
+    /// Tasks of one service mostly have the same spec and words of the service's, which are most of a
+    /// task: they are kept once.
     fn share_spec(&self, task: &mut Arc<Task>, old: Option<&Task>) {
         let service = self.services.get(&task.service_id);
         let specs = [old.map(|old| &old.spec), service.map(|service| &service.spec.task_template)];
         let mut sibling = self.of_service.get(&task.service_id).into_iter().flatten();
-        let sibling = sibling.next_back().and_then(|id| self.tasks.get(id)).map(|task| &task.spec);
-        let mut same = specs.into_iter().chain([sibling]).flatten();
+        let sibling = sibling.next_back().and_then(|id| self.tasks.get(id));
+        let annotations = sibling.map(|task| &task.service_annotations);
+        let mut same = specs.into_iter().chain([sibling.map(|task| &task.spec)]).flatten();
         if let Some(spec) = same.find(|spec| ***spec == *task.spec).cloned()
             && let Some(task) = Arc::get_mut(task)
         {
             task.spec = spec;
         }
+        let siblings = [old.map(|old| &old.service_annotations), annotations];
+        let mut same = siblings.into_iter().flatten();
+        if let Some(same) = same.find(|same| ***same == *task.service_annotations).cloned()
+            && let Some(task) = Arc::get_mut(task)
+        {
+            task.service_annotations = same;
+        }
+    }
+
+    /// Puts a task in, for tests of what reads tables.
+    #[cfg(test)]
+    pub(crate) fn insert(&mut self, task: Arc<Task>) {
+        self.put_task(task, &mut Touched::default());
     }
 
     fn delete(&mut self, key: &str, touched: &mut Touched) {
@@ -212,6 +243,13 @@ impl Tables {
             Config::TABLE => {
                 self.configs.remove(&id);
                 touched.configs.insert(id);
+            }
+            Network::TABLE => {
+                self.networks.remove(&id);
+                touched.networks.insert(id);
+            }
+            Guard::TABLE => {
+                self.guards.remove(&id);
             }
             _ => {}
         }

@@ -77,9 +77,8 @@ pub struct PortConfig {
 }
 
 impl EndpointSpec {
-    /// The fixed host-mode ports, which two tasks on one node cannot share.
+    /// The host-mode ports. Two tasks on one node cannot share one that is fixed.
     pub fn host_ports(&self) -> impl Iterator<Item = &PortConfig> {
-        let fixed = |p: &&PortConfig| p.publish_mode == PublishMode::Host && p.published_port != 0;
-        self.ports.iter().filter(fixed)
+        self.ports.iter().filter(|port| port.publish_mode == PublishMode::Host)
     }
 }

@@ -31,6 +31,10 @@ pub use restart::{Condition, RestartPolicy};
 pub use template::{ContainerSpec, Mount, TaskSpec};
 pub use update::{FailureAction, Order, UpdateConfig, UpdateState, UpdateStatus};
 
+/// Of a service's spec, kept and never shown: the id of the swarm's network that the engine's network in
+/// `Networks[].Target` stands for.
+pub const STANDS_FOR: &str = "StandsFor";
+
 /// What a person wants: the body of `POST /services/create` and `/update`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

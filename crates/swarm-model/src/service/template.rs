@@ -9,6 +9,10 @@ use super::resources::{ResourceRequirements, Resources};
 use super::restart::{Condition, RestartPolicy};
 use crate::meta::{Rest, is_default, or_default};
 
+/// Of a container, kept and never shown: `{"RegistryAuth": …}`, the value of `X-Registry-Auth` with
+/// which its image is pulled.
+pub const PULL_OPTIONS: &str = "PullOptions";
+
 /// `TaskTemplate`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

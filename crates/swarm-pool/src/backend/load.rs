@@ -14,7 +14,8 @@ use super::progress::{Telling, merged};
 use super::spread::spread;
 use super::{apart, deadline};
 use crate::Pool;
-use crate::engine::{Engine, outgoing};
+use crate::engine::Engine;
+use swarm_engine::Outgoing;
 
 impl Pool {
     pub(super) async fn load(&self, exchange: Exchange) -> Result<Reply> {
@@ -41,7 +42,7 @@ fn loading(
     move |engine| {
         let exchange = like(copies.next().unwrap_or_else(swarm_backend::empty));
         let path = exchange.path.with("");
-        let request = outgoing(exchange, &path);
+        let request = Outgoing::of(exchange, &path);
         Box::pin(async move { engine.send(request, deadline(Effect::Streams)).await })
     }
 }

@@ -36,9 +36,8 @@ pub(crate) use exec::Execs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::Value;
 use swarm_backend::{ApiError, Body, Effect, Exchange, ObjectPath, Reply, Result};
 use swarm_docker::{ApiVersion, ErrorClass, Query};
@@ -72,21 +71,7 @@ fn random_id() -> String {
 
 /// Reads a body that must be whole to be understood.
 async fn read_whole(body: Body) -> Result<Bytes> {
-    let mut body = body;
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| ApiError::invalid(format!("the body broke off: {error}")))?;
-        if let Ok(data) = frame.into_data() {
-            if whole.len() + data.len() > LARGEST_DOCUMENT {
-                return Err(ApiError::too_large(format!(
-                    "a document of more than {LARGEST_DOCUMENT} bytes"
-                )));
-            }
-            whole.extend_from_slice(&data);
-        }
-    }
-    Ok(whole.freeze())
+    swarm_backend::read_whole(body, LARGEST_DOCUMENT).await
 }
 
 /// An engine's whole answer: its document, or its refusal as an error with its own status.

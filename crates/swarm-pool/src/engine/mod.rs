@@ -183,7 +183,7 @@ impl Engine {
         deadline: Option<Duration>,
     ) -> Result<Reply, ApiError> {
         let path = exchange.path.with(object);
-        self.send(outgoing(exchange, &path), deadline).await
+        self.send(Outgoing::of(exchange, &path), deadline).await
     }
 
     /// A request of the pool's own, with no body; the answer's bytes, at most `limit`.
@@ -238,20 +238,6 @@ impl Engine {
         let status = view.status;
         self.view.store(Arc::new(view));
         self.status.send_if_modified(|known| std::mem::replace(known, status) != status);
-    }
-}
-
-/// A client's request as an engine gets it, at `path`.
-pub fn outgoing(exchange: Exchange, path: &str) -> Outgoing {
-    let query = exchange.query.encode();
-    let path_and_query = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    Outgoing {
-        method: exchange.method,
-        path_and_query,
-        version: exchange.version,
-        headers: exchange.headers,
-        body: exchange.body,
-        upgrade: exchange.upgrade,
     }
 }
 

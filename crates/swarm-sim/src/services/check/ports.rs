@@ -11,7 +11,7 @@ pub(super) fn look(cluster: &Cluster, at: usize, id: &Id) -> Result<(), Breach> 
     let theirs = agent.containers.values().filter(|other| other.task.id != *id && other.runs());
     for other in theirs {
         let mut ports = mine.task.host_ports.iter();
-        if ports.any(|port| other.task.host_ports.contains(port)) {
+        if ports.any(|port| port.published_port != 0 && other.task.host_ports.contains(port)) {
             let words = format!("{id} and {} on {}", other.task.id, agent.id);
             return Err(Breach { rule: "unique host ports", words });
         }

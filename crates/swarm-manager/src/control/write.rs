@@ -1,0 +1,70 @@
+//! Changes: decided on what is here, written only if that still holds, decided anew where it does
+//! not.
+
+use std::time::Duration;
+
+use rand::Rng as _;
+use swarm_backend::Result;
+use swarm_docker::ApiError;
+use swarm_kv::StoreError;
+use swarm_store::When;
+use tokio::time::Instant;
+
+use super::{Control, NO_LEADER, failed};
+use crate::replica::object::key_of;
+use crate::replica::{Batch, Guard, Tables};
+
+/// How long a change is tried while others change the same things.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(20);
+
+/// The longest pause between attempts, in milliseconds.
+const PAUSE: u64 = 10;
+
+impl Control {
+    /// Decides a change and writes it; again, while what it was decided on is changed by others.
+    pub(super) async fn write<T>(
+        &self,
+        mut decide: impl FnMut(&Tables, &mut Batch) -> Result<T> + Send,
+    ) -> Result<T> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let fresh = tokio::time::timeout(ATTEMPT, self.replica.fresh()).await;
+            fresh.map_err(|_| late())?.map_err(failed)?;
+            let mut batch = Batch::default();
+            let decided = self.replica.read(|tables| decide(tables, &mut batch))?;
+            let written = tokio::time::timeout(ATTEMPT, self.replica.commit(batch)).await;
+            match written.map_err(|_| late())? {
+                Ok(()) => return Ok(decided),
+                Err(StoreError::Conflict { .. }) if Instant::now() < until => {
+                    let pause = rand::rng().random_range(0..=PAUSE);
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+}
+
+fn late() -> ApiError {
+    ApiError::unavailable(format!("{NO_LEADER} (no answer in {} s)", ATTEMPT.as_secs()))
+}
+
+/// Of all changes that are guarded by the table `kind`, this is the only one at this moment.
+pub(super) fn guard(tables: &Tables, batch: &mut Batch, kind: &str) -> Result<()> {
+    let guard = match tables.guards.get(kind) {
+        Some(guard) => Guard::clone(guard),
+        None => Guard { id: kind.into(), ..Guard::default() },
+    };
+    batch.put(&guard).map_err(failed)
+}
+
+/// No change that is guarded by the table `kind` is made meanwhile.
+pub(super) fn unless_guarded(tables: &Tables, batch: &mut Batch, kind: &str) {
+    match tables.guards.get(kind) {
+        Some(guard) => batch.expect(&**guard),
+        None => batch.fence(key_of::<Guard>(kind), When::Absent),
+    }
+}
