@@ -4,5 +4,6 @@
 pub mod exposition;
 pub mod fleet;
 pub mod lab;
+pub mod leader;
 pub mod promtool;
 pub mod stores;

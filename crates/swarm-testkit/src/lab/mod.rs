@@ -13,6 +13,7 @@
 //! all of it in whatever state it is, also after every process of the lab's owner was killed.
 
 mod config;
+mod daemon;
 mod fabric;
 mod host;
 mod http;
@@ -37,6 +38,7 @@ use anyhow::{Context as _, Result, bail};
 use parking_lot::Mutex;
 
 pub use config::{HostConfig, LabConfig, MOST_HOSTS, default_base};
+pub use daemon::Daemon;
 pub use http::{Answer, get, post};
 pub use leash::janitor;
 pub use manager::Manager;
