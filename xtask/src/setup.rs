@@ -28,11 +28,13 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 4] = [
+const TESTS: [Need; 6] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
     ("curl", &["curl"]),
+    ("nginx", &["nginx"]),
+    ("haproxy", &["haproxy"]),
 ];
 
 /// What the tests of the page use; a font, so that there is text on its pictures.
