@@ -16,9 +16,11 @@
 //! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
 //! - `pool`: a manager over a lab, and the clients that talk to it.
 //! - `managers`: three managers that replicate among themselves.
+//! - `daemons`: `swarm daemon` on each host.
 //! - `torture`: seeded rounds of faults, and checkers over what happened in them.
 //! - `client`: running a client to its end, and what it said.
 //! - `watch`: a client that runs beside the test, and what it has printed.
+//! - `load`: many short requests, and what became of each.
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
 //! - `certs`: certificates for TLS tests.
@@ -32,7 +34,9 @@ mod binaries;
 mod browser;
 mod certs;
 mod client;
+mod daemons;
 mod labs;
+mod load;
 mod managers;
 mod pool;
 mod shown;
@@ -45,7 +49,9 @@ pub use binaries::swarm;
 pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
+pub use daemons::Daemons;
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
+pub use load::{Load, Miss, get};
 pub use managers::Managers;
 pub use pool::{Pool, host_number};
 pub use shown::Shown;

@@ -19,7 +19,10 @@ pub fn start(flags: &LogFlags, env: Env<'_>) -> Result<(), UsageError> {
         (None, false) => None,
     };
     // What the libraries under us report at debug level is noise to an operator.
-    let ours = |level: &str| EnvFilter::new(format!("warn,zookeeper_client=error,swarm={level}"));
+    // A peer that is away is told by us; the consensus library says so ten times a second.
+    let ours = |level: &str| {
+        EnvFilter::new(format!("warn,zookeeper_client=error,openraft=error,swarm={level}"))
+    };
     let filter = match (level, env("RUST_LOG").filter(|filter| !filter.is_empty())) {
         (Some(level), _) => ours(level),
         (None, Some(filter)) => EnvFilter::try_new(&filter).map_err(|error| {

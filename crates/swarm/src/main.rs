@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
-use crate::config::ManageConfig;
+use crate::config::{DaemonConfig, ManageConfig};
 use crate::usage::UsageError;
 
 /// Something failed while running.
@@ -78,6 +78,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             limits::raise_open_files();
             runtime()?.block_on(cmd::manage::run(config))
         }
+        Some(Command::Daemon(flags)) => {
+            let config = DaemonConfig::resolve(*flags, &env)?;
+            limits::raise_open_files();
+            runtime()?.block_on(cmd::daemon::run(config))
+        }
         Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(flags, &env)),
         Some(Command::List(flags)) => runtime()?.block_on(cmd::list::run(flags, &env)),
         Some(Command::Create(flags)) => runtime()?.block_on(cmd::create::run(flags, &env)),
@@ -89,6 +94,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::SupportBundle(flags)) => runtime()?.block_on(cmd::bundle::run(flags, &env)),
         Some(Command::Top(flags)) => runtime()?.block_on(cmd::top::run(flags, &env)),
         Some(Command::Registrator(flags)) => runtime()?.block_on(cmd::registrator::run(&flags)),
+        Some(Command::Proxy(flags)) => runtime()?.block_on(cmd::proxy::run(&flags, &env)),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
     }
 }

@@ -41,7 +41,17 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-dns",
         ],
     ),
-    (Runtime, &["swarm-pool", "swarm-registrator", "swarm-manager", "swarm-agent", "swarm-node"]),
+    (
+        Runtime,
+        &[
+            "swarm-pool",
+            "swarm-registrator",
+            "swarm-proxy",
+            "swarm-manager",
+            "swarm-agent",
+            "swarm-node",
+        ],
+    ),
     (
         Surface,
         &[

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::DiscoveryFlags;
+use super::{DiscoveryFlags, TlsFlags};
 use crate::values::boolean;
 
 pub(super) const MANAGE_EXAMPLES: &str = "\
@@ -92,25 +92,9 @@ pub struct ManageFlags {
     #[arg(long, value_name = "PREFIX", allow_hyphen_values = true, help_heading = "Metrics")]
     pub statsd_prefix: Option<String>,
 
-    /// Use TLS towards clients and engines; implied by --tlsverify
-    #[arg(long, help_heading = "TLS", value_name = "BOOL")]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
-    pub tls: bool,
-    /// Use TLS, and let in only clients and engines with a certificate of the CA
-    #[arg(long, help_heading = "TLS", value_name = "BOOL")]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(value_parser = boolean, default_value = "false", hide_default_value = true)]
-    pub tlsverify: bool,
-    /// The CA's certificate; needed by --tlsverify
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    pub tlscacert: Option<String>,
-    /// Our certificate, for both sides; needed by --tls and --tlsverify
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    pub tlscert: Option<String>,
-    /// Its key; needed by --tls and --tlsverify
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    pub tlskey: Option<String>,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: TlsFlags,
 
     /// Shortest time between two full readings of an engine [default: 30s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Engines")]

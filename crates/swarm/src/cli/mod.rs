@@ -6,8 +6,11 @@
 //! counts as not set, as it did in classic.
 
 mod clients;
+mod daemon;
 mod manage;
+mod proxy;
 mod registrator;
+mod tls;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -18,11 +21,16 @@ pub use clients::{
     BundleFlags, DoctorFlags, DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags,
     StatusFlags, TopFlags,
 };
+pub use daemon::DaemonFlags;
 pub use manage::ManageFlags;
+pub use proxy::ProxyFlags;
 pub use registrator::RegistratorFlags;
+pub use tls::TlsFlags;
 
 use clients::{DOCTOR_HELP, NODE_EXAMPLES};
+use daemon::DAEMON_EXAMPLES;
 use manage::MANAGE_EXAMPLES;
+use proxy::PROXY_HELP;
 use registrator::BACKENDS;
 
 const STYLES: Styles = Styles::styled()
@@ -97,6 +105,10 @@ pub enum Command {
     #[command(visible_alias = "m", args_override_self = true)]
     #[command(after_help = SCHEMES, after_long_help = format!("{SCHEMES}\n\n{MANAGE_EXAMPLES}"))]
     Manage(Box<ManageFlags>),
+    /// Give this machine's engine swarm mode: services, tasks, secrets, docker swarm init and join
+    #[command(args_override_self = true)]
+    #[command(after_help = DAEMON_EXAMPLES)]
+    Daemon(Box<DaemonFlags>),
     /// Keep an engine registered in a pool's discovery
     #[command(visible_alias = "j", args_override_self = true, after_help = SCHEMES)]
     Join(JoinFlags),
@@ -132,6 +144,9 @@ pub enum Command {
     /// Write what a host's containers publish to Consul or etcd, and take out what is gone
     #[command(args_override_self = true, after_help = BACKENDS)]
     Registrator(Box<RegistratorFlags>),
+    /// Keep nginx's or HAProxy's configuration as containers and services come and go
+    #[command(args_override_self = true, after_help = PROXY_HELP)]
+    Proxy(Box<ProxyFlags>),
     /// Print the completion script of a shell
     #[command(after_help = "Examples:\n  \
         swarm completion bash > /etc/bash_completion.d/swarm\n  \

@@ -24,7 +24,7 @@ use crate::tls::Tls;
 use crate::values::Listen;
 
 /// The commit it was built from, where the build says so.
-const COMMIT: &str = match option_env!("SWARM_COMMIT") {
+pub const COMMIT: &str = match option_env!("SWARM_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
@@ -136,7 +136,7 @@ fn pool_config(config: ManageConfig, tls: &Tls, election: Election) -> PoolConfi
 
 /// Binds one address. A unix socket is guarded by its file's mode and carries no TLS, as
 /// with Docker's own engine.
-async fn open(address: &Listen, tls: &Tls, verified: bool) -> anyhow::Result<Listener> {
+pub async fn open(address: &Listen, tls: &Tls, verified: bool) -> anyhow::Result<Listener> {
     let listener = match address {
         Listen::Tcp(address) => Listener::tcp(address, tls.server.clone()).await?,
         Listen::Unix(path) => Listener::unix(path).await?,
@@ -147,9 +147,9 @@ async fn open(address: &Listen, tls: &Tls, verified: bool) -> anyhow::Result<Lis
             info!("listening on tcp://{address} ({scheme})");
             if !verified && !address.ip().is_loopback() {
                 warn!(
-                    "ANYONE WHO REACHES tcp://{address} IS ROOT ON EVERY ENGINE OF THIS POOL: it \
-                     is open to the network and clients are not verified; use --tlsverify, or \
-                     listen on 127.0.0.1 or a unix socket"
+                    "ANYONE WHO REACHES tcp://{address} IS ROOT ON EVERY ENGINE BEHIND IT: it is open \
+                     to the network and clients are not verified; use --tlsverify, or listen on \
+                     127.0.0.1 or a unix socket"
                 );
             }
         }

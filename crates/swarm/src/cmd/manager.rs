@@ -56,6 +56,11 @@ impl Manager {
         Ok(Self { client: EngineClient::new(parsed, options), address })
     }
 
+    /// The client, for whoever asks in ways of his own.
+    pub fn into_client(self) -> EngineClient {
+        self.client
+    }
+
     /// Asks; the answer's JSON, or nothing where it has none.
     pub async fn ask(
         &self,

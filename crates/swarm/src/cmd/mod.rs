@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod completion;
 pub mod create;
+pub mod daemon;
 pub mod discovery;
 pub mod doctor;
 pub mod join;
@@ -10,6 +11,7 @@ pub mod list;
 pub mod manage;
 pub mod manager;
 pub mod node;
+pub mod proxy;
 pub mod rebalance;
 pub mod registrator;
 pub mod status;

@@ -5,6 +5,7 @@
 //! words of classic Swarm's refusals are kept where old scripts look for them.
 
 mod cluster;
+mod daemon;
 mod discovery;
 mod state;
 
@@ -18,7 +19,7 @@ use swarm_discovery::{Discovery, DiscoveryBackend, DiscoveryOptions};
 use swarm_engine::TlsFiles;
 use swarm_metrics::statsd::StatsdConfig;
 
-use crate::cli::ManageFlags;
+use crate::cli::{ManageFlags, TlsFlags};
 use crate::page::PageFlags;
 use crate::statsd;
 use crate::store::{Choice, Named};
@@ -28,6 +29,7 @@ use crate::usage::UsageError;
 use crate::values::{Listen, count, duration, listen, local_listen};
 
 pub use cluster::ClusterOptions;
+pub use daemon::DaemonConfig;
 pub use discovery::{discovery_url, heartbeat, pairs, required_discovery};
 pub use state::Replication;
 use state::{choose_store, replication};
@@ -89,7 +91,7 @@ impl ManageConfig {
     /// Reads and checks all flags.
     pub fn resolve(flags: ManageFlags, env: Env<'_>) -> Result<Self, UsageError> {
         let mut notes = Vec::new();
-        let tls = tls_paths(&flags)?;
+        let tls = tls_paths(&flags.tls)?;
         let refresh = refresh(&flags)?;
         let failure_retries = failure_retries(&flags)?;
         let url = discovery_url(&flags.discovery, env)?;
@@ -237,7 +239,7 @@ fn hosts(given: &[String], env: Env<'_>) -> Result<Vec<Listen>, UsageError> {
 }
 
 /// Classic's rules for the TLS flags, and its words.
-fn tls_paths(flags: &ManageFlags) -> Result<Option<TlsPaths>, UsageError> {
+fn tls_paths(flags: &TlsFlags) -> Result<Option<TlsPaths>, UsageError> {
     let (ca, cert, key) = (&flags.tlscacert, &flags.tlscert, &flags.tlskey);
     if !flags.tls && !flags.tlsverify {
         if ca.is_some() || cert.is_some() || key.is_some() {

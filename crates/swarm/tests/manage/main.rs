@@ -117,7 +117,7 @@ async fn an_open_door_is_warned_of_loudly() {
     let fleet = fleet(1).await;
     let discovery = fleet.discovery_url();
     let open = Daemon::start(&["m", "-H", "tcp://0.0.0.0:0", &discovery], &[]);
-    open.wait_for("IS ROOT ON EVERY ENGINE OF THIS POOL").await;
+    open.wait_for("IS ROOT ON EVERY ENGINE BEHIND IT").await;
     let closed = Daemon::start(&["m", "-H", "tcp://127.0.0.1:0", &discovery], &[]);
     closed.wait_for("starting the pool").await;
     assert!(!closed.log().contains("IS ROOT"), "{}", closed.log());

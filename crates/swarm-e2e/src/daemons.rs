@@ -1,0 +1,126 @@
+//! `swarm daemon` on the hosts of a lab, and the plain client that talks to each.
+//!
+//! Leaves to the tests what happens to them when. Invariants: a daemon keeps its socket and its folder
+//! over restarts; all are gone when this is dropped.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use swarm_testkit::lab::{Daemon, Lab, until};
+use tempfile::TempDir;
+
+use crate::binaries;
+use crate::client::{Client, Ran};
+
+/// For nodes to be what they should.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Daemons of one lab.
+#[derive(Debug)]
+pub struct Daemons<'l> {
+    lab: &'l Lab,
+    running: BTreeMap<u8, Daemon<'l>>,
+    state: TempDir,
+}
+
+impl<'l> Daemons<'l> {
+    /// Starts one on each of these hosts; they are in no swarm.
+    pub fn start(lab: &'l Lab, hosts: &[u8]) -> Result<Self> {
+        let mut this = Self { lab, running: BTreeMap::new(), state: TempDir::new()? };
+        for host in hosts {
+            this.launch(*host, &[])?;
+        }
+        Ok(this)
+    }
+
+    /// Starts them and makes them a swarm: the first `managers` of the hosts are managers.
+    pub fn swarm(lab: &'l Lab, hosts: &[u8], managers: usize) -> Result<Self> {
+        let this = Self::start(lab, hosts)?;
+        let Some((first, others)) = hosts.split_first() else { bail!("a swarm has a host") };
+        this.docker(*first, &["swarm", "init", "--advertise-addr", &lab.ip(*first)]).ok()?;
+        for (at, host) in others.iter().enumerate() {
+            let role = if at + 1 < managers { "manager" } else { "worker" };
+            this.join(*host, *first, role)?.ok()?;
+        }
+        this.ready(*first, hosts.len())?;
+        Ok(this)
+    }
+
+    /// `docker swarm join` of `host` through the manager `by`.
+    pub fn join(&self, host: u8, by: u8, role: &str) -> Result<Ran> {
+        let token = self.docker(by, &["swarm", "join-token", "--quiet", role]).ok()?;
+        let (manager, own) = (format!("{}:2377", self.lab.ip(by)), self.lab.ip(host));
+        let arguments = ["swarm", "join", "--advertise-addr", &own, "--token", &token, &manager];
+        Ok(self.docker(host, &arguments))
+    }
+
+    /// Waits until `count` nodes are ready, as the manager `by` sees them.
+    pub fn ready(&self, by: u8, count: usize) -> Result<()> {
+        until(PATIENCE, format_args!("{count} nodes are ready"), || {
+            let listed = self.docker(by, &["node", "ls", "--format", "{{.Status}}"]).ok()?;
+            Ok((listed.lines().filter(|line| *line == "Ready").count() == count).then_some(()))
+        })
+        .with_context(|| self.logs())
+    }
+
+    /// Starts the daemon of a host, with the data it had, and waits until it answers.
+    pub fn launch(&mut self, host: u8, more: &[&str]) -> Result<()> {
+        let daemon = self.lab.daemon(host, binaries::swarm()?, &self.folder(host), more)?;
+        self.running.insert(host, daemon);
+        Ok(())
+    }
+
+    /// The folder of a host's daemon.
+    pub fn folder(&self, host: u8) -> PathBuf {
+        self.state.path().join(format!("h{host}"))
+    }
+
+    /// The socket of a host's daemon.
+    pub fn sock(&self, host: u8) -> PathBuf {
+        self.folder(host).join("docker.sock")
+    }
+
+    /// The plain client of a host's daemon.
+    pub fn client(&self, host: u8) -> Client {
+        Client::new("docker", &format!("unix://{}", self.sock(host).display()))
+    }
+
+    /// Runs `docker` with a host's daemon.
+    pub fn docker(&self, host: u8, arguments: &[&str]) -> Ran {
+        self.client(host).run(arguments)
+    }
+
+    /// Runs `docker` with a host's own engine.
+    pub fn engine(&self, host: u8, arguments: &[&str]) -> Ran {
+        let socket = format!("unix://{}", self.lab.sock(host).display());
+        Client::new("docker", &socket).run(arguments)
+    }
+
+    /// All that the daemons said.
+    pub fn logs(&self) -> String {
+        self.running.values().map(Daemon::log).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Sends the daemon of a host a signal (`STOP`, `CONT`).
+    pub fn signal(&self, host: u8, signal: &str) -> Result<()> {
+        self.running.get(&host).context("none runs there")?.signal(signal)
+    }
+
+    /// SIGKILL; containers go on.
+    pub fn kill(&mut self, host: u8) -> Result<()> {
+        self.running.remove(&host).context("none runs there")?.kill()
+    }
+
+    /// Asks it to end in order.
+    pub fn stop(&mut self, host: u8) -> Result<()> {
+        self.running.remove(&host).context("none runs there")?.stop()
+    }
+
+    /// Cuts the host's power: silence. [`Lab::start`] and [`Daemons::launch`] bring it back.
+    pub fn power_cut(&mut self, host: u8) -> Result<()> {
+        self.lab.kill(host)?;
+        self.running.remove(&host).context("none runs there")?.wait_end().map(drop)
+    }
+}

@@ -1,0 +1,109 @@
+//! `swarm daemon`: the node endpoint, and how a swarm begins, grows and shrinks, with the plain
+//! `docker` client on real engines.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use swarm_e2e::{Daemons, IMAGE, exclusive, until};
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[test]
+fn in_no_swarm_the_node_is_its_engine() -> Result<()> {
+    let lab = exclusive()?;
+    let node = Daemons::start(&lab, &[1])?;
+    let info = |format: &str| node.docker(1, &["info", "--format", format]).ok();
+    ensure!(info("{{.Name}} {{.Swarm.LocalNodeState}}")? == "host-1 inactive");
+    node.docker(1, &["run", "-d", "--name", "web", IMAGE, "sleep", "1d"]).ok()?;
+    ensure!(node.engine(1, &["ps", "--format", "{{.Names}}"]).ok()? == "web");
+    ensure!(node.docker(1, &["exec", "web", "hostname"]).ok()?.len() == 12, "upgrades pass");
+    let piped = node.client(1).feed(&["exec", "-i", "web", "cat"], b"to and fro").ok()?;
+    ensure!(piped == "to and fro", "{piped}");
+    for arguments in [&["node", "ls"][..], &["service", "ls"], &["secret", "ls"]] {
+        let told = node.docker(1, arguments).fails()?;
+        ensure!(told.contains("This node is not a swarm manager. Use"), "{told}");
+    }
+    let told = node.docker(1, &["swarm", "leave"]).fails()?;
+    ensure!(told.contains("not part of a swarm"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn a_swarm_begins_grows_and_shrinks() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::start(&lab, &[1, 2, 3])?;
+    let began = nodes.docker(1, &["swarm", "init", "--advertise-addr", &lab.ip(1)]).ok()?;
+    ensure!(began.contains("docker swarm join --token SWMTKN-1-"), "{began}");
+    let again = nodes.docker(1, &["swarm", "init"]).fails()?;
+    ensure!(again.contains("already part of a swarm"), "{again}");
+
+    // What cannot join is told why, and stays in no swarm.
+    let manager = format!("{}:2377", lab.ip(1));
+    let token = nodes.docker(1, &["swarm", "join-token", "-q", "worker"]).ok()?;
+    let other = token.replace(&token[10..12], if &token[10..12] == "aa" { "bb" } else { "aa" });
+    for (token, address, words) in [
+        ("SWMTKN-1-nonsense", manager.as_str(), "join token"),
+        (other.as_str(), manager.as_str(), "token"),
+        (token.as_str(), &format!("{}:2377", lab.ip(3)), "refused"),
+    ] {
+        let told = nodes.docker(2, &["swarm", "join", "--token", token, address]).fails()?;
+        ensure!(told.to_lowercase().contains(words), "{words}: {told}");
+    }
+    let state = |host| nodes.docker(host, &["info", "--format", "{{.Swarm.LocalNodeState}}"]).ok();
+    ensure!(state(2)? == "inactive");
+
+    nodes.join(2, 1, "worker")?.ok()?;
+    nodes.join(3, 1, "manager")?.ok()?;
+    nodes.ready(1, 3)?;
+    ensure!(state(2)? == "active");
+    let format = "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}";
+    let listed = nodes.docker(3, &["node", "ls", "--format", format]).ok()?;
+    let mut lines: Vec<_> = listed.lines().collect();
+    lines.sort_unstable();
+    ensure!(
+        lines
+            == [
+                "host-1 Ready Active Leader",
+                "host-2 Ready Active ",
+                "host-3 Ready Active Reachable"
+            ],
+        "{listed}"
+    );
+    let told = nodes.docker(2, &["node", "ls"]).fails()?;
+    ensure!(told.contains("Worker nodes can't be used"), "{told}");
+
+    // A token that was replaced is over.
+    nodes.docker(1, &["swarm", "join-token", "--rotate", "worker"]).ok()?;
+    nodes.docker(2, &["swarm", "leave"]).ok()?;
+    let told = nodes.docker(2, &["swarm", "join", "--token", &token, &manager]).fails()?;
+    ensure!(told.contains("token"), "{told}");
+
+    // The one that left is down, and can be removed; and come back as another.
+    until(LONG, "host-2 is down", || {
+        let listed =
+            nodes.docker(1, &["node", "ls", "--format", "{{.Hostname}} {{.Status}}"]).ok()?;
+        Ok(listed.contains("host-2 Down").then_some(()))
+    })?;
+    nodes.docker(1, &["node", "rm", "host-2"]).ok()?;
+    nodes.join(2, 3, "worker")?.ok()?;
+    nodes.ready(1, 3)?;
+
+    // Roles change where the node is.
+    nodes.docker(1, &["node", "promote", "host-2"]).ok()?;
+    until(LONG, "host-2 is a manager", || Ok(nodes.docker(2, &["node", "ls"]).ok().ok()))?;
+    nodes.docker(1, &["node", "demote", "host-3"]).ok()?;
+    until(LONG, "host-3 is a worker", || {
+        let told = nodes.docker(3, &["node", "ls"]).fails();
+        Ok(told.ok().filter(|told| told.contains("Worker nodes can't be used")))
+    })?;
+
+    // A restart changes nothing.
+    nodes.stop(2)?;
+    nodes.launch(2, &[])?;
+    nodes.ready(1, 3)?;
+    until(LONG, "host-2 is a manager again", || Ok(nodes.docker(2, &["node", "ls"]).ok().ok()))?;
+
+    let told = nodes.docker(1, &["swarm", "leave"]).fails()?;
+    ensure!(told.contains("participating as a manager"), "{told}");
+    Ok(())
+}

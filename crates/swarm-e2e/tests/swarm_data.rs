@@ -1,0 +1,153 @@
+//! Secrets, configs, logs and stacks on a swarm of real engines, by the plain `docker` client.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use swarm_e2e::{Daemons, IMAGE, exclusive, until};
+
+const LONG: Duration = Duration::from_mins(1);
+
+#[test]
+fn secrets_and_configs_reach_their_tasks_alone() -> Result<()> {
+    let lab = exclusive()?;
+    let nodes = Daemons::swarm(&lab, &[1, 2], 1)?;
+    nodes.client(1).feed(&["secret", "create", "key", "-"], b"hunter2").ok()?;
+    let template = b"on {{ .Node.Hostname }}, task {{ .Task.Slot }}";
+    let create = ["config", "create", "--template-driver", "golang", "greeting", "-"];
+    nodes.client(1).feed(&create, template).ok()?;
+    let shown = nodes.docker(1, &["secret", "inspect", "key"]).ok()?;
+    ensure!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
+
+    let read =
+        "stat -c '%a %u' /run/secrets/key; cat /run/secrets/key /etc/greeting; echo; exec sleep 1d";
+    let create = ["service", "create", "--name", "web", "--stop-signal", "KILL"];
+    let more = [
+        "--constraint",
+        "node.hostname==host-2",
+        "--secret",
+        "source=key,mode=0400,uid=7",
+        "--config",
+        "source=greeting,target=/etc/greeting",
+        IMAGE,
+        "sh",
+        "-c",
+        read,
+    ];
+    nodes.docker(1, &[&create[..], &more].concat()).ok()?;
+    let told = until(LONG, "it has told what it has", || {
+        let told = nodes.docker(1, &["service", "logs", "--raw", "web"]).ok()?;
+        Ok(told.contains("task").then_some(told))
+    })?;
+    ensure!(told.contains("400 7") && told.contains("hunter2on host-2, task 1"), "{told}");
+
+    let told = nodes.docker(1, &["secret", "rm", "key"]).fails()?;
+    ensure!(told.contains("is in use by the following service: web"), "{told}");
+    let on = |host, path: &str| lab.sh(host, &format!("find {path} -type f | wc -l"));
+    ensure!(on(2, "/run/swarm")?.trim() == "2", "the files are there, in memory");
+    ensure!(on(1, "/run/swarm").is_ok_and(|count| count.trim() == "0"), "and nowhere else");
+    nodes.docker(1, &["service", "rm", "web"]).ok()?;
+    until(LONG, "the files go with their task", || {
+        Ok((on(2, "/run/swarm")?.trim() == "0").then_some(()))
+    })?;
+    nodes.docker(1, &["secret", "rm", "key"]).ok()?;
+    Ok(())
+}
+
+#[test]
+fn logs_of_all_nodes_are_merged_at_any_manager() -> Result<()> {
+    let lab = exclusive()?;
+    let nodes = Daemons::swarm(&lab, &[1, 2, 3], 3)?;
+    let say = "echo I am $(hostname); echo and an error >&2; exec sleep 1d";
+    let create =
+        ["service", "create", "--name", "talk", "--mode", "global", "--stop-signal", "KILL"];
+    let more = ["--hostname", "{{.Node.Hostname}}", IMAGE, "sh", "-c", say];
+    nodes.docker(1, &[&create[..], &more].concat()).ok()?;
+    for host in 1..=3 {
+        until(LONG, format_args!("host {host} shows all lines"), || {
+            let ran = nodes.docker(host, &["service", "logs", "talk"]).output()?;
+            let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+            let all = (1..=3).all(|n| {
+                told.lines().any(|line| {
+                    line.contains(&format!("@host-{n}"))
+                        && line.ends_with(&format!("I am host-{n}"))
+                })
+            });
+            let errors = String::from_utf8_lossy(&ran.stderr).matches("and an error").count();
+            Ok((all && errors == 3).then_some(()))
+        })?;
+    }
+    let tail = nodes.docker(2, &["service", "logs", "--tail", "1", "--raw", "talk"]).ok()?;
+    ensure!(tail.lines().count() <= 3, "{tail}");
+    Ok(())
+}
+
+#[test]
+fn a_stack_is_deployed_changed_and_removed() -> Result<()> {
+    let lab = exclusive()?;
+    let nodes = Daemons::swarm(&lab, &[1, 2], 1)?;
+    let compose = |replicas: u8| {
+        format!(
+            r#"version: "3.8"
+services:
+  web:
+    image: {IMAGE}
+    command: ["sleep", "1d"]
+    stop_signal: SIGKILL
+    environment: {{ COLOUR: blue }}
+    configs: [ greeting ]
+    secrets: [ key ]
+    deploy:
+      replicas: {replicas}
+      update_config: {{ parallelism: 2, order: stop-first }}
+      restart_policy: {{ condition: on-failure }}
+  everywhere:
+    image: {IMAGE}
+    command: ["sleep", "1d"]
+    stop_signal: SIGKILL
+    deploy: {{ mode: global }}
+configs:
+  greeting: {{ file: ./greeting }}
+secrets:
+  key: {{ file: ./key }}
+"#
+        )
+    };
+    lab.put("greeting", "hello")?;
+    lab.put("key", "hunter2")?;
+    let file = lab.put("stack.yaml", compose(3))?;
+    let deploy = ["stack", "deploy", "--compose-file", &file.display().to_string(), "app"];
+    nodes.docker(1, &deploy).ok()?;
+    let replicas = |wanted: &[&str]| {
+        until(LONG, format_args!("{wanted:?}"), || {
+            let listed = nodes
+                .docker(1, &["stack", "services", "--format", "{{.Name}} {{.Replicas}}", "app"])
+                .ok()?;
+            Ok(wanted.iter().all(|one| listed.contains(one)).then_some(()))
+        })
+    };
+    replicas(&["app_web 3/3", "app_everywhere 2/2"])?;
+    let tasks = || {
+        let running = ["--filter", "desired-state=running", "--format", "{{.ID}}", "app"];
+        let told =
+            nodes.docker(1, &[&["stack", "ps", "--no-trunc"][..], &running].concat()).ok()?;
+        anyhow::Ok(told.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>())
+    };
+    let before = tasks()?;
+    nodes.docker(1, &deploy).ok()?;
+    ensure!(tasks()? == before, "the same again restarts nothing");
+    lab.put("stack.yaml", compose(4))?;
+    nodes.docker(1, &deploy).ok()?;
+    replicas(&["app_web 4/4"])?;
+    ensure!(before.is_subset(&tasks()?), "one more is one more");
+
+    nodes.docker(1, &["stack", "rm", "app"]).ok()?;
+    for host in [1, 2] {
+        until(LONG, "nothing is left of it", || {
+            Ok(nodes.engine(host, &["ps", "--all", "--quiet"]).ok()?.is_empty().then_some(()))
+        })?;
+    }
+    for kind in ["secret", "config", "service"] {
+        ensure!(nodes.docker(1, &[kind, "ls", "--quiet"]).ok()?.is_empty(), "{kind}s are gone");
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What a swarm's faults cost: hosts that lose their power, daemons and engines that restart, leaders
+//! that are gone. Every time is measured from the fault, on default settings.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use swarm_e2e::{Daemons, IMAGE, exclusive, until};
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// Ids and nodes of a service's running tasks.
+fn running(nodes: &Daemons<'_>, by: u8, service: &str) -> Result<Vec<(String, String)>> {
+    let format = "{{.ID}} {{.Node}} {{.DesiredState}} {{.CurrentState}}";
+    let listed =
+        nodes.docker(by, &["service", "ps", "--no-trunc", "--format", format, service]).ok()?;
+    let runs = listed.lines().filter(|line| line.contains(" Running Running "));
+    let mut all: Vec<_> = runs
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        })
+        .collect();
+    all.sort();
+    Ok(all)
+}
+
+fn sleepers(nodes: &Daemons<'_>, name: &str, replicas: &str) -> Result<()> {
+    let create = ["service", "create", "--name", name, "--replicas", replicas];
+    let sleep = ["--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+    nodes.docker(1, &[&create[..], &sleep].concat()).ok()?;
+    Ok(())
+}
+
+#[test]
+fn restarts_of_daemons_and_engines_stop_no_task() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2], 1)?;
+    sleepers(&nodes, "web", "4")?;
+    let before = running(&nodes, 1, "web")?;
+    ensure!(before.len() == 4, "{before:?}");
+    let containers = |nodes: &Daemons<'_>, host| nodes.engine(host, &["ps", "--quiet"]).ok();
+    let ids = (containers(&nodes, 1)?, containers(&nodes, 2)?);
+
+    // The worker's daemon, killed; the manager's, asked to end; then both are away at once.
+    nodes.kill(2)?;
+    nodes.launch(2, &[])?;
+    nodes.ready(1, 2)?;
+    nodes.stop(1)?;
+    nodes.launch(1, &[])?;
+    nodes.ready(1, 2)?;
+    nodes.kill(1)?;
+    nodes.kill(2)?;
+    nodes.launch(1, &[])?;
+    nodes.launch(2, &[])?;
+    nodes.ready(1, 2)?;
+    ensure!((containers(&nodes, 1)?, containers(&nodes, 2)?) == ids, "the same containers run");
+    ensure!(running(&nodes, 1, "web")? == before, "and the same tasks");
+
+    // A manager that is stalled restarts nothing.
+    nodes.signal(1, "STOP")?;
+    std::thread::sleep(Duration::from_secs(6));
+    nodes.signal(1, "CONT")?;
+    nodes.ready(1, 2)?;
+    ensure!(running(&nodes, 1, "web")? == before, "a stall is nobody's silence");
+
+    // An engine that is away for a moment, with its containers going on.
+    lab.kill_dockerd(2)?;
+    lab.start_dockerd(2)?;
+    until(LONG, "four run", || Ok((running(&nodes, 1, "web")?.len() == 4).then_some(())))?;
+    Ok(())
+}
+
+#[test]
+fn a_power_cut_moves_tasks_and_the_host_comes_back() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 1)?;
+    sleepers(&nodes, "web", "6")?;
+    let begin = Instant::now();
+    nodes.power_cut(3)?;
+    until(LONG, "its tasks run elsewhere", || {
+        let now = running(&nodes, 1, "web")?;
+        Ok((now.len() == 6 && now.iter().all(|(_, node)| node != "host-3")).then_some(()))
+    })
+    .with_context(|| nodes.logs())?;
+    let took = begin.elapsed();
+    println!("a worker's power cut: its tasks run elsewhere after {took:.1?}");
+    // 3 s to notice and the start; tests beside this one can make it much slower.
+    ensure!(took < Duration::from_secs(15), "{took:?}");
+
+    let before = running(&nodes, 1, "web")?;
+    lab.start(3)?;
+    nodes.launch(3, &[])?;
+    nodes.ready(1, 3)?;
+    let started = nodes.engine(3, &["ps", "--quiet"]).ok()?;
+    ensure!(started.is_empty(), "the old tasks are not started again: {started}");
+    ensure!(running(&nodes, 1, "web")? == before, "nothing is restarted because it came back");
+    Ok(())
+}
+
+#[test]
+fn the_leader_s_power_cut_costs_no_write_and_moves_its_tasks() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 3)?;
+    sleepers(&nodes, "web", "6")?;
+    let begin = Instant::now();
+    nodes.power_cut(1)?;
+    let written = until(LONG, "a write is taken", || {
+        Ok(nodes
+            .docker(2, &["service", "update", "--detach", "--label-add", "a=b", "web"])
+            .ok()
+            .ok())
+    });
+    written.with_context(|| nodes.logs())?;
+    let writes = begin.elapsed();
+    until(LONG, "its tasks run elsewhere", || {
+        let Ok(now) = running(&nodes, 2, "web") else { return Ok(None) };
+        Ok((now.len() == 6 && now.iter().all(|(_, node)| node != "host-1")).then_some(()))
+    })
+    .with_context(|| nodes.logs())?;
+    let moved = begin.elapsed();
+    println!(
+        "the leader's power cut: a write after {writes:.1?}, tasks elsewhere after {moved:.1?}"
+    );
+    ensure!(writes < Duration::from_secs(10), "{writes:?}");
+    ensure!(moved < Duration::from_secs(30), "{moved:?}; {}", nodes.logs());
+
+    // Without a quorum reads go on and writes say so.
+    nodes.power_cut(2)?;
+    let listed = nodes.docker(3, &["service", "ls", "--format", "{{.Name}}"]).ok()?;
+    ensure!(listed == "web", "{listed}");
+    let told = nodes.docker(3, &["service", "scale", "--detach", "web=1"]).fails()?;
+    ensure!(told.contains("quorum") || told.contains("managers"), "{told}");
+    Ok(())
+}

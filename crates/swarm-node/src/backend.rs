@@ -1,0 +1,145 @@
+//! The node endpoint's ports: the engine's requests go to the engine, the swarm's to this node's
+//! manager, where it is one.
+
+use async_trait::async_trait;
+use http::header::CONTENT_LENGTH;
+use serde_json::Value;
+use swarm_backend::{
+    ApiError, Attachments, Configs, Exchange, Local, Logs, Nodes, Part, Reply, Result, Secrets,
+    Served, Services, Swarms, Tasks, empty, read_whole,
+};
+
+use crate::node::Node;
+use crate::requests::{Init, Join, Unlock, read};
+
+/// `/info` is some KiB.
+const LARGEST_INFO: usize = 16 << 20;
+
+#[async_trait]
+impl Local for Node {
+    fn served(&self) -> Served {
+        self.engine().served()
+    }
+
+    fn part(&self) -> Part {
+        self.standing().part()
+    }
+
+    async fn pass(&self, exchange: Exchange) -> Result<Reply> {
+        self.engine().pass(exchange).await
+    }
+
+    async fn node_info(&self, exchange: Exchange) -> Result<Reply> {
+        let mut reply = self.engine().pass(exchange).await?;
+        if !reply.status.is_success() {
+            return Ok(reply);
+        }
+        let told = read_whole(std::mem::replace(&mut reply.body, empty()), LARGEST_INFO).await?;
+        let unread = |error: serde_json::Error| {
+            ApiError::system(format!("the engine's answer to /info is no JSON: {error}"))
+        };
+        let mut info: serde_json::Map<String, Value> =
+            serde_json::from_slice(&told).map_err(unread)?;
+        info.insert("Swarm".to_owned(), serde_json::to_value(self.info()).map_err(unread)?);
+        reply.headers.remove(CONTENT_LENGTH);
+        let bytes = serde_json::to_vec(&info).map_err(unread)?;
+        reply.body = swarm_backend::full(bytes);
+        Ok(reply)
+    }
+}
+
+#[async_trait]
+impl Swarms for Node {
+    async fn inspect_swarm(&self, _: Exchange) -> Result<Reply> {
+        self.control()?.inspect_swarm().await
+    }
+
+    async fn init_swarm(&self, exchange: Exchange) -> Result<Reply> {
+        let init: Init = read(exchange.body).await?;
+        Reply::ok(&self.init(init.checked()?).await?)
+    }
+
+    async fn join_swarm(&self, exchange: Exchange) -> Result<Reply> {
+        let join: Join = read(exchange.body).await?;
+        self.join(join.checked()?).await?;
+        Ok(done())
+    }
+
+    async fn leave_swarm(&self, exchange: Exchange) -> Result<Reply> {
+        self.leave(exchange.query.flag("force")).await?;
+        Ok(done())
+    }
+
+    async fn update_swarm(&self, exchange: Exchange) -> Result<Reply> {
+        self.control()?.update_swarm(exchange).await
+    }
+
+    async fn unlock_key(&self, _: Exchange) -> Result<Reply> {
+        self.control()?;
+        // What Docker says of a swarm that is not locked: an empty key.
+        Reply::ok(&serde_json::json!({ "UnlockKey": "" }))
+    }
+
+    async fn unlock_swarm(&self, exchange: Exchange) -> Result<Reply> {
+        let _: Unlock = read(exchange.body).await?;
+        Err(ApiError::conflict("swarm is not locked"))
+    }
+}
+
+fn done() -> Reply {
+    Reply::json(http::StatusCode::OK, bytes::Bytes::new())
+}
+
+/// Ports that are the manager's as they stand.
+macro_rules! manager_s {
+    ($port:ident: $($plain:ident)* ; $($named:ident)*) => {
+        #[async_trait]
+        impl $port for Node {
+            $(async fn $plain(&self, exchange: Exchange) -> Result<Reply> {
+                self.control()?.$plain(exchange).await
+            })*
+            $(async fn $named(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+                self.control()?.$named(name, exchange).await
+            })*
+        }
+    };
+}
+
+manager_s!(Nodes: list_nodes ; inspect_node update_node remove_node);
+manager_s!(Services: list_services create_service ; inspect_service update_service remove_service);
+manager_s!(Tasks: list_tasks ; inspect_task);
+manager_s!(Logs: ; service_logs task_logs);
+manager_s!(Secrets: list_secrets create_secret ; inspect_secret update_secret remove_secret);
+manager_s!(Configs: list_configs create_config ; inspect_config update_config remove_config);
+
+/// Networks are the engine's, beside those few that the swarm has.
+#[async_trait]
+impl Attachments for Node {
+    async fn list_networks(&self, exchange: Exchange) -> Result<Reply> {
+        match self.control() {
+            Ok(control) => control.list_networks(exchange, self).await,
+            Err(_) => self.pass(exchange).await,
+        }
+    }
+
+    async fn create_network(&self, exchange: Exchange) -> Result<Reply> {
+        match self.control() {
+            Ok(control) => control.create_network(exchange, self).await,
+            Err(_) => self.pass(exchange).await,
+        }
+    }
+
+    async fn inspect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        match self.control() {
+            Ok(control) => control.inspect_network(name, exchange, self).await,
+            Err(_) => self.pass(exchange).await,
+        }
+    }
+
+    async fn remove_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        match self.control() {
+            Ok(control) => control.remove_network(name, exchange, self).await,
+            Err(_) => self.pass(exchange).await,
+        }
+    }
+}

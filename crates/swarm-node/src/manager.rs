@@ -1,0 +1,304 @@
+//! This node as a manager: its share of the store, the server for other nodes, and what a leader does.
+//!
+//! Invariant: nothing is served to other nodes before the store is open, and the store is closed after
+//! all that writes to it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use swarm_ca::tls::{Live, Removed};
+use swarm_kv::StoreError;
+use swarm_manager::authority::{Founded, Gate, keep_removed, routes};
+use swarm_manager::clock::Clock;
+use swarm_manager::dispatcher::logs::relay::{LeaderCalls, Relay};
+use swarm_manager::dispatcher::service::Service;
+use swarm_manager::dispatcher::{Dispatcher, Identify};
+use swarm_manager::replica::{Batch, Replica};
+use swarm_manager::transport::Managers;
+use swarm_manager::{Control, leader};
+use swarm_model::Id;
+use swarm_model::node::{ManagerStatus, Role};
+use swarm_raft::{Embedded, EmbeddedOptions, Swarm};
+use swarm_rpc::v1::dispatcher_server::DispatcherServer;
+use swarm_rpc::v1::leader_server::LeaderServer;
+use swarm_rpc::{Connections, Server, Services};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The store's folder in the node's.
+const STORE: &str = "raft";
+/// How long a swarm's first manager may take to lead.
+const FIRST: Duration = Duration::from_secs(10);
+/// How long tasks may take to end.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// A pause after a write that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a manager is made of.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// The node's folder.
+    pub folder: PathBuf,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where others reach it.
+    pub advertise: SocketAddr,
+    /// Its identity and the roots.
+    pub live: Arc<Live>,
+    /// Its swarm.
+    pub cluster_id: String,
+    /// Itself.
+    pub node_id: Id,
+}
+
+impl Seat {
+    /// What the node's record says of it; who leads and answers is asked of the store.
+    fn manager_status(&self) -> ManagerStatus {
+        ManagerStatus { addr: self.advertise.to_string(), ..ManagerStatus::default() }
+    }
+}
+
+/// How the store begins.
+#[derive(Debug, Default)]
+pub struct Beginning {
+    /// Managers to join, where the store is empty.
+    pub join: Vec<String>,
+    /// On the swarm's first manager, what is in it.
+    pub founded: Option<Box<Founded>>,
+    /// The swarm lost its quorum for good: it goes on alone with what it has.
+    pub alone: bool,
+}
+
+/// Why there is no manager.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// The port cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] swarm_ca::tls::TlsError),
+    /// The folder.
+    #[error("{path}: {error}")]
+    Folder {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// A running manager.
+#[derive(Debug)]
+pub struct Manager {
+    store: Arc<Embedded>,
+    replica: Arc<Replica>,
+    control: Arc<Control>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Manager {
+    /// Opens the store, and serves other nodes. It may not know the swarm yet when this returns: the
+    /// others may have to be found first.
+    pub async fn start(seat: &Seat, beginning: Beginning) -> Result<Arc<Self>, ManagerError> {
+        let Beginning { join, founded, alone } = beginning;
+        let listen = |error| ManagerError::Listen { address: seat.listen, error };
+        let listener = TcpListener::bind(seat.listen).await.map_err(listen)?;
+        let removed = Arc::new(Removed::default());
+        let managers = Managers::new(&seat.live, &seat.cluster_id, Arc::clone(&removed) as _)?;
+        let transport = Arc::clone(&managers) as _;
+        let store = Embedded::open(EmbeddedOptions {
+            advertise: Some(seat.advertise.to_string()),
+            swarm: Some(Swarm { transport, join }),
+            alone,
+            ..EmbeddedOptions::new(seat.folder.join(STORE))
+        });
+        let store = store.await?;
+        let replica = Replica::new(Arc::clone(&store) as _);
+        let clock = Clock::system();
+        let callers = Identify::by_certificate(Arc::clone(&replica));
+        let dispatcher = Dispatcher::new(Arc::clone(&replica), callers, clock.clone());
+        let connections = Connections::new();
+        let gate = Gate {
+            live: Arc::clone(&seat.live),
+            cluster_id: seat.cluster_id.clone(),
+            removed: Arc::clone(&removed),
+            replica: Arc::clone(&replica),
+            store: Arc::clone(&store),
+        };
+        let calls = DispatcherServer::new(Service(Arc::clone(&dispatcher)));
+        let leader_calls = LeaderServer::new(LeaderCalls(Arc::clone(&dispatcher)));
+        let routes = routes(&gate, Services::new().with(calls).with(leader_calls))?;
+        let control =
+            Control::new(Arc::clone(&replica), Relay::new(Arc::clone(&dispatcher), managers));
+        let manager = Arc::new(Self {
+            store,
+            replica: Arc::clone(&replica),
+            control,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let (tasks, stop) = (&manager.tasks, || manager.stop.clone());
+        tasks.spawn(Arc::clone(&replica).run(stop()));
+        tasks.spawn(keep_removed(Arc::clone(&replica), removed, Arc::clone(&connections), stop()));
+        tasks.spawn(Server::new(routes, connections).run(listener, stop()));
+        let first = match founded {
+            Some(founded) => manager.write_first(*founded, seat).await,
+            None if alone => manager.give_up_others(&seat.node_id, &clock).await,
+            None => Ok(()),
+        };
+        if let Err(error) = first {
+            manager.stop().await;
+            return Err(error.into());
+        }
+        tasks.spawn(Arc::clone(&manager.control).follow_rotations(stop()));
+        tasks.spawn(leader::run(Arc::clone(&replica), dispatcher, clock.clone(), stop()));
+        let presenting = present(Arc::clone(&manager), seat.clone(), clock);
+        let stop = stop();
+        tasks.spawn(async move { stop.run_until_cancelled(presenting).await });
+        Ok(manager)
+    }
+
+    async fn leads(&self) -> Result<(), StoreError> {
+        let mut leadership = self.store.leadership();
+        let leads = async { leadership.wait_for(|now| now.leads).await.is_ok() };
+        if tokio::time::timeout(FIRST, leads).await == Ok(true) {
+            return self.replica.fresh().await;
+        }
+        Err(StoreError::Unreachable {
+            store: "the swarm's store".to_owned(),
+            reason: format!("this manager, alone, does not lead after {FIRST:?}"),
+        })
+    }
+
+    /// After the quorum was lost for good: those who were managers come back as workers, if they do.
+    async fn give_up_others(&self, own: &Id, clock: &Clock) -> Result<(), StoreError> {
+        self.leads().await?;
+        let mut batch = Batch::default();
+        let lost = self.replica.read(|tables| {
+            let managers = tables.nodes.values().filter(|node| {
+                node.id != *own && (node.member != 0 || node.spec.role == Role::Manager)
+            });
+            let demoted = managers.map(|node| {
+                let mut node = swarm_model::Node::clone(node);
+                (node.member, node.manager_status, node.spec.role) = (0, None, Role::Worker);
+                node.updated_at = clock.now(tables);
+                node
+            });
+            demoted.collect::<Vec<_>>()
+        });
+        for node in &lost {
+            batch.put(node)?;
+        }
+        self.replica.commit(batch).await
+    }
+
+    /// Writes what a swarm begins with.
+    async fn write_first(&self, mut founded: Founded, seat: &Seat) -> Result<(), StoreError> {
+        self.leads().await?;
+        founded.node.member = self.store.id();
+        founded.node.manager_status = Some(seat.manager_status());
+        let mut batch = Batch::default();
+        batch.put(&founded.cluster)?;
+        batch.put(&founded.node)?;
+        self.replica.commit(batch).await
+    }
+
+    /// What answers clients; `None` as long as it does not know the swarm.
+    pub fn control(&self) -> Option<&Arc<Control>> {
+        self.replica.read(|tables| tables.cluster.is_some()).then_some(&self.control)
+    }
+
+    /// Whether the swarm knows that the node `id` is this manager.
+    pub fn is_known(&self, id: &str) -> bool {
+        let own = self.store.id();
+        self.replica.read(|tables| tables.nodes.get(id).is_some_and(|node| node.member == own))
+    }
+
+    /// The swarm's objects.
+    pub fn replica(&self) -> &Arc<Replica> {
+        &self.replica
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Embedded> {
+        &self.store
+    }
+
+    /// Whether the others took it out of their midst.
+    pub fn is_removed(&self) -> bool {
+        self.store.is_removed()
+    }
+
+    /// Ends in order: nothing more is begun, leadership goes to another, the store is closed.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // Whoever is in a call is told that it is over.
+        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+        self.store.shutdown().await;
+    }
+
+    /// Deletes the store of a node that is no manager any more.
+    pub async fn forget(folder: &Path) -> Result<(), ManagerError> {
+        let path = folder.join(STORE);
+        match tokio::fs::remove_dir_all(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(ManagerError::Folder { path: path.display().to_string(), error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Keeps this node's record saying that it holds the store, and where it is reached.
+async fn present(manager: Arc<Manager>, seat: Seat, clock: Clock) {
+    let feed = manager.replica.feed();
+    loop {
+        match present_once(&manager, &seat, &clock).await {
+            Ok(()) => loop {
+                let touched = feed.changed().await;
+                if touched.whole || touched.nodes.contains(&seat.node_id) {
+                    break;
+                }
+            },
+            Err(error) => {
+                tracing::debug!(%error, "this manager's own record is written again soon");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn present_once(manager: &Manager, seat: &Seat, clock: &Clock) -> Result<(), StoreError> {
+    let (own, status) = (manager.store.id(), seat.manager_status());
+    let changed = manager.replica.read(|tables| {
+        let node = tables.nodes.get(&seat.node_id)?;
+        let is_said = node.member == own
+            && node.manager_status.as_ref().is_some_and(|known| known.addr == status.addr);
+        if is_said || node.spec.role != Role::Manager || manager.is_removed() {
+            return None;
+        }
+        let mut node = swarm_model::Node::clone(node);
+        node.member = own;
+        node.manager_status = Some(status);
+        node.updated_at = clock.now(tables);
+        Some(node)
+    });
+    let Some(node) = changed else { return Ok(()) };
+    let mut batch = Batch::default();
+    batch.put(&node)?;
+    manager.replica.commit(batch).await
+}

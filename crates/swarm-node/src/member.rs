@@ -1,0 +1,356 @@
+//! This node as a member of a swarm: its agent always, its manager as long as its certificate is a
+//! manager's.
+//!
+//! Invariants: nobody's store is given up before the others did without it; a restart of either part
+//! stops no task.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use swarm_agent::{Agent, AgentOptions};
+use swarm_ca::Role;
+use swarm_model::Id;
+use swarm_rpc::v1::Wish;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::LocalEngine;
+use crate::identity::{Ended, Own, Wishes, keep_renewed};
+use crate::info::Remote;
+use crate::kept::Kept;
+use crate::manager::{Beginning, Manager, ManagerError, Seat};
+use crate::transport::ToManagers;
+
+/// Pauses between attempts to be a manager.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
+/// How often a manager is asked whether the others still have it.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long tasks may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the others may take to let a manager go that leaves.
+const LETTING_GO: Duration = Duration::from_secs(5);
+
+/// Where a node keeps what it has.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// A folder in memory for what must not be on a disk.
+    pub volatile: PathBuf,
+}
+
+/// Why there is no member.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] swarm_ca::tls::TlsError),
+    /// The manager.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
+    /// The agent.
+    #[error("the agent: {0}")]
+    Agent(String),
+}
+
+/// A member.
+#[derive(Debug)]
+pub struct Member {
+    place: Place,
+    kept: Mutex<Kept>,
+    own: Own,
+    node_id: Id,
+    /// Until the member ends.
+    agent: RwLock<Option<Agent>>,
+    wishes: watch::Receiver<Option<Wish>>,
+    manager: RwLock<Option<Arc<Manager>>>,
+    /// Why the manager is not there, while it should be.
+    trouble: RwLock<Option<String>>,
+    /// The swarm does not have this node any more; in a manager's words.
+    removed: RwLock<Option<String>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a member begins with.
+#[derive(Debug)]
+pub struct Start {
+    /// Where it keeps what it has.
+    pub place: Place,
+    /// Its engine.
+    pub engine: LocalEngine,
+    /// Who it is.
+    pub own: Own,
+    /// What it remembers.
+    pub kept: Kept,
+    /// How its manager's store begins, where the person who asked waits for it.
+    pub beginning: Option<Beginning>,
+}
+
+impl Member {
+    /// Starts its parts. With a beginning, an error of the manager is an error of the start; without
+    /// one the manager is tried until it stands.
+    pub async fn start(start: Start) -> Result<Arc<Self>, MemberError> {
+        let Start { place, engine, own, kept, beginning } = start;
+        let subject = own.identity().subject;
+        let (cluster_id, node_id) = (subject.cluster_id().to_owned(), Id::from(subject.node_id()));
+        let way = ToManagers::new(own.live(), &cluster_id)?;
+        let mut managers = kept.managers.clone();
+        if subject.role() == Role::Manager {
+            managers.insert(0, kept.advertise.to_string());
+        }
+        let seat = Seat {
+            folder: place.folder.clone(),
+            listen: kept.listen,
+            advertise: kept.advertise,
+            live: Arc::clone(own.live()),
+            cluster_id: cluster_id.clone(),
+            node_id: node_id.clone(),
+        };
+        let manager = match beginning {
+            Some(beginning) => Some(Manager::start(&seat, beginning).await?),
+            None => None,
+        };
+        let agent = Agent::start(AgentOptions {
+            engine: engine.client().clone(),
+            dial: way,
+            managers,
+            node_id: node_id.to_string(),
+            cluster_id,
+            files: place.volatile.clone(),
+        });
+        let agent = match agent {
+            Ok(agent) => agent,
+            Err(error) => {
+                if let Some(manager) = manager {
+                    manager.stop().await;
+                }
+                return Err(MemberError::Agent(error.to_string()));
+            }
+        };
+        let wishes = agent.wishes();
+        let member = Arc::new(Self {
+            place,
+            kept: Mutex::new(kept),
+            own,
+            node_id,
+            agent: RwLock::new(Some(agent)),
+            wishes,
+            manager: RwLock::new(manager),
+            trouble: RwLock::new(None),
+            removed: RwLock::new(None),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        member.spawn(Arc::clone(&member).remember());
+        member.spawn(Arc::clone(&member).keep_identity());
+        member.spawn(Arc::clone(&member).keep_role(seat));
+        Ok(member)
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(work).await });
+    }
+
+    /// This node's id.
+    pub fn node_id(&self) -> &Id {
+        &self.node_id
+    }
+
+    /// What its certificate says it is.
+    pub fn role(&self) -> Role {
+        self.own.identity().subject.role()
+    }
+
+    /// Its manager, where it runs.
+    pub fn manager(&self) -> Option<Arc<Manager>> {
+        self.manager.read().clone()
+    }
+
+    /// Why its manager does not run, while it should.
+    pub fn trouble(&self) -> Option<String> {
+        self.removed.read().clone().or_else(|| self.trouble.read().clone())
+    }
+
+    /// Where others reach it, without the port.
+    pub fn address(&self) -> String {
+        self.kept.lock().advertise.ip().to_string()
+    }
+
+    /// The managers that it knows.
+    pub fn managers(&self) -> Vec<Remote> {
+        let known = self.kept.lock().managers.clone();
+        let id_of = |addr: &String| {
+            let manager = self.manager()?;
+            manager.replica().read(|tables| {
+                let has = |node: &&Arc<swarm_model::Node>| {
+                    node.manager_status.as_ref().is_some_and(|status| status.addr == *addr)
+                };
+                tables.nodes.values().find(has).map(|node| node.id.to_string())
+            })
+        };
+        let remote = |addr: String| Remote { node_id: id_of(&addr).unwrap_or_default(), addr };
+        known.into_iter().map(remote).collect()
+    }
+
+    /// Remembers the managers that the leader names.
+    async fn remember(self: Arc<Self>) {
+        let mut wishes = self.wishes.clone();
+        loop {
+            if let Some(wish) = wishes.borrow_and_update().clone() {
+                self.remember_managers(wish.managers);
+            }
+            if wishes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn remember_managers(&self, managers: Vec<String>) {
+        let mut kept = self.kept.lock();
+        if managers.is_empty() || kept.managers == managers {
+            return;
+        }
+        kept.managers = managers;
+        if let Err(error) = kept.save(&self.place.folder) {
+            tracing::warn!(%error, "the managers' addresses cannot be kept");
+        }
+    }
+
+    /// Renews the certificate in time, and at once when the leader wants another role or root.
+    async fn keep_identity(self: Arc<Self>) {
+        let (managers, known) = watch::channel(self.managers_known());
+        let (wishes, wished) = watch::channel(Wishes::default());
+        let renewing = keep_renewed(self.own.clone(), known, wished, self.stop.clone());
+        let telling = async {
+            let mut told = self.wishes.clone();
+            loop {
+                if let Some(wish) = told.borrow_and_update().clone() {
+                    managers.send_replace(self.managers_known());
+                    wishes.send_replace(wished_of(wish));
+                }
+                if told.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        tokio::select! {
+            ended = renewing => if let Ended::Removed(words) = ended {
+                tracing::error!(words, "this node is no member of its swarm any more");
+                *self.removed.write() = Some(words);
+            },
+            () = telling => {}
+        }
+    }
+
+    fn managers_known(&self) -> Vec<String> {
+        let kept = self.kept.lock();
+        let own = (self.role() == Role::Manager).then(|| kept.advertise.to_string());
+        own.into_iter().chain(kept.managers.iter().cloned()).collect()
+    }
+
+    /// Is a manager as long as the certificate says so.
+    async fn keep_role(self: Arc<Self>, seat: Seat) {
+        let mut identities = self.own.watch();
+        let mut failed = 0_u32;
+        loop {
+            let manager = self.manager();
+            match (self.role(), manager) {
+                (Role::Manager, None) if self.wants_manager() => {
+                    let beginning = Beginning { join: self.others(), ..Beginning::default() };
+                    match Manager::start(&seat, beginning).await {
+                        Ok(manager) => {
+                            tracing::info!(address = %seat.advertise, "this node is a manager");
+                            *self.manager.write() = Some(manager);
+                            *self.trouble.write() = None;
+                            failed = 0;
+                        }
+                        Err(error) => {
+                            failed += 1;
+                            tracing::warn!(%error, "this node cannot be a manager yet");
+                            *self.trouble.write() = Some(error.to_string());
+                            let pause = PAUSE.0.saturating_mul(1 << failed.min(6)).min(PAUSE.1);
+                            sleep(pause.mul_f64(rand::random_range(0.6..1.0))).await;
+                        }
+                    }
+                    continue;
+                }
+                // The others let it go first: a store that is given up earlier may cost the quorum.
+                (_, Some(manager)) if manager.is_removed() => {
+                    tracing::info!("this node is a manager no longer");
+                    *self.manager.write() = None;
+                    manager.stop().await;
+                    if let Err(error) = Manager::forget(&self.place.folder).await {
+                        tracing::warn!(%error, "the store that is not needed any more stays");
+                    }
+                }
+                _ => {}
+            }
+            tokio::select! {
+                _ = identities.changed() => {
+                    identities.mark_unchanged();
+                    // With the new certificate from now on.
+                    if let Some(agent) = &*self.agent.read() {
+                        agent.reconnect();
+                    }
+                }
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Whether the swarm has not said otherwise since the certificate was made.
+    fn wants_manager(&self) -> bool {
+        let wish = self.wishes.borrow().clone();
+        wish.is_none_or(|wish| wish.role == "manager")
+    }
+
+    fn others(&self) -> Vec<String> {
+        let kept = self.kept.lock();
+        let own = kept.advertise.to_string();
+        kept.managers.iter().filter(|address| **address != own).cloned().collect()
+    }
+
+    /// Ends in order; containers go on, unless this node `leaves`.
+    pub async fn stop(&self, leaves: bool) {
+        let manager = self.manager.write().take();
+        if leaves && let Some(manager) = &manager {
+            let store = manager.store();
+            if store.members().await.len() > 1 {
+                let letting_go = store.remove_member(store.id());
+                match tokio::time::timeout(LETTING_GO, letting_go).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::warn!(%error, "the other managers keep this one"),
+                    Err(_) => tracing::warn!("the other managers do not answer, and keep this one"),
+                }
+            }
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        let agent = self.agent.write().take();
+        if let Some(agent) = agent
+            && let Err(error) = agent.stop(leaves).await
+        {
+            tracing::warn!(%error, "the agent did not end as it should");
+        }
+        if let Some(manager) = manager {
+            manager.stop().await;
+        }
+        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+    }
+}
+
+/// What a leader's wish says of the certificate.
+fn wished_of(wish: Wish) -> Wishes {
+    let role = match wish.role.as_str() {
+        "manager" => Some(Role::Manager),
+        "worker" => Some(Role::Worker),
+        _ => None,
+    };
+    Wishes { role, issuer: wish.issuer, roots: wish.roots }
+}

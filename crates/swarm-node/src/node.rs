@@ -1,0 +1,417 @@
+//! This machine's part in a swarm: none, or a member; how it begins, joins and leaves.
+//!
+//! Invariant: one change of it at a time; what a failed `init` or `join` made is taken away again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::RwLock;
+use swarm_backend::{ApiError, Part, Result};
+use swarm_ca::{Disk, Role};
+use swarm_engine::EngineClient;
+use swarm_manager::Control;
+use swarm_manager::authority::{Founding, found};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::addresses;
+use crate::engine::LocalEngine;
+use crate::identity::{self, JoinError, Joining, Own, with_port};
+use crate::info::SwarmInfo;
+use crate::kept::Kept;
+use crate::manager::{Beginning, Manager};
+use crate::member::{Member, Place, Start};
+use crate::requests::{Init, Join};
+use crate::words;
+
+/// The folder of the identity in the node's.
+const CERTIFICATES: &str = "certificates";
+/// How long the engine may take to tell of itself.
+const ENGINE: Duration = Duration::from_secs(10);
+/// What the client sends where nothing was said.
+const UNSAID_LISTEN: &str = "0.0.0.0:2377";
+/// How long a client waits until a joined node is what it is to be.
+const JOINED: Duration = Duration::from_secs(20);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// With what a node runs.
+#[derive(Debug)]
+pub struct NodeOptions {
+    /// The engine beside it.
+    pub engine: EngineClient,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// A folder in memory, for secrets.
+    pub volatile: PathBuf,
+    /// `--listen-addr`: where it listens, if a client names nothing else.
+    pub listen: String,
+    /// `--advertise-addr`: where it is reached, if a client names nothing else.
+    pub advertise: String,
+}
+
+/// What it is now.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// In no swarm.
+    Inactive,
+    /// It begins one, or joins.
+    Pending,
+    /// A member.
+    Member(Arc<Member>),
+    /// A member that cannot start.
+    Failed(String),
+}
+
+impl Standing {
+    pub(crate) fn part(&self) -> Part {
+        match self {
+            Self::Inactive => Part::Inactive,
+            Self::Pending => Part::Pending,
+            Self::Failed(_) => Part::Error,
+            Self::Member(member) if member.role() == Role::Manager => Part::Manager,
+            Self::Member(_) => Part::Worker,
+        }
+    }
+}
+
+/// This node.
+#[derive(Debug)]
+pub struct Node {
+    options: NodeOptions,
+    engine: LocalEngine,
+    standing: RwLock<Standing>,
+    changing: Mutex<()>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Node {
+    /// Goes on with what it was.
+    pub async fn start(options: NodeOptions) -> Arc<Self> {
+        let engine = LocalEngine::new(options.engine.clone());
+        let node = Arc::new(Self {
+            options,
+            engine: engine.clone(),
+            standing: RwLock::new(Standing::Inactive),
+            changing: Mutex::new(()),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        node.tasks.spawn(engine.follow(node.stop.clone()));
+        let standing = match node.resume(None).await {
+            Ok(None) => Standing::Inactive,
+            Ok(Some(member)) => Standing::Member(member),
+            Err(why) => {
+                tracing::error!(why, "this node cannot go on as a member of its swarm");
+                Standing::Failed(why)
+            }
+        };
+        node.set(standing);
+        node
+    }
+
+    async fn resume(
+        &self,
+        beginning: Option<Beginning>,
+    ) -> std::result::Result<Option<Arc<Member>>, String> {
+        let folder = &self.options.folder;
+        let Some(kept) = Kept::load(folder).map_err(|error| error.to_string())? else {
+            return Ok(None);
+        };
+        let disk = self.disk().map_err(|error| error.message)?;
+        let own = Own::load(disk, None).await.map_err(|error| error.to_string())?;
+        let own = own.ok_or_else(|| {
+            format!(
+                "{} lacks the node's certificate; leave the swarm (docker swarm leave --force) and \
+                 join it again",
+                folder.join(CERTIFICATES).display()
+            )
+        })?;
+        let start = self.start_of(own, kept, beginning);
+        Member::start(start).await.map(Some).map_err(|error| error.to_string())
+    }
+
+    fn start_of(&self, own: Own, kept: Kept, beginning: Option<Beginning>) -> Start {
+        let place =
+            Place { folder: self.options.folder.clone(), volatile: self.options.volatile.clone() };
+        Start { place, engine: self.engine.clone(), own, kept, beginning }
+    }
+
+    fn disk(&self) -> Result<Disk> {
+        Disk::open(&self.options.folder.join(CERTIFICATES))
+            .map_err(|error| ApiError::system(error.to_string()))
+    }
+
+    fn set(&self, standing: Standing) {
+        *self.standing.write() = standing;
+    }
+
+    pub(crate) fn engine(&self) -> &LocalEngine {
+        &self.engine
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.read().clone()
+    }
+
+    /// What answers for the swarm, on a manager.
+    pub(crate) fn control(&self) -> Result<Arc<Control>> {
+        let standing = self.standing();
+        let why = match &standing {
+            Standing::Member(member) => {
+                let manager = member.manager();
+                if let Some(control) = manager.as_ref().and_then(|manager| manager.control()) {
+                    return Ok(Arc::clone(control));
+                }
+                member.trouble()
+            }
+            Standing::Failed(why) => Some(why.clone()),
+            Standing::Inactive | Standing::Pending => None,
+        };
+        Err(words::no_manager(standing.part(), why.as_deref()))
+    }
+
+    /// `Swarm` of `/info`.
+    pub(crate) fn info(&self) -> SwarmInfo {
+        let standing = self.standing();
+        let local_node_state = standing.part().state();
+        let member = match standing {
+            Standing::Member(member) => member,
+            Standing::Failed(error) => {
+                return SwarmInfo { local_node_state, error, ..SwarmInfo::default() };
+            }
+            Standing::Inactive | Standing::Pending => {
+                return SwarmInfo { local_node_state, ..SwarmInfo::default() };
+            }
+        };
+        let mut info = SwarmInfo {
+            node_id: member.node_id().to_string(),
+            node_addr: member.address(),
+            local_node_state,
+            error: member.trouble().unwrap_or_default(),
+            remote_managers: Some(member.managers()),
+            ..SwarmInfo::default()
+        };
+        let manager = member.manager();
+        if let Some(control) = manager.as_ref().and_then(|manager| manager.control()) {
+            info.control_available = true;
+            let summary = control.summary();
+            info.nodes = Some(summary.nodes);
+            info.managers = Some(summary.managers);
+            info.cluster = summary.cluster;
+        }
+        info
+    }
+
+    /// Two swarms cannot share an engine.
+    async fn engine_is_free(&self) -> Result<()> {
+        let asked = self.engine.client().get_json::<serde_json::Value>("/info", ENGINE).await;
+        let info = asked.map_err(|error| {
+            ApiError::unavailable(format!(
+                "this node's engine at {} does not say what it is: {error}",
+                self.engine.client().address()
+            ))
+        })?;
+        match info["Swarm"]["LocalNodeState"].as_str() {
+            None | Some("" | "inactive") => Ok(()),
+            Some(_) => Err(words::engine_s_own(&self.engine.client().address().to_string())),
+        }
+    }
+
+    fn addresses(
+        &self,
+        listen: &str,
+        advertise: &str,
+    ) -> Result<(std::net::SocketAddr, std::net::SocketAddr)> {
+        let locals = addresses::observe()?;
+        let or =
+            |said: &str, own: &str| if said.is_empty() { own.to_owned() } else { said.to_owned() };
+        let said = if listen == UNSAID_LISTEN { "" } else { listen };
+        let listen = addresses::listen(&or(said, &self.options.listen), &locals)?;
+        let advertise = or(advertise, &self.options.advertise);
+        Ok((listen, addresses::advertise(&advertise, listen, &locals)?))
+    }
+
+    /// `docker swarm init`: this node's id.
+    pub(crate) async fn init(&self, init: Init) -> Result<String> {
+        let _one_at_a_time = self.changing.lock().await;
+        match self.standing() {
+            Standing::Inactive => {}
+            Standing::Member(member) if init.force_new_cluster => {
+                return self.go_on_alone(&member).await;
+            }
+            _ => return Err(words::already_in()),
+        }
+        if init.force_new_cluster {
+            return Err(ApiError::unavailable(
+                "--force-new-cluster goes on with the swarm that this node is a manager of; it is in \
+                 none",
+            ));
+        }
+        self.engine_is_free().await?;
+        let (listen, advertise) = self.addresses(&init.listen_addr, &init.advertise_addr)?;
+        let spec = swarm_manager::control::check_settings(&init.spec)?;
+        let founding = Founding {
+            default_addr_pool: init.default_addr_pool.unwrap_or_default(),
+            subnet_size: init.subnet_size,
+            data_path_port: init.data_path_port,
+            availability: init.availability,
+            root: None,
+            spec,
+        };
+        let mut founded = found(founding, SystemTime::now())
+            .map_err(|error| ApiError::invalid(error.to_string()))?;
+        founded.node.status.addr = advertise.ip().to_string();
+        let kept = Kept::new(listen, advertise, Vec::new());
+        let (identity, roots) = (founded.identity.clone(), founded.roots.clone());
+        let own = Own::begin(self.disk()?, identity, roots, None).await;
+        let own = own.map_err(|error| ApiError::system(error.to_string()))?;
+        let beginning = Beginning { founded: Some(Box::new(founded)), ..Beginning::default() };
+        let member = self.become_member(own, kept, Some(beginning)).await?;
+        Ok(member.node_id().to_string())
+    }
+
+    /// `docker swarm join`.
+    pub(crate) async fn join(&self, join: Join) -> Result<()> {
+        let _one_at_a_time = self.changing.lock().await;
+        if !matches!(self.standing(), Standing::Inactive) {
+            return Err(words::already_in());
+        }
+        self.engine_is_free().await?;
+        let (listen, advertise) = self.addresses(&join.listen_addr, &join.advertise_addr)?;
+        let Some(token) = &join.join_token else { return Err(ApiError::invalid("no join token")) };
+        let addresses = join.remote_addrs.iter().filter(|address| !address.is_empty());
+        let addresses: Vec<_> = addresses.map(|address| with_port(address)).collect();
+        let availability = join.availability;
+        let joining = Joining { addresses: addresses.clone(), availability };
+        let own = identity::join(token.reveal(), &joining, self.disk()?, None).await;
+        let own = own.map_err(|error| match error {
+            JoinError::Token(_) | JoinError::NoAddress => ApiError::invalid(error.to_string()),
+            _ => ApiError::unavailable(error.to_string()),
+        })?;
+        let kept = Kept::new(listen, advertise, addresses.clone());
+        let beginning = (own.identity().subject.role() == Role::Manager)
+            .then(|| Beginning { join: addresses, ..Beginning::default() });
+        let member = self.become_member(own, kept, beginning).await?;
+        self.wait_until_there(&member).await
+    }
+
+    async fn become_member(
+        &self,
+        own: Own,
+        kept: Kept,
+        beginning: Option<Beginning>,
+    ) -> Result<Arc<Member>> {
+        self.set(Standing::Pending);
+        let made = async {
+            let unkept = |error: &dyn std::fmt::Display| ApiError::system(error.to_string());
+            kept.save(&self.options.folder).map_err(|error| unkept(&error))?;
+            let start = self.start_of(own, kept, beginning);
+            Member::start(start).await.map_err(|error| unkept(&error))
+        };
+        match made.await {
+            Ok(member) => {
+                self.set(Standing::Member(Arc::clone(&member)));
+                Ok(member)
+            }
+            Err(error) => {
+                self.forget().await;
+                self.set(Standing::Inactive);
+                Err(error)
+            }
+        }
+    }
+
+    /// Until a manager has the swarm's objects, and the swarm knows it.
+    async fn wait_until_there(&self, member: &Member) -> Result<()> {
+        let there = async {
+            while member.role() == Role::Manager
+                && member.manager().is_none_or(|manager| !manager.is_known(member.node_id()))
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(JOINED, there).await.map_err(|_| {
+            ApiError::deadline(
+                "Timeout was reached before node joined. The attempt to join the swarm will continue \
+                 in the background. Use the \"docker info\" command to see the current swarm status \
+                 of your node.",
+            )
+        })
+    }
+
+    /// `docker swarm init --force-new-cluster`: the other managers are lost for good.
+    async fn go_on_alone(&self, member: &Arc<Member>) -> Result<String> {
+        if member.role() != Role::Manager {
+            return Err(words::no_manager(Part::Worker, None));
+        }
+        let id = member.node_id().to_string();
+        member.stop(false).await;
+        let alone = Beginning { alone: true, ..Beginning::default() };
+        let again = self.resume(Some(alone)).await;
+        let again = again.and_then(|member| {
+            member.ok_or_else(|| "what this node keeps of the swarm is gone".to_owned())
+        });
+        match again {
+            Ok(member) => {
+                self.set(Standing::Member(member));
+                Ok(id)
+            }
+            Err(why) => {
+                self.set(Standing::Failed(why.clone()));
+                Err(ApiError::system(why))
+            }
+        }
+    }
+
+    /// `docker swarm leave`.
+    pub(crate) async fn leave(&self, force: bool) -> Result<()> {
+        let _one_at_a_time = self.changing.lock().await;
+        match self.standing() {
+            Standing::Member(member) => {
+                if !force && let Some(manager) = member.manager() {
+                    let members = manager.store().members().await;
+                    let answering = members.iter().filter(|member| member.reachable).count();
+                    return Err(words::leaving_manager(answering, members.len()));
+                }
+                member.stop(true).await;
+            }
+            Standing::Failed(_) if force => {}
+            Standing::Failed(why) => return Err(words::no_manager(Part::Error, Some(&why))),
+            Standing::Inactive | Standing::Pending => return Err(words::in_none()),
+        }
+        self.forget().await;
+        self.set(Standing::Inactive);
+        Ok(())
+    }
+
+    /// Takes away what a member keeps.
+    async fn forget(&self) {
+        let folder = &self.options.folder;
+        if let Err(error) = Kept::forget(folder) {
+            tracing::warn!(%error, "a left swarm's file stays");
+        }
+        if let Err(error) = Manager::forget(folder).await {
+            tracing::warn!(%error, "a left swarm's store stays");
+        }
+        match tokio::fs::remove_dir_all(folder.join(CERTIFICATES)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "a left swarm's certificate stays");
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends in order; what runs goes on.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        if let Standing::Member(member) = self.standing() {
+            member.stop(false).await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

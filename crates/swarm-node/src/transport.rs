@@ -1,0 +1,45 @@
+//! The agent's way to managers: calls over connections that both ends prove by their certificates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustls::ClientConfig;
+use swarm_backend::BoxError;
+use swarm_ca::Role;
+use swarm_ca::tls::{Everybody, Expect, Live, TlsError};
+use swarm_rpc::{CALLS, connect};
+use tonic::transport::Channel;
+
+use crate::identity::explain;
+
+/// How long connecting may take: an address where nobody is should not cost a call's whole time.
+const DIAL: Duration = Duration::from_millis(1500);
+
+/// Connects to managers of one swarm.
+#[derive(Debug)]
+pub struct ToManagers {
+    live: Arc<Live>,
+    tls: Arc<ClientConfig>,
+}
+
+impl ToManagers {
+    /// With this node's certificate, to managers of its own cluster alone.
+    pub fn new(live: &Arc<Live>, cluster_id: &str) -> Result<Arc<Self>, TlsError> {
+        let managers = Expect::new(cluster_id, &[Role::Manager], Arc::new(Everybody));
+        let tls = Arc::new(live.client(managers)?);
+        Ok(Arc::new(Self { live: Arc::clone(live), tls }))
+    }
+}
+
+#[async_trait]
+impl swarm_agent::Dial for ToManagers {
+    async fn channel(&self, address: &str) -> Result<Channel, BoxError> {
+        let connected = connect(address, &self.tls, CALLS, DIAL).await;
+        connected.map_err(|error| explain(&error).into())
+    }
+
+    fn roots(&self) -> String {
+        self.live.roots().to_pem()
+    }
+}
