@@ -8,6 +8,7 @@ use swarm_engine::EngineClient;
 use swarm_rpc::v1;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::executor::engine::Engine;
 use crate::executor::worker::{Command, Worker};
@@ -49,6 +50,9 @@ impl std::fmt::Debug for AgentOptions {
     }
 }
 
+/// How long taking leave of the leader may take.
+const FAREWELL: Duration = Duration::from_millis(1500);
+
 /// Why an agent cannot start, or did not end as it was asked to, in words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -63,6 +67,7 @@ pub struct Agent {
     leader: watch::Receiver<Option<String>>,
     engine_up: watch::Receiver<bool>,
     renew: Arc<Notify>,
+    parting: CancellationToken,
     session: JoinHandle<()>,
     worker: JoinHandle<()>,
     others: [JoinHandle<()>; 2],
@@ -81,6 +86,7 @@ impl Agent {
         let (leads, leader) = watch::channel(None);
         let (managers, _) = watch::channel(options.managers);
         let renew = Arc::new(Notify::new());
+        let parting = CancellationToken::new();
         let session = Session {
             shared: Arc::clone(&shared),
             dial: options.dial,
@@ -90,6 +96,7 @@ impl Agent {
             leader: leads,
             commands: commands.clone(),
             renew: Arc::clone(&renew),
+            parting: parting.clone(),
         };
         let describe = describe::follow(Arc::clone(&shared), engine_up.clone(), describes);
         Ok(Self {
@@ -99,6 +106,7 @@ impl Agent {
             leader,
             engine_up,
             renew,
+            parting,
             session: tokio::spawn(session.run()),
             worker: tokio::spawn(Worker::new(Arc::clone(&shared)).run(inbox)),
             others: [tokio::spawn(describe), tokio::spawn(events::follow(shared, up))],
@@ -137,7 +145,11 @@ impl Agent {
     /// Ends the agent. With `leave`, all tasks of this swarm are stopped and removed first; else their
     /// containers are left as they are, for an agent that adopts them.
     pub async fn stop(mut self, leave: bool) -> Result<(), AgentError> {
-        self.session.abort();
+        // The leader hears that this node goes in order, and is patient with it.
+        self.parting.cancel();
+        if tokio::time::timeout(FAREWELL, &mut self.session).await.is_err() {
+            self.session.abort();
+        }
         if !leave {
             return Ok(());
         }

@@ -59,7 +59,9 @@ impl<'l> Daemons<'l> {
     /// Waits until `count` nodes are ready, as the manager `by` sees them.
     pub fn ready(&self, by: u8, count: usize) -> Result<()> {
         until(PATIENCE, format_args!("{count} nodes are ready"), || {
-            let listed = self.docker(by, &["node", "ls", "--format", "{{.Status}}"]).ok()?;
+            let listed = self.docker(by, &["node", "ls", "--format", "{{.Status}}"]).ok();
+            // Managers may be about to find each other.
+            let Ok(listed) = listed else { return Ok(None) };
             Ok((listed.lines().filter(|line| *line == "Ready").count() == count).then_some(()))
         })
         .with_context(|| self.logs())

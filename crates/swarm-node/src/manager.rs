@@ -72,6 +72,13 @@ pub struct Beginning {
     pub alone: bool,
 }
 
+impl Beginning {
+    /// With what there is, or by joining these managers.
+    pub fn join(join: Vec<String>) -> Self {
+        Self { join, ..Self::default() }
+    }
+}
+
 /// Why there is no manager.
 #[derive(Debug, thiserror::Error)]
 pub enum ManagerError {

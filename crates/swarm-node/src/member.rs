@@ -111,9 +111,19 @@ impl Member {
             cluster_id: cluster_id.clone(),
             node_id: node_id.clone(),
         };
-        let manager = match beginning {
-            Some(beginning) => Some(Manager::start(&seat, beginning).await?),
-            None => None,
+        let (manager, trouble) = match beginning {
+            Some(beginning) => (Some(Manager::start(&seat, beginning).await?), None),
+            None if subject.role() == Role::Manager => {
+                // Once before anybody is served, so that a restart looks like none.
+                match Manager::start(&seat, Beginning::join(others(&kept))).await {
+                    Ok(manager) => (Some(manager), None),
+                    Err(error) => {
+                        tracing::warn!(%error, "this node cannot be a manager yet");
+                        (None, Some(error.to_string()))
+                    }
+                }
+            }
+            None => (None, None),
         };
         let agent = Agent::start(AgentOptions {
             engine: engine.client().clone(),
@@ -141,7 +151,7 @@ impl Member {
             agent: RwLock::new(Some(agent)),
             wishes,
             manager: RwLock::new(manager),
-            trouble: RwLock::new(None),
+            trouble: RwLock::new(trouble),
             removed: RwLock::new(None),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -262,8 +272,8 @@ impl Member {
             let manager = self.manager();
             match (self.role(), manager) {
                 (Role::Manager, None) if self.wants_manager() => {
-                    let beginning = Beginning { join: self.others(), ..Beginning::default() };
-                    match Manager::start(&seat, beginning).await {
+                    let join = others(&self.kept.lock());
+                    match Manager::start(&seat, Beginning::join(join)).await {
                         Ok(manager) => {
                             tracing::info!(address = %seat.advertise, "this node is a manager");
                             *self.manager.write() = Some(manager);
@@ -310,28 +320,16 @@ impl Member {
         wish.is_none_or(|wish| wish.role == "manager")
     }
 
-    fn others(&self) -> Vec<String> {
-        let kept = self.kept.lock();
-        let own = kept.advertise.to_string();
-        kept.managers.iter().filter(|address| **address != own).cloned().collect()
-    }
-
     /// Ends in order; containers go on, unless this node `leaves`.
     pub async fn stop(&self, leaves: bool) {
-        let manager = self.manager.write().take();
-        if leaves && let Some(manager) = &manager {
-            let store = manager.store();
-            if store.members().await.len() > 1 {
-                let letting_go = store.remove_member(store.id());
-                match tokio::time::timeout(LETTING_GO, letting_go).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(%error, "the other managers keep this one"),
-                    Err(_) => tracing::warn!("the other managers do not answer, and keep this one"),
-                }
-            }
-        }
+        // First, so that nobody starts again what ends here.
         self.stop.cancel();
         self.tasks.close();
+        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+        let manager = self.manager.write().take();
+        if leaves && let Some(manager) = &manager {
+            take_leave(manager).await;
+        }
         let agent = self.agent.write().take();
         if let Some(agent) = agent
             && let Err(error) = agent.stop(leaves).await
@@ -341,7 +339,25 @@ impl Member {
         if let Some(manager) = manager {
             manager.stop().await;
         }
-        let _ = tokio::time::timeout(FAREWELL, self.tasks.wait()).await;
+    }
+}
+
+/// The other managers that are remembered.
+fn others(kept: &Kept) -> Vec<String> {
+    let own = kept.advertise.to_string();
+    kept.managers.iter().filter(|address| **address != own).cloned().collect()
+}
+
+/// Has the other managers, if there are any, do without this one.
+async fn take_leave(manager: &Manager) {
+    let store = manager.store();
+    if store.members().await.len() < 2 {
+        return;
+    }
+    match tokio::time::timeout(LETTING_GO, store.remove_member(store.id())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the other managers keep this one"),
+        Err(_) => tracing::warn!("the other managers do not answer, and keep this one"),
     }
 }
 

@@ -293,8 +293,8 @@ impl Node {
             _ => ApiError::unavailable(error.to_string()),
         })?;
         let kept = Kept::new(listen, advertise, addresses.clone());
-        let beginning = (own.identity().subject.role() == Role::Manager)
-            .then(|| Beginning { join: addresses, ..Beginning::default() });
+        let beginning =
+            (own.identity().subject.role() == Role::Manager).then(|| Beginning::join(addresses));
         let member = self.become_member(own, kept, beginning).await?;
         self.wait_until_there(&member).await
     }

@@ -15,6 +15,8 @@ use crate::report::Reports;
 
 /// Words on tasks in one message.
 const BATCH: usize = 200;
+/// How long the leader may take to hear that this node takes leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A leader that reads nothing for so many beats is given up.
 const PATIENCE: u32 = 3;
 
@@ -86,6 +88,13 @@ impl Session {
                     outbox.send(what).await
                 }
                 () = self.renew.notified() => Err("it is made anew".to_owned()),
+                () = self.parting.cancelled() => {
+                    // The end of our words, and not of the connection: that would be silence.
+                    drop(outbox);
+                    let end = async { while let Ok(Some(_)) = inbox.message().await {} };
+                    let _ = timeout(FAREWELL, end).await;
+                    return "this node takes leave".to_owned();
+                }
             };
             if let Err(why) = done {
                 return why;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use swarm_rpc::v1;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::backoff::Backoff;
 use crate::executor::Shared;
@@ -42,6 +43,8 @@ pub(crate) struct Session {
     pub commands: mpsc::Sender<Command>,
     /// Ends the link, so that another is made: with new certificates.
     pub renew: Arc<Notify>,
+    /// Takes leave of the leader, and ends.
+    pub parting: CancellationToken,
 }
 
 impl Session {
@@ -64,11 +67,15 @@ impl Session {
                     self.leader.send_replace(last.clone());
                     let why = self.keep(open).await;
                     self.leader.send_replace(None);
+                    if self.parting.is_cancelled() {
+                        return;
+                    }
                     tracing::warn!(reason = why, "the link with the leader is over");
                 }
                 Err(error) => tracing::debug!(%error, "no leader is found"),
             }
             tokio::select! {
+                () = self.parting.cancelled() => return,
                 () = backoff.wait() => {}
                 _ = managers.changed() => {}
             }
