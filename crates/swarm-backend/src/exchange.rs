@@ -112,6 +112,13 @@ impl std::fmt::Debug for Exchange {
 }
 
 impl Exchange {
+    /// With the object that its path names back in its place, for whoever passes it on as it came.
+    #[must_use]
+    pub fn naming(mut self, object: &str) -> Self {
+        self.path = ObjectPath::whole(self.path.with(object));
+        self
+    }
+
     /// A request with no body, for the backend's own questions.
     pub fn get(path: impl Into<String>) -> Self {
         Self {

@@ -97,6 +97,29 @@ fn a_swarm_begins_grows_and_shrinks() -> Result<()> {
         Ok(told.ok().filter(|told| told.contains("Worker nodes can't be used")))
     })?;
 
+    until(LONG, "its store is gone", || {
+        Ok((!nodes.folder(3).join("data/raft").exists()).then_some(()))
+    })?;
+    // Who is promoted, demoted and promoted again at once is a manager in the end.
+    for change in ["promote", "demote", "promote"] {
+        nodes.docker(1, &["node", change, "host-3"]).ok()?;
+    }
+    until(LONG, "host-3 is a manager among three", || {
+        let format = "{{.Hostname}} {{.ManagerStatus}}";
+        let listed = nodes.docker(3, &["node", "ls", "--format", format]).ok();
+        Ok(listed.ok().filter(|listed| listed.contains("host-3 Reachable")))
+    })?;
+    ensure!(nodes.docker(1, &["node", "demote", "host-3"]).ok()?.contains("demoted"));
+
+    // The engine's own networks are there beside the swarm's.
+    ensure!(
+        nodes.docker(1, &["network", "inspect", "--format", "{{.Driver}}", "bridge"]).ok()?
+            == "bridge"
+    );
+    nodes.docker(1, &["network", "create", "own"]).ok()?;
+    ensure!(nodes.docker(2, &["network", "inspect", "own"]).fails()?.contains("own"));
+    nodes.docker(1, &["network", "rm", "own"]).ok()?;
+
     // A restart changes nothing.
     nodes.stop(2)?;
     nodes.launch(2, &[])?;

@@ -89,6 +89,13 @@ fn what_cannot_run_says_why() -> Result<()> {
     service("failing", &[IMAGE, "sh", "-c", "exit 7"]).ok()?;
     error("failing", "non-zero exit (7)")?;
 
+    // What cannot run anywhere is not tried again and again.
+    nodes.docker(1, &["service", "create", "--detach", "--name", "again", "not-there:1"]).ok()?;
+    error("again", "not-there")?;
+    std::thread::sleep(Duration::from_secs(6));
+    let tried = nodes.docker(1, &["service", "ps", "--quiet", "again"]).ok()?;
+    ensure!(tried.lines().count() <= 3, "{tried}");
+
     for (more, words) in [
         (&["--network", "front", IMAGE][..], "front"),
         (&["--publish", "80:80", IMAGE], "mode=host"),

@@ -132,14 +132,14 @@ impl Attachments for Node {
     async fn inspect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         match self.control() {
             Ok(control) => control.inspect_network(name, exchange, self).await,
-            Err(_) => self.pass(exchange).await,
+            Err(_) => self.pass(exchange.naming(name)).await,
         }
     }
 
     async fn remove_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         match self.control() {
             Ok(control) => control.remove_network(name, exchange, self).await,
-            Err(_) => self.pass(exchange).await,
+            Err(_) => self.pass(exchange.naming(name)).await,
         }
     }
 }

@@ -98,7 +98,7 @@ impl Member {
         let Start { place, engine, own, kept, beginning } = start;
         let subject = own.identity().subject;
         let (cluster_id, node_id) = (subject.cluster_id().to_owned(), Id::from(subject.node_id()));
-        let way = ToManagers::new(own.live(), &cluster_id)?;
+        let way = ToManagers::new(own.live(), &cluster_id, (kept.advertise, kept.listen))?;
         let mut managers = kept.managers.clone();
         if subject.role() == Role::Manager {
             managers.insert(0, kept.advertise.to_string());
@@ -291,7 +291,9 @@ impl Member {
                     continue;
                 }
                 // The others let it go first: a store that is given up earlier may cost the quorum.
-                (_, Some(manager)) if manager.is_removed() => {
+                // A certificate is a worker's only after that; and whoever is promoted again before
+                // it was renewed is told by the others' store.
+                (role, Some(manager)) if role == Role::Worker || manager.is_removed() => {
                     tracing::info!("this node is a manager no longer");
                     *self.manager.write() = None;
                     manager.stop().await;

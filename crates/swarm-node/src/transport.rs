@@ -1,5 +1,6 @@
 //! The agent's way to managers: calls over connections that both ends prove by their certificates.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,20 +22,42 @@ const DIAL: Duration = Duration::from_millis(1500);
 pub struct ToManagers {
     live: Arc<Live>,
     tls: Arc<ClientConfig>,
+    /// Where others reach this node, and where it reaches itself: not every address that is
+    /// advertised is one of this machine's.
+    own: (String, String),
 }
 
 impl ToManagers {
     /// With this node's certificate, to managers of its own cluster alone.
-    pub fn new(live: &Arc<Live>, cluster_id: &str) -> Result<Arc<Self>, TlsError> {
+    ///
+    /// `own` is where this node is reached and where it listens.
+    pub fn new(
+        live: &Arc<Live>,
+        cluster_id: &str,
+        own: (SocketAddr, SocketAddr),
+    ) -> Result<Arc<Self>, TlsError> {
         let managers = Expect::new(cluster_id, &[Role::Manager], Arc::new(Everybody));
         let tls = Arc::new(live.client(managers)?);
-        Ok(Arc::new(Self { live: Arc::clone(live), tls }))
+        let own = (own.0.to_string(), within(own.1).to_string());
+        Ok(Arc::new(Self { live: Arc::clone(live), tls, own }))
     }
+}
+
+/// How a listener is reached from its own machine.
+fn within(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listen
 }
 
 #[async_trait]
 impl swarm_agent::Dial for ToManagers {
     async fn channel(&self, address: &str) -> Result<Channel, BoxError> {
+        let address = if address == self.own.0 { &self.own.1 } else { address };
         let connected = connect(address, &self.tls, CALLS, DIAL).await;
         connected.map_err(|error| explain(&error).into())
     }

@@ -9,7 +9,7 @@ use swarm_model::task::Lineage;
 use swarm_model::{Task, TaskState, Time};
 
 use super::fate::{Fate, fate, may_run};
-use super::restart::{Verdict, after_end, after_loss};
+use super::restart::{Verdict, after_end, after_loss, not_before};
 use super::slots::{Slot, slots};
 use super::tend::how_it_ended;
 use super::view::{Place, Plan, Start, View};
@@ -121,6 +121,10 @@ fn look(view: &View<'_>, slot: Option<&Slot<'_>>, now: Time, plan: &mut Plan) ->
     match verdict {
         Verdict::Rest(_) => Need::GaveUp,
         Verdict::Again(lineage) => {
+            if let Some(moment) = not_before(newest, &lineage, now) {
+                plan.wake_at(moment);
+                return Need::Nothing { at_work: true };
+            }
             Need::Task(slot.next(lineage), format!("{} {}", newest.id, how_it_ended(newest)))
         }
     }

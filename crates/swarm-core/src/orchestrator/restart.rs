@@ -86,6 +86,13 @@ pub fn after_loss(task: &Task, spec: &TaskSpec) -> Verdict {
     Verdict::Again(Lineage { start_after: never, running_since: never, ended_at: never, ..lineage })
 }
 
+/// Until when the next task is not even made. It is mostly made at once, to be ready when it may start;
+/// one that follows a task which never ran would fail in being made ready, and the next one too.
+pub fn not_before(newest: &Task, next: &Lineage, now: Time) -> Option<Time> {
+    let ran = !newest.lineage.running_since.is_never();
+    (!ran && next.start_after > now).then_some(next.start_after)
+}
+
 fn wait(delay: i64, quick: u32) -> i64 {
     let doublings = quick.saturating_sub(PATIENCE);
     if doublings == 0 {

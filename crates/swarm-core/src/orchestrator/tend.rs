@@ -7,7 +7,7 @@ use swarm_model::{Service, Task, TaskState, Time};
 
 use super::differs::differs;
 use super::fate::{Fate, fate, may_run};
-use super::restart::{Verdict, after_end, after_loss};
+use super::restart::{Verdict, after_end, after_loss, not_before};
 use super::slots::Slot;
 use super::view::{Place, Plan, Start, View};
 
@@ -55,6 +55,10 @@ pub(super) fn tend<R: Rng + ?Sized>(
     match verdict {
         Verdict::Rest(_) => true,
         Verdict::Again(lineage) => {
+            if let Some(moment) = not_before(newest, &lineage, now) {
+                plan.wake_at(moment);
+                return false;
+            }
             if lineage.start_after > now {
                 plan.wake_at(lineage.start_after);
             }

@@ -249,3 +249,21 @@ fn a_task_knows_its_service_s_name_labels_and_every_port_on_its_host() {
     assert_eq!(task.service_annotations.labels["tier"], "front");
     assert_eq!(task.host_ports.iter().map(|port| port.target_port).collect::<Vec<_>>(), [80]);
 }
+
+#[test]
+fn what_a_node_rejects_is_tried_again_after_its_delay_and_ever_less_often() {
+    let mut world = world(json!({"Mode": {"Replicated": {"Replicas": 1}}}));
+    world.frozen = vec!["a", "b", "c"];
+    let mut made = Vec::new();
+    for second in 0..200 {
+        world.now = world.now.plus(SECOND);
+        world.settle();
+        let wanted = world.tasks.values().find(|task| task.is_wanted() && task.holds_node());
+        if let Some(id) = wanted.map(|task| task.id.clone()) {
+            // As with a missing image: it fails in being made ready, whatever is desired.
+            world.observed(&id, Owner::Agent, TaskState::Rejected);
+            made.push(second);
+        }
+    }
+    assert_eq!(made, [0, 5, 10, 15, 25, 45, 85, 165]);
+}

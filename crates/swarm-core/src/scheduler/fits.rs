@@ -32,6 +32,7 @@ pub struct Fits {
     constraints: Vec<(Key, Constraint)>,
     platforms: Vec<Platform>,
     drivers: Vec<String>,
+    log_driver: Option<String>,
 }
 
 impl Fits {
@@ -50,12 +51,19 @@ impl Fits {
         }
         let mounts = spec.container_spec.iter().flat_map(|container| &container.mounts);
         fits.drivers.extend(mounts.filter_map(|mount| mount.driver()).map(str::to_owned));
+        let log = spec.rest.get("LogDriver").and_then(|log| log.get("Name")?.as_str());
+        fits.log_driver = log.filter(|name| !matches!(*name, "" | "none")).map(str::to_owned);
         fits
     }
 
     /// The first filter that the node does not pass.
     pub fn refused_by(&self, node: &Node) -> Option<Filter> {
-        if !self.drivers.iter().all(|driver| has_plugin(node, driver)) {
+        let has_all = self.drivers.iter().all(|driver| has_plugin(node, "Volume", driver))
+            // A node that names no log driver at all is an engine that does not tell them.
+            && self.log_driver.iter().all(|driver| {
+                has_plugin(node, "Log", driver) || !plugins(node, "Log").any(|_| true)
+            });
+        if !has_all {
             return Some(Filter::Plugin);
         }
         if !self.constraints.iter().all(|(key, constraint)| holds(key, constraint, node)) {
@@ -122,14 +130,15 @@ fn holds(key: &Key, constraint: &Constraint, node: &Node) -> bool {
     }
 }
 
+fn plugins<'a>(node: &'a Node, kind: &'a str) -> impl Iterator<Item = &'a str> {
+    let all = node.description.engine.plugins.iter();
+    all.filter(move |plugin| plugin.kind == kind).map(|plugin| plugin.name.as_str())
+}
+
 /// A plugin's name may carry its tag; Docker takes `:latest` for granted.
-fn has_plugin(node: &Node, driver: &str) -> bool {
+fn has_plugin(node: &Node, kind: &str, driver: &str) -> bool {
     let plain = |name: &str| name.strip_suffix(":latest").unwrap_or(name).to_owned();
-    node.description
-        .engine
-        .plugins
-        .iter()
-        .any(|plugin| plugin.kind == "Volume" && plain(&plugin.name) == plain(driver))
+    plugins(node, kind).any(|name| plain(name) == plain(driver))
 }
 
 /// Kernels and images name the same processor differently.

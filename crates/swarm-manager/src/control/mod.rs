@@ -20,6 +20,7 @@ mod defaults;
 mod filters;
 mod logs;
 mod lookup;
+mod names;
 mod networks;
 mod nodes;
 mod refs;

@@ -55,7 +55,7 @@ impl Control {
     ) -> Result<Reply> {
         let scope = exchange.query.get("scope").unwrap_or_default();
         if scope == "local" {
-            return engine.pass(exchange).await;
+            return engine.pass(exchange.naming(name)).await;
         }
         let found = self.look(|tables| find::<Network>(tables, name).cloned()).await;
         if scope == "swarm" {
@@ -71,7 +71,7 @@ impl Control {
         if exact && let Ok(found) = &found {
             return Reply::ok(&show(found));
         }
-        let answer = engine.pass(exchange).await?;
+        let answer = engine.pass(exchange.naming(name)).await?;
         match found {
             Ok(found) if answer.status == StatusCode::NOT_FOUND => Reply::ok(&show(&found)),
             _ => Ok(answer),
@@ -122,7 +122,7 @@ impl Control {
     ) -> Result<Reply> {
         let is_ours = self.look(|tables| find::<Network>(tables, name).is_ok()).await;
         if !is_ours {
-            return engine.pass(exchange).await;
+            return engine.pass(exchange.naming(name)).await;
         }
         self.write(|tables, batch| {
             let network = find::<Network>(tables, name)?;

@@ -151,8 +151,9 @@ fn may_demote(node: &Node, tables: &Tables, members: &[Member]) -> Result<()> {
         let words = "attempting to demote the last manager of the swarm";
         return Err(ApiError::invalid(words));
     }
+    // One that never came, or was lost, is no member: nothing is lost with it.
     if !members.iter().any(|member| member.id == node.member) {
-        return Err(ApiError::not_found("can't find manager in raft memberlist"));
+        return Ok(());
     }
     let left: Vec<_> =
         members.iter().filter(|member| member.votes && member.id != node.member).collect();
@@ -168,7 +169,7 @@ fn may_demote(node: &Node, tables: &Tables, members: &[Member]) -> Result<()> {
 fn may_remove(node: &Node, force: bool, members: &[Member]) -> Result<()> {
     let id = &node.id;
     let is_member = members.iter().any(|member| node.member != 0 && member.id == node.member);
-    if is_member || (node.spec.role == Role::Manager && node.member != 0) {
+    if is_member || (node.spec.role == Role::Manager && !force) {
         return Err(ApiError::invalid(format!(
             "node {id} is a cluster manager and is a member of the raft cluster. It must be demoted to \
              worker before removal"

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use swarm_backend::{Exchange, Reply, Result};
 use swarm_docker::Filters;
+use swarm_model::node::NodeState;
 use swarm_model::service::{Mode, ServiceMode};
 use swarm_model::{Service, TaskState};
 
@@ -81,7 +82,10 @@ fn status(service: &Service, tables: &Tables) -> Value {
             }
             completed += u64::from(state == TaskState::Complete);
         }
-        running += u64::from(state == TaskState::Running);
+        // What a dead node's tasks do nobody knows; those that are to run were replaced.
+        let node = tables.nodes.get(&task.node_id);
+        let is_heard = node.is_some_and(|node| node.status.state != NodeState::Down);
+        running += u64::from(state == TaskState::Running && is_heard);
         let is_desired = match task.desired_state {
             TaskState::Running => true,
             TaskState::Complete => state != TaskState::Complete,

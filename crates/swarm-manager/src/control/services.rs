@@ -13,6 +13,7 @@ use swarm_model::{Id, Service, ServiceSpec, Time};
 
 use super::answer::{body, done, parse, version};
 use super::lookup::find;
+use super::names::new_name;
 use super::write::guard;
 use super::{Control, attach, auth, failed, new_id, now, out_of_sequence, refs, refuse};
 use crate::replica::{Batch, Object as _, Tables};
@@ -28,6 +29,13 @@ impl Services for Control {
 
     async fn create_service(&self, mut exchange: Exchange) -> Result<Reply> {
         let mut spec: ServiceSpec = parse(&body(&mut exchange).await?)?;
+        if spec.name.is_empty() {
+            let is_taken = |name: &str| {
+                self.replica
+                    .read(|tables| tables.services.values().any(|one| one.spec.name == name))
+            };
+            spec.name = new_name(&mut rand::rng(), is_taken);
+        }
         check(&mut spec, auth::given(&exchange)?)?;
         let id = self.write(|tables, batch| create(&spec, tables, batch)).await?;
         let answer = json!({ "ID": id, "Warnings": warnings(&exchange, &spec) });

@@ -63,6 +63,7 @@ pub async fn run(
     let mut failed: u32 = 0;
     loop {
         let term = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             gained = leadership.wait_for(|now| now.leads) => match gained {
                 Ok(now) => now.term,
@@ -75,6 +76,7 @@ pub async fn run(
         tracing::info!(term, "this manager leads");
         let begun = Instant::now();
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => Ok(()),
             _ = lost => Ok(()),
             ended = reign(&replica, &dispatcher, &clock, term, &over) => ended,

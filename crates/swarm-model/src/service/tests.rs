@@ -79,6 +79,11 @@ fn what_is_not_said_has_docker_s_defaults() {
 #[test]
 fn what_docker_refuses_is_refused_in_its_words() {
     for (path, value, words) in [
+        (
+            "/TaskTemplate/ContainerSpec/Healthcheck",
+            json!({"Interval": 1}),
+            "ContainerSpec: Interval in HealthConfig cannot be less than 1ms",
+        ),
         ("/Name", json!(""), "meta: name must be provided"),
         ("/Name", json!("a.b"), "name must be valid as a DNS name component"),
         ("/Name", json!("-a"), "name must be valid as a DNS name component"),

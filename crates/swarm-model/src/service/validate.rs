@@ -10,13 +10,19 @@ use swarm_docker::{ApiError, Reference};
 
 use super::constraint::Constraint;
 use super::mode::Mode;
-use super::{PortConfig, PublishMode, Resolution, Service, ServiceSpec, TaskSpec, UpdateConfig};
+use super::{
+    ContainerSpec, PortConfig, PublishMode, Resolution, Service, ServiceSpec, TaskSpec,
+    UpdateConfig,
+};
 
 /// A thousandth of a processor: less is a mistake of units.
 const LEAST_CPU: i64 = 1_000_000;
 
 /// The engine starts no container with less.
 const LEAST_MEMORY: i64 = 4 * 1024 * 1024;
+
+/// A millisecond in nanoseconds.
+const LEAST_TIME: i64 = 1_000_000;
 
 /// A DNS label's length.
 const LONGEST_NAME: usize = 63;
@@ -151,11 +157,30 @@ fn task(task: &TaskSpec) -> Result<(), ApiError> {
         let image = &container.image;
         return refuse(&format!("ContainerSpec: {image:?} is not a valid repository/tag"));
     }
+    health(container)?;
     let mut targets = BTreeSet::new();
     match container.mounts.iter().find(|mount| !targets.insert(&mount.target)) {
         Some(twice) => refuse(&format!("ContainerSpec: duplicate mount point: {}", twice.target)),
         None => Ok(()),
     }
+}
+
+/// Times of a health check: 0 is the default, and less than a millisecond a mistake of units.
+fn health(container: &ContainerSpec) -> Result<(), ApiError> {
+    let Some(check) = container.rest.get("Healthcheck") else { return Ok(()) };
+    for field in ["Interval", "Timeout", "StartPeriod", "StartInterval"] {
+        let nanos = check.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
+        if nanos != 0 && nanos < LEAST_TIME {
+            return refuse(&format!(
+                "ContainerSpec: {field} in HealthConfig cannot be less than 1ms"
+            ));
+        }
+    }
+    let retries = check.get("Retries").and_then(serde_json::Value::as_i64).unwrap_or(0);
+    if retries < 0 {
+        return refuse("ContainerSpec: Retries in HealthConfig cannot be negative");
+    }
+    Ok(())
 }
 
 fn amounts(cpu: i64, memory: i64) -> Result<(), ApiError> {
