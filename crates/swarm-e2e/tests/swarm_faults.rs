@@ -136,6 +136,25 @@ fn the_leader_s_power_cut_costs_no_write_and_moves_its_tasks() -> Result<()> {
     let listed = nodes.docker(3, &["service", "ls", "--format", "{{.Name}}"]).ok()?;
     ensure!(listed == "web", "{listed}");
     let told = nodes.docker(3, &["service", "scale", "--detach", "web=1"]).fails()?;
-    ensure!(told.contains("quorum") || told.contains("managers"), "{told}");
+    ensure!(told.contains("does not have a leader"), "{told}");
+
+    // The lost ones are given up: services and workers stay, and who comes back is a worker.
+    let alone = ["swarm", "init", "--force-new-cluster", "--advertise-addr", &lab.ip(3)];
+    nodes.docker(3, &alone).ok()?;
+    until(LONG, "it goes on alone", || {
+        let Ok(now) = running(&nodes, 3, "web") else { return Ok(None) };
+        Ok((now.len() == 6 && now.iter().all(|(_, node)| node == "host-3")).then_some(()))
+    })
+    .with_context(|| nodes.logs())?;
+    lab.start(1)?;
+    nodes.launch(1, &[])?;
+    nodes.ready(3, 2)?;
+    until(LONG, "host-1 is a worker", || {
+        let told = nodes.docker(1, &["node", "ls"]).fails();
+        Ok(told.ok().filter(|told| told.contains("Worker nodes can't be used")))
+    })
+    .with_context(|| nodes.logs())?;
+    nodes.docker(3, &["service", "scale", "web=8"]).ok()?;
+    ensure!(running(&nodes, 3, "web")?.iter().any(|(_, node)| node == "host-1"));
     Ok(())
 }
