@@ -87,6 +87,10 @@ pub(crate) fn read(rest: &str, given: Option<&str>) -> Result<(Site, String), Di
     {
         return Err(wrong("the token holds characters that no token has"));
     }
+    // As a piece of an address they would name the folder itself, or the one above it.
+    if matches!(id, "." | "..") {
+        return Err(wrong("the token is only dots"));
+    }
     let site = match (place, given) {
         (Some(_), Some(_)) => {
             return Err(wrong(
@@ -135,6 +139,8 @@ mod tests {
             ("secret", None, "run your own with 'swarm discovery'"),
             ("h:1/secret", Some("http://h"), "given elsewhere too"),
             ("secret?x", Some("http://h"), "characters that no token has"),
+            ("secret/.", None, "only dots"),
+            ("..", Some("http://h/secret"), "only dots"),
             ("secret", Some("h:1"), "no HTTP address; expected https://HOST:PORT"),
             ("secret", Some("ftp://h"), "no HTTP address"),
             ("secret", Some("http://u:secret@h"), "holds a user or password"),
