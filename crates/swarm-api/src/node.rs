@@ -15,6 +15,8 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
             Own::served("HEAD", "/_ping", |b, _, x| Box::pin(ping(b, x))),
             Own::served("GET", "/info", |b, _, x| b.node_info(x))
                 .note("the engine's, with this node's part in the swarm"),
+            Own::served("GET", "/events", |b, _, x| b.node_events(x))
+                .note("the engine's, and on a manager the swarm's"),
         ],
     ),
     (

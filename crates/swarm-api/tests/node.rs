@@ -47,6 +47,7 @@ async fn the_swarm_s_requests_reach_their_ports() {
         ("GET /networks/demo_default?scope=swarm", "inspect_network", "demo_default"),
         ("DELETE /networks/demo_default", "remove_network", "demo_default"),
         ("GET /info", "node_info", ""),
+        ("GET /events", "node_events", ""),
     ] {
         let body: &[u8] = if line.starts_with("POST") { b"{}" } else { b"" };
         let answer = server.ask(line, &json, body).await;
@@ -127,7 +128,7 @@ async fn events_are_passed_on_while_they_happen() {
     let (events, happened) = tokio::sync::mpsc::channel::<&'static str>(1);
     let happened = std::sync::Mutex::new(Some(happened));
     let fake = Fake::acting(move |call, _, _| {
-        assert_eq!(call, "pass");
+        assert_eq!(call, "node_events");
         let happened = happened.lock().unwrap().take().unwrap();
         let lines = stream::unfold(happened, |mut happened| async {
             let line = happened.recv().await?;

@@ -62,6 +62,9 @@ pub trait Local: Send + Sync {
 
     /// `GET /info`: the engine's, with this node's part in the swarm.
     async fn node_info(&self, exchange: Exchange) -> Result<Reply>;
+
+    /// `GET /events`: the engine's, and on a manager the swarm's among them.
+    async fn node_events(&self, exchange: Exchange) -> Result<Reply>;
 }
 
 #[cfg(test)]

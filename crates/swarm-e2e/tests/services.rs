@@ -57,6 +57,21 @@ fn services_are_created_scaled_updated_rolled_back_and_removed() -> Result<()> {
     ensure!(shown.starts_with(r#"["A=1"] rollback"#), "{shown}");
 
     nodes.docker(1, &["service", "rm", "web"]).ok()?;
+    // A manager tells it all among its engine's own events, as Docker's does.
+    let format = "{{.Scope}} {{.Type}} {{.Action}} {{.Actor.Attributes.name}} \
+                  {{index .Actor.Attributes \"replicas.old\"}} \
+                  {{index .Actor.Attributes \"updatestate.new\"}}";
+    let asked = ["events", "--since", "10m", "--until", "0s", "--format", format];
+    let told = nodes.docker(1, &asked).ok()?;
+    for words in [
+        "swarm service create web",
+        "swarm service update web 3",
+        "swarm service update web  completed",
+        "swarm service remove web",
+        "local container start web.1.",
+    ] {
+        ensure!(told.contains(words), "{words}: {told}");
+    }
     for host in 1..=3 {
         until(LONG, "its containers are gone", || {
             Ok(nodes.engine(host, &["ps", "--all", "--quiet"]).ok()?.is_empty().then_some(()))

@@ -2,12 +2,13 @@
 //! manager, where it is one.
 
 use async_trait::async_trait;
-use http::header::CONTENT_LENGTH;
+use http::header::{ACCEPT, CONTENT_LENGTH};
 use serde_json::Value;
 use swarm_backend::{
     ApiError, Attachments, Configs, Exchange, Local, Logs, Nodes, Part, Reply, Result, Secrets,
     Served, Services, Swarms, Tasks, empty, read_whole,
 };
+use swarm_docker::event::EventQuery;
 
 use crate::node::Node;
 use crate::requests::{Init, Join, Unlock, read};
@@ -45,6 +46,19 @@ impl Local for Node {
         let bytes = serde_json::to_vec(&info).map_err(unread)?;
         reply.body = swarm_backend::full(bytes);
         Ok(reply)
+    }
+
+    async fn node_events(&self, mut exchange: Exchange) -> Result<Reply> {
+        let Ok(control) = self.control() else { return self.engine().pass(exchange).await };
+        let query = EventQuery::parse(&exchange.query, jiff::Timestamp::now());
+        // Lines, whatever other forms the engine and the client know.
+        exchange.headers.remove(ACCEPT);
+        let reply = self.engine().pass(exchange).await?;
+        // The engine refuses what it cannot read in its own words.
+        if !reply.status.is_success() {
+            return Ok(reply);
+        }
+        Ok(control.with_events(query?, reply))
     }
 }
 

@@ -171,6 +171,7 @@ impl Manager {
             return Err(error.into());
         }
         tasks.spawn(Arc::clone(&manager.control).follow_rotations(stop()));
+        tasks.spawn(Arc::clone(&manager.control).follow_events(stop()));
         tasks.spawn(leader::run(Arc::clone(&replica), dispatcher, clock.clone(), stop()));
         let presenting = present(Arc::clone(&manager), seat.clone(), clock);
         let stop = stop();

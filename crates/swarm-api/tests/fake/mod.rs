@@ -115,7 +115,7 @@ port!(Configs: list_configs create_config ; named inspect_config update_config r
     ; effect ; named_effect);
 port!(Attachments: list_networks create_network ; named inspect_network remove_network
     ; effect ; named_effect);
-port!(Local: pass node_info ; named ; effect ; named_effect ; extra {
+port!(Local: pass node_info node_events ; named ; effect ; named_effect ; extra {
     fn served(&self) -> Served {
         System::served(self)
     }

@@ -156,6 +156,10 @@ impl Local for Manager {
         }
     }
 
+    async fn node_events(&self, exchange: Exchange) -> Result<Reply> {
+        self.pass(exchange).await
+    }
+
     async fn node_info(&self, _exchange: Exchange) -> Result<Reply> {
         let swarm =
             json!({ "NodeID": "n1manager", "LocalNodeState": "active", "ControlAvailable": true });

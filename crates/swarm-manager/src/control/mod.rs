@@ -6,7 +6,8 @@
 //! change (tasks, certificates) is the leader's loops' business.
 //!
 //! Reading order: [`write`], [`lookup`], [`filters`], [`answer`]; [`refuse`] (what there is not
-//! yet), [`refs`], [`attach`], [`shown`]; then a file per kind of object.
+//! yet), [`refs`], [`attach`], [`shown`]; [`events`]; then a file per kind of
+//! object.
 //!
 //! Invariants: a secret's bytes and a registry's credentials are in no answer, error or log;
 //! nothing is accepted that nobody carries out.
@@ -17,6 +18,7 @@ mod auth;
 mod cluster;
 mod data;
 mod defaults;
+mod events;
 mod filters;
 mod logs;
 mod lookup;
@@ -56,6 +58,7 @@ const NO_LEADER: &str = "The swarm does not have a leader. It's possible that to
 pub struct Control {
     replica: Arc<Replica>,
     logs: Box<dyn LogSource>,
+    events: events::Events,
 }
 
 impl fmt::Debug for Control {
@@ -68,7 +71,7 @@ impl fmt::Debug for Control {
 impl Control {
     /// Answers from this manager's objects; what tasks wrote comes from `logs`.
     pub fn new(replica: Arc<Replica>, logs: impl LogSource) -> Arc<Self> {
-        Arc::new(Self { replica, logs: Box::new(logs) })
+        Arc::new(Self { replica, logs: Box::new(logs), events: events::Events::default() })
     }
 
     /// Reads: what was answered anywhere before is seen, where there is a quorum; where there is

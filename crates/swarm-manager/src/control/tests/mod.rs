@@ -2,6 +2,7 @@
 
 mod cluster;
 mod data;
+mod events;
 mod logs;
 mod networks;
 mod nodes;
@@ -139,6 +140,9 @@ impl Local for Engine {
         Reply::ok(&json!({ "engine": String::from_utf8_lossy(&body) }))
     }
     async fn node_info(&self, exchange: Exchange) -> Result<Reply> {
+        self.pass(exchange).await
+    }
+    async fn node_events(&self, exchange: Exchange) -> Result<Reply> {
         self.pass(exchange).await
     }
 }
