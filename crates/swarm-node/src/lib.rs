@@ -11,6 +11,7 @@ pub mod info;
 pub mod kept;
 pub mod manager;
 pub mod member;
+mod metrics;
 pub mod node;
 pub mod requests;
 pub mod transport;

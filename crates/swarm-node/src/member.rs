@@ -172,6 +172,11 @@ impl Member {
         &self.node_id
     }
 
+    /// Its swarm's id.
+    pub fn cluster_id(&self) -> String {
+        self.own.identity().subject.cluster_id().to_owned()
+    }
+
     /// What its certificate says it is.
     pub fn role(&self) -> Role {
         self.own.identity().subject.role()

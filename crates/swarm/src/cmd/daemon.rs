@@ -51,7 +51,9 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     let metrics_stop = CancellationToken::new();
     if let Some(server) = metrics_server {
         let mut registry = Registry::default();
-        options.metrics.register(registry.sub_registry_with_prefix("swarm"));
+        let ours = registry.sub_registry_with_prefix("swarm");
+        options.metrics.register(ours);
+        node.register(ours);
         process::register(&mut registry, env!("CARGO_PKG_VERSION"), COMMIT);
         tokio::spawn(server.serve(registry, metrics_stop.clone()));
     }

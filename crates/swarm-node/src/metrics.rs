@@ -1,0 +1,219 @@
+//! What there is to tell of a node and its swarm in numbers, read when somebody asks.
+//!
+//! The names are those that an engine's own swarm mode gives its metrics, where it has them, so that
+//! ready dashboards fit; that some gauges end in `_total` is part of that.
+//!
+//! Invariant: labels are words of this program, but for the ids of this node and its swarm: the number
+//! of series does not grow with the swarm.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use swarm_manager::replica::Tables;
+use swarm_model::node::NodeState;
+use swarm_model::service::Mode;
+use swarm_model::task::TaskState;
+
+use crate::node::{Node, Standing};
+
+/// Nodes' states.
+const NODES: [NodeState; 4] =
+    [NodeState::Unknown, NodeState::Down, NodeState::Ready, NodeState::Disconnected];
+
+impl Node {
+    /// Registers what there is to tell, below the prefix `swarm`.
+    pub fn register(self: &Arc<Self>, registry: &mut Registry) {
+        registry.register_collector(Box::new(Readings(Arc::downgrade(self))));
+    }
+}
+
+/// Reads the node when asked.
+#[derive(Debug)]
+struct Readings(Weak<Node>);
+
+impl Collector for Readings {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let Some(node) = self.0.upgrade() else { return Ok(()) };
+        let mut out = Out(encoder);
+        let Standing::Member(member) = node.standing() else {
+            return out.gauge("node_manager", MANAGES, 0);
+        };
+        let manager = member.manager();
+        out.gauge("node_manager", MANAGES, usize::from(manager.is_some()))?;
+        let ids =
+            vec![("node_id", member.node_id().to_string()), ("swarm_id", member.cluster_id())];
+        out.gauges("node_info", "This node's id and its swarm's", [(ids, 1)])?;
+        let Some(manager) = manager else { return Ok(()) };
+        let leads = manager.replica().store().leadership().borrow().leads;
+        out.gauge("manager_leader", "1: this manager leads", usize::from(leads))?;
+        let counts = manager.replica().read(Counts::of);
+        counts.tell(&mut out)
+    }
+}
+
+const MANAGES: &str = "1: this node is a manager";
+
+/// What is counted of the swarm's objects.
+#[derive(Debug, Default, PartialEq)]
+struct Counts {
+    nodes: BTreeMap<String, usize>,
+    managers: usize,
+    services: usize,
+    short: usize,
+    tasks: BTreeMap<String, usize>,
+    secrets: usize,
+    configs: usize,
+    networks: usize,
+    revision: u64,
+}
+
+impl Counts {
+    fn of(tables: &Tables) -> Self {
+        // Known words are told from the beginning, so that the first one is seen as a rise.
+        let mut counts = Self {
+            nodes: NODES.iter().map(|state| (word(state), 0)).collect(),
+            tasks: TaskState::ALL.iter().map(|state| (word(state), 0)).collect(),
+            managers: tables.nodes.values().filter(|node| node.member != 0).count(),
+            services: tables.services.len(),
+            secrets: tables.secrets.len(),
+            configs: tables.configs.len(),
+            networks: tables.networks.len(),
+            revision: tables.revision,
+            ..Self::default()
+        };
+        for node in tables.nodes.values() {
+            *counts.nodes.entry(word(&node.status.state)).or_default() += 1;
+        }
+        let mut states = [0; TaskState::ALL.len()];
+        for task in tables.tasks.values() {
+            if let Some(count) = states.get_mut(task.status.state as usize) {
+                *count += 1;
+            }
+        }
+        counts.tasks.extend(TaskState::ALL.iter().map(word).zip(states));
+        let short = |id: &str, mode: Mode| {
+            let wanted =
+                tables.tasks_of_service(id).filter(|task| task.desired_state == TaskState::Running);
+            let (mut all, mut running) = (0, 0);
+            for task in wanted {
+                all += 1;
+                running += u64::from(task.status.state == TaskState::Running);
+            }
+            match mode {
+                Mode::Replicated { replicas } => running < replicas,
+                Mode::Global => running < all,
+                Mode::ReplicatedJob { .. } | Mode::GlobalJob => false,
+            }
+        };
+        let services = tables.services.values();
+        counts.short = services.filter(|one| short(&one.id, one.spec.mode.decided())).count();
+        counts
+    }
+
+    fn tell(&self, out: &mut Out<'_>) -> fmt::Result {
+        let by_state = |counts: &BTreeMap<String, usize>| {
+            let labels =
+                |(state, count): (&String, &usize)| (vec![("state", state.clone())], *count);
+            counts.iter().map(labels).collect::<Vec<_>>()
+        };
+        out.gauges("manager_nodes", "Nodes of the swarm", by_state(&self.nodes))?;
+        out.gauge("manager_managers_total", "Managers that hold the store", self.managers)?;
+        out.gauge("manager_services_total", "Services", self.services)?;
+        let short = "Services that have fewer running tasks than they should; jobs are not counted";
+        out.gauge("manager_services_short", short, self.short)?;
+        out.gauges("manager_tasks_total", "Tasks, ended ones too", by_state(&self.tasks))?;
+        out.gauge("manager_secrets_total", "Secrets", self.secrets)?;
+        out.gauge("manager_configs_total", "Configs", self.configs)?;
+        out.gauge("manager_networks_total", "Networks of the swarm", self.networks)?;
+        let revision = "The revision of the store that this manager has applied";
+        out.gauge("manager_store_revision", revision, usize::try_from(self.revision).unwrap_or(0))
+    }
+}
+
+/// The word that a state is in JSON.
+fn word(state: &impl Serialize) -> String {
+    serde_json::to_value(state)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// One metric after the other.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+impl Out<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(number(value)).encode(encoder)
+    }
+
+    fn gauges(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (Vec<(&'static str, String)>, usize)>,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for (labels, value) in values {
+            ConstGauge::new(number(value)).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Counts are far below where a double loses ones.
+#[expect(clippy::cast_precision_loss)]
+fn number(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_manager::replica::memory::Memory;
+    use swarm_manager::{Batch, Replica};
+    use swarm_model::service::ServiceMode;
+    use swarm_model::{Service, ServiceSpec, Task};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_is_short_until_all_its_tasks_run() {
+        let mode = ServiceMode::replicated(2);
+        let spec = ServiceSpec { name: "web".into(), mode, ..ServiceSpec::default() };
+        let service = Service { id: "s".into(), spec, ..Service::default() };
+        let task = |id: &str, state| {
+            let mut task = Task {
+                id: id.into(),
+                service_id: "s".into(),
+                desired_state: TaskState::Running,
+                ..Task::default()
+            };
+            task.status.state = state;
+            task
+        };
+        let replica = Replica::new(Memory::new() as _);
+        let mut batch = Batch::default();
+        batch.put(&service).unwrap();
+        batch.put(&task("a", TaskState::Running)).unwrap();
+        batch.put(&task("b", TaskState::Preparing)).unwrap();
+        replica.commit(batch).await.unwrap();
+        let counts = replica.read(Counts::of);
+        assert_eq!((counts.services, counts.short), (1, 1));
+        assert_eq!((counts.tasks["running"], counts.tasks["preparing"]), (1, 1));
+        assert_eq!(counts.tasks["failed"], 0, "known states are told from the beginning");
+        let mut batch = Batch::default();
+        let mut second = replica.read(|tables| Task::clone(&tables.tasks["b"]));
+        second.status.state = TaskState::Running;
+        batch.put(&second).unwrap();
+        replica.commit(batch).await.unwrap();
+        assert_eq!(replica.read(Counts::of).short, 0);
+        assert_eq!(replica.read(Counts::of).nodes["ready"], 0);
+    }
+}
