@@ -7,6 +7,7 @@ mod cargo;
 mod coverage;
 mod demo;
 mod deny;
+mod dist;
 mod lab;
 mod progress;
 mod prometheus;
@@ -51,6 +52,8 @@ enum Command {
     Screenshots(screenshots::Args),
     /// Run the benchmark; everything after it is the benchmark's own
     Bench(bench::Args),
+    /// Make what a release is made of: a static binary, packages, checksums
+    Dist(dist::Args),
     /// Kill, cut and pause the parts of pools on real engines, and check all that happens
     Torture(torture::Args),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Deny => deny::run(),
         Command::Coverage(args) => coverage::run(&args),
         Command::Screenshots(args) => screenshots::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),
     };

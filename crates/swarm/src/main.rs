@@ -13,6 +13,8 @@ mod limits;
 mod logging;
 mod metrics;
 mod page;
+#[cfg(test)]
+mod reference;
 mod statsd;
 mod store;
 mod tls;
@@ -96,6 +98,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Registrator(flags)) => runtime()?.block_on(cmd::registrator::run(&flags)),
         Some(Command::Proxy(flags)) => runtime()?.block_on(cmd::proxy::run(&flags, &env)),
         Some(Command::Completion(shell)) => cmd::completion::run(&shell.shell),
+        Some(Command::Man(flags)) => cmd::man::run(&flags.folder),
     }
 }
 

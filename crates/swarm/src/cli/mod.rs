@@ -153,6 +153,9 @@ pub enum Command {
         swarm completion zsh > \"${fpath[1]}/_swarm\"\n  \
         swarm completion fish > ~/.config/fish/completions/swarm.fish")]
     Completion(CompletionFlags),
+    /// Write a manual page for each command, for packages
+    #[command(hide = true)]
+    Man(ManFlags),
 }
 
 /// Which discovery, the same for three commands.
@@ -210,6 +213,14 @@ pub struct CompletionFlags {
     /// Which shell
     #[arg(value_parser = ["bash", "zsh", "fish"])]
     pub shell: String,
+}
+
+/// Flags of `swarm man`.
+#[derive(Debug, Args)]
+pub struct ManFlags {
+    /// Where to write them
+    #[arg(value_name = "FOLDER")]
+    pub folder: std::path::PathBuf,
 }
 
 #[cfg(test)]

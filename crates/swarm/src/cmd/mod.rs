@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod doctor;
 pub mod join;
 pub mod list;
+pub mod man;
 pub mod manage;
 pub mod manager;
 pub mod node;
