@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use common::{id, linked, name, task};
 use serde_json::json;
+use swarm_engine::Outgoing;
 
 #[tokio::test]
 async fn a_task_runs_is_stopped_and_goes_when_it_is_forgotten() -> Result<()> {
@@ -185,5 +186,24 @@ async fn leaving_removes_every_task() -> Result<()> {
     ensure!(count("GET /events") == 1, "one stream for all: {requests:?}");
     agent.stop(true).await?;
     ensure!(node.engine().containers() == (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_silent_registry_holds_up_no_task_whose_image_is_there() -> Result<()> {
+    let (node, leader, _agent) = linked().await?;
+    let client = node.client()?;
+    let tag = Outgoing {
+        method: http::Method::POST,
+        ..Outgoing::get("/images/busybox:latest/tag?repo=silent&tag=1")
+    };
+    let tagged = client.send(tag, Some(Duration::from_secs(5))).await?;
+    ensure!(tagged.status.is_success(), "{}", tagged.status);
+    let mut one = task("a", "running");
+    one["Spec"]["ContainerSpec"]["Image"] = "silent:1".into();
+    let begin = Instant::now();
+    leader.assign(false, &[one], &[])?;
+    leader.state(&id("a"), "running").await?;
+    ensure!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     Ok(())
 }

@@ -21,6 +21,9 @@ use crate::tls;
 
 /// An attempt is given at least this: less is too little for a busy store.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// With less than this left no attempt is begun: it could only fail, and would hide why those before it
+/// did.
+const LEAST: Duration = Duration::from_millis(50);
 /// Between rounds over all endpoints.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -90,7 +93,7 @@ impl Client {
             let round_is_over = attempt.is_multiple_of(self.endpoints.len());
             let wait = if round_is_over { pause.next() } else { Duration::ZERO };
             let hopeless = failures.are_all_to_blame(self.endpoints.len());
-            if hopeless || Instant::now() + wait >= until {
+            if hopeless || Instant::now() + wait + LEAST >= until {
                 return Err(failures.sum(doubt));
             }
             tokio::time::sleep(wait).await;

@@ -1,7 +1,7 @@
 //! The one static binary.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -10,12 +10,12 @@ use swarm_testkit::lab::run as checked;
 use super::Release;
 use crate::cargo::{cargo, metadata, root, show};
 
-/// The largest that a binary may be.
-const LARGEST: u64 = 25 << 20;
+/// How large it should be at most.
+const GOAL: u64 = 25_000_000;
 /// A program header that names the dynamic linker.
 const INTERPRETER: u32 = 3;
 
-/// Builds it, checks that it is what was promised, and says where it is.
+/// Builds it, and says where it is.
 pub fn build(release: &Release) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let home = std::env::var("CARGO_HOME")
@@ -34,20 +34,26 @@ pub fn build(release: &Release) -> Result<PathBuf> {
     let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str().context("no target directory")?;
     let binary = PathBuf::from(folder).join(target).join("release/swarm");
-    let bytes = fs::read(&binary).with_context(|| format!("reading {}", binary.display()))?;
+    Ok(binary)
+}
+
+/// Whether it is what is promised: static, and of this version. One that is larger than it should be is
+/// told.
+pub fn check(release: &Release, binary: &Path) -> Result<()> {
+    let bytes = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
     if needs_linker(&bytes)? {
         bail!("{} is not static: it asks for a dynamic linker", binary.display());
     }
     let size = u64::try_from(bytes.len())?;
-    if size > LARGEST {
-        bail!("{} has {size} bytes, more than the {LARGEST} that are promised", binary.display());
+    if size > GOAL {
+        eprintln!("  ! the binary has {size} bytes; it should have {GOAL} at most");
     }
-    let version = checked(Command::new(&binary).arg("--version"))?;
+    let version = checked(Command::new(binary).arg("--version"))?;
     let version = String::from_utf8_lossy(&version.stdout);
     if !version.contains(&release.version) {
         bail!("the binary says {:?}, not version {}", version.trim(), release.version);
     }
-    Ok(binary)
+    Ok(())
 }
 
 /// Whether an ELF file of 64 bits names a dynamic linker (System V ABI, program header).

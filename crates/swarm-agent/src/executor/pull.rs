@@ -1,6 +1,7 @@
 //! Getting a task's image, as Docker's executor does: pulled each time, so that a tag that moved is
 //! noticed, but for images that are named by their digest or id and are there. A pull that fails is no
-//! end: the image may be there.
+//! end: the image may be there. If it is there, a registry that is silent holds the task up for a moment
+//! only: a node that takes over another's tasks may have lost its way to the registry with it.
 //!
 //! Tasks that are given at once need one pull: who comes while another pulls the same waits for it, and
 //! what was pulled a moment ago is not asked for again.
@@ -24,6 +25,8 @@ use super::engine::{Engine, encoded};
 
 /// Until the engine has heard from the registry.
 const FIRST_WORD: Duration = Duration::from_mins(2);
+/// The same, where the image is there already.
+const FIRST_WORD_OF_ANOTHER: Duration = Duration::from_secs(2);
 /// A pull without any progress for so long is given up.
 const SILENCE: Duration = Duration::from_mins(5);
 /// How long a pull is as good as a new one.
@@ -82,9 +85,11 @@ impl Pulls {
             return Ok(());
         }
         let by_digest = Reference::parse(image).is_ok_and(|reference| reference.digest.is_some());
-        if by_digest && engine.has_image(image).await.is_ok_and(|there| there) {
+        let there = engine.has_image(image).await.is_ok_and(|there| there);
+        if by_digest && there {
             return Ok(());
         }
+        let first_word = if there { FIRST_WORD_OF_ANOTHER } else { FIRST_WORD };
         let slot = self.slot(image, auth);
         let mut outcome = slot.lock().await;
         if let Some((at, result)) = &*outcome
@@ -92,7 +97,8 @@ impl Pulls {
         {
             return result.clone();
         }
-        let result = pull(engine, image, auth, told).await.map_err(|error| error.to_string());
+        let pulled = pull(engine, image, auth, first_word, told).await;
+        let result = pulled.map_err(|error| error.to_string());
         *outcome = Some((Instant::now(), result.clone()));
         result
     }
@@ -133,6 +139,7 @@ async fn pull(
     engine: &Engine,
     image: &str,
     auth: Option<&Secret>,
+    first_word: Duration,
     mut told: impl FnMut(String),
 ) -> Result<(), EngineError> {
     let mut request = Outgoing {
@@ -146,7 +153,7 @@ async fn pull(
         value.set_sensitive(true);
         request.headers.insert("x-registry-auth", value);
     }
-    let mut reply = engine.client.send(request, Some(FIRST_WORD)).await?;
+    let mut reply = engine.client.send(request, Some(first_word)).await?;
     if !reply.status.is_success() {
         return Err(refusal(reply).await);
     }

@@ -187,7 +187,7 @@ pub(super) async fn call(
         "POST /exec/{id}/resize" => exec::resize(engine, &call),
         "GET /exec/{id}/json" => exec::inspect(engine, &call),
         "GET /images/json" => images::list(engine, &call),
-        "POST /images/create" => images::pull(engine, &call),
+        "POST /images/create" => images::pull(engine, &call).await,
         "POST /images/prune" => Ok(images::prune()),
         "GET /images/{name}/json" => images::inspect(engine, &call),
         "GET /images/{name}/history" => images::history(engine, &call),

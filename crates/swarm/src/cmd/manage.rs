@@ -3,6 +3,8 @@
 //! Invariants: nothing is served before every address is bound; at the end this manager gives up
 //! being the primary at once, the API drains, and the pool stops after it; a second signal ends the process at once.
 
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub const COMMIT: &str = match option_env!("SWARM_COMMIT") {
     None => "unknown",
 };
 
+/// Where our sockets are by default.
+const RUNTIME: &str = "/run/swarm";
 /// How long the end waits until the last counts have been sent.
 const LAST_METRICS: Duration = Duration::from_secs(2);
 
@@ -131,6 +135,7 @@ fn pool_config(config: ManageConfig, tls: &Tls, election: Election) -> PoolConfi
         election,
         engine: ClientOptions { tls: tls.client.clone(), ..ClientOptions::default() },
         build: Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT },
+        swarm: None,
     }
 }
 
@@ -139,7 +144,10 @@ fn pool_config(config: ManageConfig, tls: &Tls, election: Election) -> PoolConfi
 pub async fn open(address: &Listen, tls: &Tls, verified: bool) -> anyhow::Result<Listener> {
     let listener = match address {
         Listen::Tcp(address) => Listener::tcp(address, tls.server.clone()).await?,
-        Listen::Unix(path) => Listener::unix(path).await?,
+        Listen::Unix(path) => {
+            make_folder(path, Path::new(RUNTIME))?;
+            Listener::unix(path).await?
+        }
     };
     match (listener.local_addr(), address) {
         (Some(address), _) => {
@@ -157,6 +165,16 @@ pub async fn open(address: &Listen, tls: &Tls, verified: bool) -> anyhow::Result
         (None, Listen::Tcp(address)) => info!("listening on tcp://{address}"),
     }
     Ok(listener)
+}
+
+/// Our own folder for sockets is made by systemd for its units; for whoever starts us by hand, here. Any
+/// other is the person's.
+fn make_folder(socket: &Path, own: &Path) -> anyhow::Result<()> {
+    if socket.parent() != Some(own) || own.is_dir() {
+        return Ok(());
+    }
+    let made = std::fs::DirBuilder::new().mode(0o750).create(own);
+    made.with_context(|| format!("making {} for the socket in it", own.display()))
 }
 
 /// Cancels `stop` on the first SIGTERM or SIGINT; a second one ends the process.
@@ -211,5 +229,24 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
 pub fn notify(state: sd_notify::NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(false, &[state]) {
         warn!(%error, "cannot tell the service manager");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_of_our_sockets_is_made_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, other) = (folder.path().join("swarm"), folder.path().join("other"));
+        make_folder(&other.join("docker.sock"), &own).unwrap();
+        assert!(!own.exists() && !other.exists());
+        for _ in 0..2 {
+            make_folder(&own.join("docker.sock"), &own).unwrap();
+            assert!(own.is_dir());
+        }
+        let error = make_folder(Path::new("/proc/swarm/x"), Path::new("/proc/swarm")).unwrap_err();
+        assert!(error.to_string().contains("making /proc/swarm"), "{error}");
     }
 }
