@@ -33,9 +33,13 @@ struct Queues {
     others: VecDeque<Program>,
 }
 
-/// Runs those tests whose name contains `filter` with the binary `swarm`.
-pub fn run(filter: Option<&str>, swarm: &Path) -> Result<Count> {
-    let queues = Mutex::new(sorted(built()?));
+/// Runs those tests whose name contains `filter`, with the binary that `SWARM_BIN` names or the one that
+/// was built with them.
+pub fn run(filter: Option<&str>) -> Result<Count> {
+    let Built { programs, swarm } = built()?;
+    let swarm = std::env::var_os("SWARM_BIN").map_or(swarm, PathBuf::from);
+    let swarm = swarm.as_path();
+    let queues = Mutex::new(sorted(programs));
     let total = Mutex::new(Count::default());
     let failed = Mutex::new(Vec::new());
     let lane = |bounded: bool| {
@@ -74,29 +78,58 @@ fn sorted(programs: Vec<Program>) -> Queues {
     Queues { timed: timed.into(), others: others.into() }
 }
 
-/// Builds the test programs and says where they are.
-fn built() -> Result<Vec<Program>> {
-    let mut build = cargo(&["test", "--package", "swarm-e2e", "--no-run"]);
+/// What cargo built.
+struct Built {
+    programs: Vec<Program>,
+    swarm: PathBuf,
+}
+
+/// Builds the test programs and the binary, and says where they are. The whole workspace's tests are
+/// asked for, as in the step before: with fewer packages cargo would choose other features, and build
+/// most of it again.
+fn built() -> Result<Built> {
+    let mut build = cargo(&["test", "--workspace", "--no-run"]);
     build.arg("--message-format=json-render-diagnostics");
     let output = build.stderr(Stdio::inherit()).output().context("building the test programs")?;
     if !output.status.success() {
         bail!("the test programs do not build ({})", output.status);
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let programs: Vec<_> = messages.filter_map(|message| program(&message)).collect();
+    let messages: Vec<Value> =
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let found = |message| executable(message);
+    let all: Vec<_> = messages.iter().filter_map(found).collect();
+    let swarm = all.iter().find(|(kind, program)| *kind == Kind::Binary && program.name == "swarm");
+    let swarm = swarm.context("cargo built no binary swarm")?.1.path.clone();
+    let programs: Vec<_> = all
+        .into_iter()
+        .filter_map(|(kind, program)| (kind == Kind::EndToEnd).then_some(program))
+        .collect();
     if programs.is_empty() {
         bail!("cargo built no end-to-end test program");
     }
-    Ok(programs)
+    Ok(Built { programs, swarm })
 }
 
-/// A test program in one of cargo's messages.
-fn program(message: &Value) -> Option<Program> {
+/// What an executable is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Binary,
+    EndToEnd,
+    OtherTest,
+}
+
+/// The executable in one of cargo's messages.
+fn executable(message: &Value) -> Option<(Kind, Program)> {
     let path = message["executable"].as_str()?;
-    let is_test = message["profile"]["test"].as_bool()?;
     let name = message["target"]["name"].as_str()?;
-    is_test.then(|| Program { name: name.to_owned(), path: path.into() })
+    let is_ours = message["manifest_path"].as_str()?.ends_with("/swarm-e2e/Cargo.toml");
+    let kind = match message["profile"]["test"].as_bool()? {
+        false => Kind::Binary,
+        true if is_ours => Kind::EndToEnd,
+        true => Kind::OtherTest,
+    };
+    Some((kind, Program { name: name.to_owned(), path: path.into() }))
 }
 
 impl Program {
@@ -148,17 +181,20 @@ mod tests {
     }
 
     #[test]
-    fn test_programs_are_found_in_cargos_messages() {
-        let message = |test: bool| {
+    fn programs_are_found_in_cargos_messages() {
+        let message = |package: &str, test: bool| {
             serde_json::json!({
                 "reason": "compiler-artifact",
+                "manifest_path": format!("/w/crates/{package}/Cargo.toml"),
                 "target": { "name": "moves" },
                 "profile": { "test": test },
                 "executable": "/t/moves-1",
             })
         };
-        assert_eq!(program(&message(true)).unwrap().name, "moves");
-        assert!(program(&message(false)).is_none());
-        assert!(program(&serde_json::json!({ "reason": "build-finished" })).is_none());
+        let kind = |package, test| executable(&message(package, test)).unwrap().0;
+        assert_eq!(kind("swarm-e2e", true), Kind::EndToEnd);
+        assert_eq!(kind("swarm-pool", true), Kind::OtherTest);
+        assert_eq!(kind("swarm", false), Kind::Binary);
+        assert!(executable(&serde_json::json!({ "reason": "build-finished" })).is_none());
     }
 }

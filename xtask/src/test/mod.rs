@@ -15,7 +15,7 @@ use anyhow::Result;
 use self::count::{Count, counted};
 use self::report::Report;
 use crate::cargo::{cargo, has, show};
-use crate::{cargo as workspace, coverage, deny, prometheus, setup, tidy};
+use crate::{coverage, deny, prometheus, setup, tidy};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -51,9 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
         report.note("end-to-end tests: NOT run, as asked");
     } else {
         report.step("end-to-end set-up", || setup::everything().map(none));
-        report.step("end-to-end tests on real engines", || {
-            lanes::run(args.filter.as_deref(), &workspace::swarm(false)?)
-        });
+        report.step("end-to-end tests on real engines", || lanes::run(args.filter.as_deref()));
     }
     report.end()
 }
@@ -62,13 +60,19 @@ fn clippy() -> Command {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
 }
 
-/// cargo-nextest where it is installed, because it runs crates' tests side by side.
+/// cargo-nextest where it is installed, because it runs crates' tests side by side: as many as there are
+/// processors, and twice as many of those that mostly wait for stores (`.config/nextest.toml`). The
+/// end-to-end tests are built with them, so that cargo chooses the same features for all.
 fn unit(filter: Option<&str>) -> Command {
-    let mut command = if has("nextest") {
-        cargo(&["nextest", "run", "--no-fail-fast", "--no-tests=pass", "--status-level=fail"])
-    } else {
-        cargo(&["test", "--all-targets", "--no-fail-fast"])
-    };
+    if has("nextest") {
+        let turns = std::thread::available_parallelism().map_or(2, |count| 2 * count.get());
+        let turns = format!("--test-threads={turns}");
+        let mut command = cargo(&["nextest", "run", "--workspace", "--no-fail-fast", &turns]);
+        command.args(["--no-tests=pass", "--status-level=fail", "-E", "not package(swarm-e2e)"]);
+        command.args(filter);
+        return command;
+    }
+    let mut command = cargo(&["test", "--all-targets", "--no-fail-fast"]);
     command.args(["--workspace", "--exclude", "swarm-e2e"]).args(filter);
     command
 }
