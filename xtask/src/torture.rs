@@ -1,5 +1,8 @@
 //! `cargo xtask torture`: pools whose parts fail, first on virtual time and then on real engines.
-//! All the work is the simulation's (`swarm-sim`) and the end-to-end crate's (`swarm_e2e::torture`).
+//! All the work is the simulation's (`swarm-sim`) and the end-to-end crate's (`swarm_e2e::torture`; with
+//! `--swarm` its test `swarm_linear`).
+
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -9,6 +12,8 @@ use crate::setup;
 
 /// Simulated rounds for each minute of real ones: some seconds' work.
 const SIMULATED: u64 = 200;
+/// A round of swarm mode: some twenty faults.
+const LINEAR: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,6 +23,9 @@ pub struct Args {
     /// For how many minutes rounds on real engines are begun; 0 plays one
     #[arg(long, default_value_t = 10)]
     minutes: u64,
+    /// Swarm mode instead: what three managers that fail answer their clients, judged as a whole
+    #[arg(long, conflicts_with_all = ["no_sim", "arguments"])]
+    swarm: bool,
     /// Leave out the simulation
     #[arg(long)]
     no_sim: bool,
@@ -28,6 +36,9 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     setup::base()?;
+    if args.swarm {
+        return linear(args);
+    }
     let (seed, minutes) = (args.seed.to_string(), args.minutes.to_string());
     if !args.no_sim && args.minutes > 0 {
         let rounds = (SIMULATED * args.minutes).to_string();
@@ -41,4 +52,23 @@ pub fn run(args: &Args) -> Result<()> {
     show(cargo(&["build", "--quiet", "--package", "swarm-e2e", "--bins"]))?;
     rounds.env("SWARM_BIN", swarm(false)?);
     show(rounds)
+}
+
+/// Rounds of swarm mode, until no more are to be begun.
+fn linear(args: &Args) -> Result<()> {
+    let (binary, begun) = (swarm(false)?, Instant::now());
+    show(cargo(&["build", "--quiet", "--package", "swarm-e2e", "--bins"]))?;
+    let mut seed = args.seed;
+    loop {
+        let test = ["test", "--quiet", "--package", "swarm-e2e", "--test", "swarm_linear"];
+        let mut round = cargo(&test);
+        round.args(["--", "--nocapture"]).env("SWARM_BIN", &binary);
+        round.env("SWARM_LINEAR_SEED", seed.to_string());
+        round.env("SWARM_LINEAR_SECONDS", LINEAR.as_secs().to_string());
+        step(&format!("seed {seed}"), || show(round))?;
+        seed += 1;
+        if begun.elapsed() >= Duration::from_secs(60 * args.minutes) {
+            return Ok(());
+        }
+    }
 }

@@ -63,7 +63,7 @@ pub struct Options {
     pub parts: Vec<Part>,
     /// The manager's binary [default: `swarm` beside this one]
     #[arg(long, env = "SWARM_BIN")]
-    pub swarm: Option<PathBuf>,
+    pub manager: Option<PathBuf>,
     /// More flags for the manager
     #[arg(long = "manager-flag", allow_hyphen_values = true)]
     pub manager_flags: Vec<String>,

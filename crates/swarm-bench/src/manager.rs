@@ -27,13 +27,13 @@ pub struct Manager {
 
 /// The binary to measure.
 pub fn binary(options: &Options) -> Result<PathBuf> {
-    let path = match &options.swarm {
+    let path = match &options.manager {
         Some(path) => path.clone(),
         None => std::env::current_exe()?.with_file_name("swarm"),
     };
     if !path.is_file() {
         bail!(
-            "there is no manager at {}: build it with `cargo build --release -p swarm`, or name it with --swarm",
+            "there is no manager at {}: build it with `cargo build --release -p swarm`, or name it with --manager",
             path.display()
         );
     }
