@@ -74,6 +74,11 @@ impl<'l> Daemons<'l> {
         Ok(())
     }
 
+    /// Where they run.
+    pub fn lab(&self) -> &'l Lab {
+        self.lab
+    }
+
     /// The folder of a host's daemon.
     pub fn folder(&self, host: u8) -> PathBuf {
         self.state.path().join(format!("h{host}"))

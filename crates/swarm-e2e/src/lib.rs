@@ -17,6 +17,7 @@
 //! - `pool`: a manager over a lab, and the clients that talk to it.
 //! - `managers`: three managers that replicate among themselves.
 //! - `daemons`: `swarm daemon` on each host.
+//! - `linear`: answers of managers that fail, judged as a whole.
 //! - `torture`: seeded rounds of faults, and checkers over what happened in them.
 //! - `client`: running a client to its end, and what it said.
 //! - `watch`: a client that runs beside the test, and what it has printed.
@@ -36,6 +37,7 @@ mod certs;
 mod client;
 mod daemons;
 mod labs;
+pub mod linear;
 mod load;
 mod managers;
 mod pool;

@@ -5,5 +5,6 @@ pub mod exposition;
 pub mod fleet;
 pub mod lab;
 pub mod leader;
+pub mod linear;
 pub mod promtool;
 pub mod stores;

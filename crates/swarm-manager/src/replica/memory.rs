@@ -44,6 +44,14 @@ impl Memory {
         });
     }
 
+    /// Nobody is known to lead, or somebody is again.
+    pub fn elect(&self, leader: Option<&str>) {
+        self.leadership.send_modify(|now| {
+            now.term += u64::from(leader.is_some());
+            now.leader = leader.map(str::to_owned);
+        });
+    }
+
     /// Most managers are away from now on.
     pub fn lose_quorum(&self) {
         self.alone.store(true, Ordering::SeqCst);
@@ -76,6 +84,9 @@ impl Store for Memory {
     }
 
     async fn barrier(&self) -> Result<(), StoreError> {
+        // As the embedded store, which asks until somebody leads.
+        let mut leadership = self.leadership.subscribe();
+        let _ = leadership.wait_for(|now| now.leader.is_some()).await;
         self.has_quorum()
     }
 

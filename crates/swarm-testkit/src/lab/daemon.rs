@@ -87,7 +87,12 @@ impl Daemon<'_> {
 
     /// Sends it a signal (`TERM`, `KILL`, `STOP`, `CONT`).
     pub fn signal(&self, signal: &str) -> Result<()> {
-        run(&mut self.kill_command(signal)?).map(drop)
+        run(&mut self.kill_command(signal)?)?;
+        if signal == "CONT" {
+            // nsenter stops with what it started, and would not see its end.
+            run(Command::new("sh").args(["-c", &format!("kill -CONT {}", self.child.id())]))?;
+        }
+        Ok(())
     }
 
     /// SIGKILL, and waits until it is gone; containers go on.

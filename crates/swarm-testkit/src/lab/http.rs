@@ -34,7 +34,22 @@ impl Answer {
 
 /// `GET path` with a deadline on each step.
 pub fn get(sock: &Path, path: &str, patience: Duration) -> Result<Answer> {
-    request(sock, "GET", path, 0, &mut std::io::empty(), patience)
+    let head = Head { method: "GET", path, kind: "", length: 0 };
+    request(sock, &head, &mut std::io::empty(), patience)
+}
+
+/// `method path` with a document, or with none where it is null.
+pub fn ask(
+    sock: &Path,
+    method: &str,
+    path: &str,
+    document: &serde_json::Value,
+    patience: Duration,
+) -> Result<Answer> {
+    let body = if document.is_null() { Vec::new() } else { serde_json::to_vec(document)? };
+    let length = u64::try_from(body.len())?;
+    let head = Head { method, path, kind: "application/json", length };
+    request(sock, &head, &mut body.as_slice(), patience)
 }
 
 /// `POST path` with a body of `length` bytes, which is streamed.
@@ -45,29 +60,33 @@ pub fn post(
     body: &mut dyn Read,
     patience: Duration,
 ) -> Result<Answer> {
-    request(sock, "POST", path, length, body, patience)
+    let head = Head { method: "POST", path, kind: "application/x-tar", length };
+    request(sock, &head, body, patience)
 }
 
-fn request(
-    sock: &Path,
-    method: &str,
-    path: &str,
+/// What comes before a request's body.
+struct Head<'a> {
+    method: &'a str,
+    path: &'a str,
+    /// Of the body; none is sent where it is empty.
+    kind: &'a str,
     length: u64,
-    body: &mut dyn Read,
-    patience: Duration,
-) -> Result<Answer> {
+}
+
+fn request(sock: &Path, head: &Head, body: &mut dyn Read, patience: Duration) -> Result<Answer> {
+    let Head { method, path, kind, length } = head;
     let at = || format!("{method} {path} at {}", sock.display());
+    let kind = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
     let mut stream = UnixStream::connect(sock).with_context(at)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     write!(
         stream,
-        "{method} {path} HTTP/1.0\r\nHost: lab\r\nContent-Type: application/x-tar\r\n\
-         Content-Length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.0\r\nHost: lab\r\n{kind}Content-Length: {length}\r\n\r\n"
     )
     .with_context(at)?;
     // A server that refuses answers before it has read the body, and hangs up on the rest.
-    let sent = std::io::copy(&mut body.take(length), &mut stream);
+    let sent = std::io::copy(&mut body.take(*length), &mut stream);
     let mut raw = Vec::new();
     let read = stream.read_to_end(&mut raw);
     if let Ok(answer) = parse(&raw) {

@@ -39,7 +39,7 @@ use parking_lot::Mutex;
 
 pub use config::{HostConfig, LabConfig, MOST_HOSTS, default_base};
 pub use daemon::Daemon;
-pub use http::{Answer, get, post};
+pub use http::{Answer, ask, get, post};
 pub use leash::janitor;
 pub use manager::Manager;
 pub use newer::Newer;

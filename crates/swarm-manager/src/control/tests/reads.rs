@@ -1,11 +1,13 @@
 //! Lists, their filters, and what of the store's objects clients see.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use swarm_backend::{Services as _, Tasks as _};
 use swarm_model::task::{Lineage, ServiceAnnotations};
 use swarm_model::{Id, Node, Service, ServiceSpec, Task, TaskState};
+use tokio::time::Instant;
 
 use super::{Rig, ask, filtered, read, refused};
 
@@ -153,6 +155,39 @@ async fn without_a_quorum_reads_go_on_and_writes_are_refused_clearly() {
     let refused = refused(rig.control.remove_service("web", ask("", "")).await);
     assert_eq!(refused.0, 503);
     assert!(refused.1.starts_with("The swarm does not have a leader."), "{}", refused.1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn during_an_election_reads_wait_for_what_others_have_answered_already() {
+    let rig = rig().await;
+    rig.store.elect(None);
+    let written = async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        rig.put(&service("webid3", "new", &json!({ "Global": {} }))).await;
+        rig.store.elect(Some("127.0.0.1:2377"));
+    };
+    let (listed, ()) = tokio::join!(names(&rig, json!({})), written);
+    assert_eq!(listed, ["web", "all", "new"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_is_elected_only_the_first_read_waits() {
+    let rig = rig().await;
+    let timed = async |most: Duration| {
+        let begun = Instant::now();
+        assert_eq!(names(&rig, json!({})).await, ["web", "all"]);
+        assert!(begun.elapsed() <= most, "{:?}", begun.elapsed());
+        begun.elapsed()
+    };
+    let (at_once, wait) = (Duration::ZERO, Duration::from_millis(2_010));
+    rig.store.elect(None);
+    assert!(timed(wait).await >= Duration::from_secs(2));
+    timed(at_once).await;
+    // Each election is waited for anew.
+    rig.store.elect(Some("127.0.0.1:2377"));
+    timed(at_once).await;
+    rig.store.elect(None);
+    assert!(timed(wait).await >= Duration::from_secs(2));
 }
 
 #[tokio::test]
