@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use swarm_agent::{Agent, AgentOptions, Dial};
 use swarm_e2e::{Client, Lab, Scratch, exclusive, until};
-use swarm_engine::{ClientOptions, EngineAddress, EngineClient};
+use swarm_engine::{ClientOptions, EngineAddress, EngineClient, Raw};
 use swarm_rpc::v1::{Assignments, LogsWanted, to_agent};
 use swarm_testkit::leader::Leader;
 use tonic::transport::{Channel, Endpoint};
@@ -29,6 +29,10 @@ impl Dial for Plain {
         Ok(endpoint.connect().await?)
     }
 
+    async fn tunnel(&self, address: &str) -> Result<Box<dyn Raw>, swarm_backend::BoxError> {
+        Err(format!("{address} takes no tunnels in this test").into())
+    }
+
     fn roots(&self) -> String {
         String::new()
     }
@@ -45,6 +49,7 @@ async fn start(lab: &Lab, files: &Path, leader: &Leader) -> Result<Agent> {
         node_id: "n1".to_owned(),
         cluster_id: "c1".to_owned(),
         files: files.to_owned(),
+        allows: Vec::new(),
     })?;
     leader.until("a session", |heard| heard.sessions > sessions).await?;
     Ok(agent)

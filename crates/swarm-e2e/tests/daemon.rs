@@ -99,6 +99,20 @@ fn a_swarm_begins_grows_and_shrinks() -> Result<()> {
     nodes.join(2, 3, "worker")?.ok()?;
     nodes.ready(1, 3)?;
 
+    // One that is taken out while it runs hears of it, ends its tasks, and can leave.
+    let web = ["--name", "web", "--mode", "global", "--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+    nodes.docker(1, &[&["service", "create", "--detach"], &web[..]].concat()).ok()?;
+    let containers = |host| nodes.engine(host, &["ps", "--quiet"]).ok();
+    until(LONG, "host-2 has a task", || Ok((!containers(2)?.is_empty()).then_some(())))?;
+    nodes.docker(1, &["node", "rm", "--force", "host-2"]).ok()?;
+    until(LONG, "host-2 has none", || Ok(containers(2)?.is_empty().then_some(())))?;
+    let told = nodes.docker(2, &["info", "--format", "{{.Swarm.Error}}"]).ok()?;
+    ensure!(told.contains("was removed from the swarm"), "{told}");
+    nodes.docker(1, &["service", "rm", "web"]).ok()?;
+    nodes.docker(2, &["swarm", "leave", "--force"]).ok()?;
+    nodes.join(2, 3, "worker")?.ok()?;
+    nodes.ready(1, 3)?;
+
     // Roles change where the node is.
     nodes.docker(1, &["node", "promote", "host-2"]).ok()?;
     until(LONG, "host-2 is a manager", || Ok(nodes.docker(2, &["node", "ls"]).ok().ok()))?;

@@ -86,6 +86,9 @@ pub struct NodeDescription {
     pub resources: Resources,
     /// Its engine.
     pub engine: EngineDescription,
+    /// What its owner allows beyond Docker's ([`crate::service::host::grants`]). Docker has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allows: Vec<String>,
     /// Unknown fields, `TLSInfo` among them.
     #[serde(flatten)]
     pub rest: Rest,

@@ -161,6 +161,10 @@ pub struct Lineage {
     /// How many tasks in a row failed soon after their start.
     #[serde(skip_serializing_if = "is_default")]
     pub quick_failures: u32,
+    /// It is to leave its node for another one, though nothing is wrong: somebody had services evened
+    /// out.
+    #[serde(skip_serializing_if = "is_default")]
+    pub moves: bool,
 }
 
 /// What a task knows of its service: its container's name, labels and templates are made of it, on

@@ -2,9 +2,10 @@
 //! makes it. Pure: the node's facts are an argument.
 //!
 //! Reading order: [`fields`], [`names`] (what templates may say), `config` and `host` (the body's two
-//! halves), `mounts`, `privileges`, [`files`] (secrets and configs). Every field of a spec is either
+//! halves), `mounts`, `privileges`, `beyond` (what Docker's services cannot ask for), [`files`] (secrets and configs). Every field of a spec is either
 //! converted or refused by its name; nothing is ignored.
 
+mod beyond;
 mod config;
 pub mod fields;
 pub mod files;
@@ -118,7 +119,8 @@ pub fn convert(task: &Task, node: &NodeFacts, cluster: &str) -> Result<Converted
     };
     let image = Reference::parse(&container.image)
         .map_or_else(|_| container.image.clone(), |image| image.or_latest().familiar());
-    let host = host::host_config(task, container, &names, &mut fields, &mut template)?;
+    let mut host = host::host_config(task, container, &names, &mut fields, &mut template)?;
+    beyond::add(spec.host.as_ref(), &node.allows, &mut host)?;
     let mut body = config::config(task, &names, cluster, &image, &mut fields)?;
     fields.finish()?;
     template.finish()?;

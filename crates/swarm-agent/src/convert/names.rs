@@ -20,6 +20,8 @@ pub struct NodeFacts {
     pub architecture: String,
     /// The newest API version of its engine, once it was asked.
     pub api: Option<ApiVersion>,
+    /// What its owner allows beyond Docker's.
+    pub allows: Vec<String>,
 }
 
 /// The names that a task's templates may use.

@@ -7,7 +7,9 @@ use super::fields::Refusal;
 
 /// A field of the create body and the API version that brought it ("Engine API version history").
 /// `*` is each element of a list.
-const SINCE: [(&[&str], ApiVersion); 7] = [
+const SINCE: [(&[&str], ApiVersion); 9] = [
+    (&["HostConfig", "DeviceRequests"], ApiVersion::new(1, 40)),
+    (&["HostConfig", "CgroupnsMode"], ApiVersion::new(1, 41)),
     (&["HostConfig", "Mounts", "*", "BindOptions", "NonRecursive"], ApiVersion::new(1, 40)),
     (&["HostConfig", "Mounts", "*", "BindOptions", "CreateMountpoint"], ApiVersion::new(1, 42)),
     (&["Healthcheck", "StartInterval"], ApiVersion::new(1, 44)),

@@ -11,6 +11,7 @@ fn node() -> NodeFacts {
         os: "linux".into(),
         architecture: "x86_64".into(),
         api: None,
+        allows: Vec::new(),
     }
 }
 
@@ -158,4 +159,40 @@ fn a_global_service_s_task_is_named_by_its_node() {
     let converted = convert(&task, &node(), "c1").unwrap();
     assert_eq!(converted.name, "web.n1.t1");
     assert_eq!(converted.body["Hostname"], "n1");
+}
+
+#[test]
+fn what_the_owner_allows_reaches_the_engine_and_nothing_else() {
+    let asking = |host: Value, privileges: Value| {
+        task(&json!({"ContainerSpec": {"Image": "a", "Privileges": privileges}, "Host": host}))
+    };
+    let on = |task: &Task, allows: &[&str]| {
+        let allows = allows.iter().map(|text| (*text).to_owned()).collect();
+        convert(task, &NodeFacts { allows, ..node() }, "c1")
+    };
+    let all = asking(
+        json!({
+            "privileged": "true", "devices": "/dev/fuse,/dev/null:/dev/zip:r", "gpus": "device=a,b",
+            "device-cgroup-rules": "c 1:3 rwm", "cgroup-parent": "/batch", "cgroupns": "host",
+            "ipc": "host", "pid": "host", "uts": "host", "userns": "host", "runtime": "runc",
+            "security-opt": "seccomp=unconfined", "storage-opt.size": "1G", "shm-size": "64m",
+            "oom-score-adj": "-5", "oom-kill-disable": "true", "cpu-shares": "512",
+            "cpuset-cpus": "0-1,3", "cpuset-mems": "0", "blkio-weight": "300",
+        }),
+        json!({"NoNewPrivileges": true}),
+    );
+    let converted = on(&all, &["all"]).unwrap();
+    insta::assert_json_snapshot!(converted.body["HostConfig"]);
+
+    let two = asking(json!({"privileged": "true", "devices": "/dev/fuse"}), Value::Null);
+    let refusal = |allows: &[&str]| on(&two, allows).unwrap_err().to_string();
+    assert_eq!(
+        refusal(&["devices"]),
+        "this node does not allow privileged containers (its owner does by swarm daemon --allow \
+         privileged)"
+    );
+    assert!(refusal(&["privileged", "devices=/dev/null"]).contains("does not allow the devices"));
+    assert!(on(&two, &["privileged", "devices=/dev/fuse"]).is_ok());
+    let unread = asking(json!({"privileged": "maybe"}), Value::Null);
+    assert!(on(&unread, &["all"]).unwrap_err().to_string().contains("neither true nor false"));
 }

@@ -84,11 +84,13 @@ pub(crate) async fn follow(
         let mut next = AGAIN;
         if *up.borrow_and_update() {
             match look(&shared).await {
-                Ok(found) => {
+                Ok(mut found) => {
+                    found.allows.clone_from(&shared.allows);
                     shared.facts.store(Arc::new(NodeFacts {
                         hostname: found.hostname.clone(),
                         os: found.platform.os.clone(),
                         architecture: found.platform.architecture.clone(),
+                        allows: found.allows.clone(),
                         api: shared.engine.client.versions().map(|range| range.newest),
                     }));
                     let json = Bytes::from(serde_json::to_vec(&found).unwrap_or_default());

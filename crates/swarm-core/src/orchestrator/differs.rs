@@ -1,7 +1,7 @@
 //! Whether a change of a service's spec changes what a task is. What does not change the container
 //! does not restart it.
 //!
-//! The service's labels, its replicas and its update configuration are no part of a task; of the
+//! The service's labels (but those of [`swarm_model::service::host`]), its replicas and its update configuration are no part of a task; of the
 //! template the restart policy is read from the service when it is needed, and the placement only
 //! matters when the task's node no longer suits.
 
@@ -61,6 +61,7 @@ fn template(old: &TaskSpec, new: &TaskSpec) -> Option<&'static str> {
         {
             Some("other resources")
         }
+        () if old.host != new.host => Some("other host settings"),
         () if old.force_update != new.force_update => Some("a forced update"),
         () if old.runtime != new.runtime || !same_members(&old.rest, &new.rest) => {
             Some("another template")

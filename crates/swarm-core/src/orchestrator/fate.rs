@@ -2,7 +2,9 @@
 
 use swarm_model::engine::Availability;
 use swarm_model::node::NodeState;
-use swarm_model::{Node, Task, TaskState};
+use swarm_model::service::update::drain_order;
+use swarm_model::service::{Condition, Order};
+use swarm_model::{Node, Service, Task, TaskState};
 
 use super::view::View;
 use crate::scheduler::Fits;
@@ -13,6 +15,8 @@ use crate::scheduler::refusal::Filter;
 pub enum Fate {
     /// It goes on.
     Stays,
+    /// It has to leave its node, and runs until another runs in its place.
+    Leaves(String),
     /// It has ended of itself.
     Ended,
     /// It cannot stay where it is.
@@ -35,13 +39,39 @@ pub fn fate(task: &Task, view: &View<'_>) -> Fate {
     if node.status.state == NodeState::Down {
         return Fate::Lost(format!("its node {} is down", node.name()));
     }
-    if node.spec.availability == Availability::Drain {
-        return Fate::Lost(format!("its node {} is being drained", node.name()));
-    }
     if !meets_constraints(task, node) {
         return Fate::Lost(format!("its node {} no longer meets its constraints", node.name()));
     }
-    Fate::Stays
+    if task.spec.host.is_some()
+        && let Some(what) = Fits::new(&task.spec).disallowed(node)
+    {
+        return Fate::Lost(format!("its node {} no longer allows {what}", node.name()));
+    }
+    let why = match node.spec.availability {
+        Availability::Drain => format!("its node {} is being drained", node.name()),
+        _ if task.lineage.moves => format!("it is moved off {} for an even spread", node.name()),
+        _ => return Fate::Stays,
+    };
+    if is_followed_first(task, view.service) { Fate::Leaves(why) } else { Fate::Lost(why) }
+}
+
+/// Whether another is to run before this one ends: the service says so (for a move, also by its update
+/// order), it does run, and there will be another.
+fn is_followed_first(task: &Task, service: &Service) -> bool {
+    let mode = service.spec.mode.decided();
+    let drains = drain_order(&service.spec.labels) == Ok(Order::StartFirst);
+    (drains || (task.lineage.moves && moves_start_first(service)))
+        && !mode.is_global()
+        && !mode.is_job()
+        && task.status.state == TaskState::Running
+        && service.spec.task_template.condition() != Condition::None
+}
+
+/// Whether a service's tasks that are moved are followed before they end: its label of drains or its
+/// update order says so.
+pub fn moves_start_first(service: &Service) -> bool {
+    let update = service.spec.update_config.as_ref().map(|config| config.order);
+    drain_order(&service.spec.labels) == Ok(Order::StartFirst) || update == Some(Order::StartFirst)
 }
 
 /// Whether a task may still be at work: it was given to a node that may carry it out.

@@ -106,7 +106,8 @@ fn look(view: &View<'_>, slot: Option<&Slot<'_>>, now: Time, plan: &mut Plan) ->
             return Need::Nothing { at_work: true };
         }
         Fate::Stays => after_loss(newest, spec),
-        Fate::Lost(why) => {
+        // A job's task never leaves in order.
+        Fate::Lost(why) | Fate::Leaves(why) => {
             plan.desire(newest, TaskState::Shutdown, why);
             after_loss(newest, spec)
         }

@@ -31,6 +31,7 @@ use rand::Rng;
 use swarm_model::service::Mode;
 use swarm_model::{Task, TaskState, Time};
 
+pub use fate::moves_start_first;
 pub use update::roll_back;
 pub use view::{Action, Plan, Step, View};
 
@@ -61,6 +62,8 @@ pub fn plan_removed(view: &View<'_>) -> Plan {
     history::plan(view, &mut plan);
     plan
 }
+#[cfg(test)]
+mod drain_tests;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]

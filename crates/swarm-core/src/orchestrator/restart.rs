@@ -48,7 +48,7 @@ pub fn after_end(task: &Task, spec: &TaskSpec, is_job: bool) -> Verdict {
     let most = policy.max_attempts.unwrap_or(0);
     let window = policy.window.unwrap_or(0);
     let ended = task.lineage.ended_at;
-    let mut lineage = task.lineage.clone();
+    let mut lineage = Lineage { moves: false, ..task.lineage.clone() };
     lineage.recent.retain(|time| window > 0 && ended.since(*time) < window);
     if most > 0 {
         let count = if window > 0 {
@@ -82,7 +82,7 @@ pub fn after_loss(task: &Task, spec: &TaskSpec) -> Verdict {
         return Verdict::Rest("its restart policy is none".to_owned());
     }
     let never = Time::NEVER;
-    let lineage = task.lineage.clone();
+    let lineage = Lineage { moves: false, ..task.lineage.clone() };
     Verdict::Again(Lineage { start_after: never, running_since: never, ended_at: never, ..lineage })
 }
 

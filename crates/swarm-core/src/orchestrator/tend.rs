@@ -21,10 +21,13 @@ pub(super) fn tend<R: Rng + ?Sized>(
     plan: &mut Plan,
 ) -> bool {
     let service = view.service;
-    let mut lost = None;
+    let (mut lost, mut leaving) = (None, None);
     for task in slot.tasks.iter().filter(|task| task.is_wanted()) {
         match fate(task, view) {
             Fate::Stays => {}
+            // One of them is enough until another runs.
+            Fate::Leaves(why) if leaving.is_some() => plan.desire(task, TaskState::Shutdown, why),
+            Fate::Leaves(why) => leaving = Some((task, why)),
             Fate::Ended => {
                 let words = format!("it {}", how_it_ended(task));
                 plan.desire(task, TaskState::Shutdown, words);
@@ -37,6 +40,11 @@ pub(super) fn tend<R: Rng + ?Sized>(
     }
     if slot.wanted(plan).next().is_some() {
         start_waiting(view, slot, now, plan);
+        if let Some((old, why)) = leaving
+            && slot.wanted(plan).all(|task| task.id == old.id)
+        {
+            run_first(view, place, slot, (old, why), now, rng, plan);
+        }
         return false;
     }
     let Some(newest) = slot.newest() else { return false };
@@ -67,6 +75,28 @@ pub(super) fn tend<R: Rng + ?Sized>(
             false
         }
     }
+}
+
+/// Makes a task that runs before the one ends that has to leave its node. Where it cannot run, that one
+/// goes on, and the next is made as the restart policy says.
+fn run_first<R: Rng + ?Sized>(
+    view: &View<'_>,
+    place: &Place,
+    slot: &Slot<'_>,
+    (old, why): (&Task, String),
+    now: Time,
+    rng: &mut R,
+    plan: &mut Plan,
+) {
+    let Some(newest) = slot.newest() else { return };
+    let lost = (newest.id == old.id).then_some(why);
+    let (Verdict::Again(lineage), why) = follow(newest, view.service, lost) else { return };
+    if lineage.start_after > now {
+        plan.wake_at(lineage.start_after);
+        return;
+    }
+    let start = Start { waits: false, lineage: slot.next(lineage) };
+    plan.create(view.service, place.clone(), start, (now, rng), why);
 }
 
 /// What follows the newest task of a slot in which none is wanted.
@@ -125,7 +155,9 @@ pub(super) fn leave_one(view: &View<'_>, slot: &Slot<'_>, plan: &mut Plan) {
         return;
     }
     let right = wanted.iter().find(|task| {
-        task.status.state == TaskState::Running && differs(task, view.service, view).is_none()
+        task.status.state == TaskState::Running
+            && differs(task, view.service, view).is_none()
+            && fate(task, view) == Fate::Stays
     });
     let Some(right) = right else { return };
     for task in wanted.iter().filter(|task| task.id != right.id) {

@@ -69,8 +69,10 @@ pub(super) fn plan<R: Rng + ?Sized>(
         .iter()
         .map(|(place, slot)| {
             let mut progress = look(view, slot, started, config.watch(), plan);
-            // Its old task ended of itself just now, and the one that follows is a new one.
+            // Its old task ended of itself just now, or leaves its node, and the one that follows is a
+            // new one.
             progress.begun |= plan.makes(place);
+            progress.to_do &= !plan.makes(place);
             (place, progress)
         })
         .collect();
@@ -246,8 +248,10 @@ fn roll<R: Rng + ?Sized>(
         let old: Vec<_> = slot.wanted(plan).collect();
         let what = old.iter().find_map(|task| differs(task, view.service, view));
         let start_first = config.order == Order::StartFirst;
+        let runs = old.iter().find(|task| task.status.state == TaskState::Running);
+        let stays = runs.filter(|_| start_first).map(|task| task.id.clone());
         for task in old {
-            if !start_first || task.status.state != TaskState::Running {
+            if stays.as_ref() != Some(&task.id) {
                 plan.desire(task, TaskState::Shutdown, "it is being updated");
             }
         }

@@ -1,4 +1,5 @@
-//! What a node must be for a task, whatever runs on it: constraints, platform, plugins. The
+//! What a node must be for a task, whatever runs on it: constraints, platform, plugins, what its owner
+//! allows. The
 //! orchestrators ask the same when they enforce constraints on tasks that run.
 
 use std::net::IpAddr;
@@ -6,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use swarm_model::Node;
 use swarm_model::service::constraint::Constraint;
+use swarm_model::service::host::{Ask, grants};
 use swarm_model::service::{Platform, TaskSpec};
 
 use super::refusal::Filter;
@@ -33,6 +35,7 @@ pub struct Fits {
     platforms: Vec<Platform>,
     drivers: Vec<String>,
     log_driver: Option<String>,
+    asks: Vec<Ask>,
 }
 
 impl Fits {
@@ -53,7 +56,14 @@ impl Fits {
         fits.drivers.extend(mounts.filter_map(|mount| mount.driver()).map(str::to_owned));
         let log = spec.rest.get("LogDriver").and_then(|log| log.get("Name")?.as_str());
         fits.log_driver = log.filter(|name| !matches!(*name, "" | "none")).map(str::to_owned);
+        // Labels that cannot be read were refused with the spec; the agent refuses them too.
+        fits.asks = spec.host.as_ref().and_then(|asks| asks.read().ok()).unwrap_or_default();
         fits
+    }
+
+    /// What the node's owner does not allow of what is asked for, in words.
+    pub fn disallowed(&self, node: &Node) -> Option<&'static str> {
+        grants::lacks(&node.description.allows, &self.asks).map(Ask::words)
     }
 
     /// The first filter that the node does not pass.
@@ -80,7 +90,7 @@ impl Fits {
                 return Some(Filter::Platform);
             }
         }
-        None
+        self.disallowed(node).map(Filter::Allowed)
     }
 }
 

@@ -2,7 +2,8 @@
 //! with the fewest tasks of the service, then the one with the fewest tasks.
 //!
 //! Reading order: [`amounts`] (what is reserved), [`board`] (one summary per node), [`fits`] (what a
-//! node must be), [`room`] (what it must have left), [`tree`] (preferences and order), [`assign()`].
+//! node must be), [`room`] (what it must have left), [`tree`] (preferences and order), [`assign()`],
+//! [`even`] (moves that somebody asks for).
 //!
 //! It is not [`crate::placement`], which is classic Swarm's: that language has patterns and soft
 //! rules, looks at containers and images, and ranks by shares of resources.
@@ -13,6 +14,7 @@
 pub mod amounts;
 pub mod assign;
 pub mod board;
+pub mod even;
 pub mod fits;
 pub mod refusal;
 pub mod room;

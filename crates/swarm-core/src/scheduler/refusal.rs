@@ -1,5 +1,6 @@
 //! Why no node was found, in Docker's words: how many nodes each filter removed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// The filters in the order in which they are asked.
@@ -15,6 +16,8 @@ pub enum Filter {
     Constraint,
     /// The image is not for it.
     Platform,
+    /// Its owner does not allow this, in words.
+    Allowed(&'static str),
     /// A fixed port is taken.
     HostPort,
     /// It has as many tasks of the service as it may.
@@ -22,17 +25,6 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// All, in their order.
-    pub const ALL: [Self; 7] = [
-        Self::Ready,
-        Self::Resources,
-        Self::Plugin,
-        Self::Constraint,
-        Self::Platform,
-        Self::HostPort,
-        Self::MaxReplicas,
-    ];
-
     /// One word for metrics.
     pub fn word(self) -> &'static str {
         match self {
@@ -41,6 +33,7 @@ impl Filter {
             Self::Plugin => "plugin",
             Self::Constraint => "constraint",
             Self::Platform => "platform",
+            Self::Allowed(_) => "allow",
             Self::HostPort => "port",
             Self::MaxReplicas => "max-replicas",
         }
@@ -51,6 +44,10 @@ impl Filter {
         let nodes = if count == 1 { "node" } else { "nodes" };
         let what = match self {
             Self::Ready => return write!(f, "{count} {nodes} not available for new tasks"),
+            Self::Allowed(what) => {
+                let verb = if count == 1 { "does" } else { "do" };
+                return write!(f, "{count} {nodes} {verb} not allow {what}");
+            }
             // Docker's words for this one have no number.
             Self::MaxReplicas => return f.write_str("max replicas per node limit exceed"),
             Self::Resources => "insufficient resources on",
@@ -73,13 +70,11 @@ pub struct Refusal {
 impl Refusal {
     /// Counts what was removed.
     pub(super) fn count(removed: impl IntoIterator<Item = Filter>) -> Self {
-        let mut counts = Filter::ALL.map(|filter| (filter, 0));
+        let mut sorted: BTreeMap<Filter, usize> = BTreeMap::new();
         for filter in removed {
-            if let Some(entry) = counts.iter_mut().find(|(other, _)| *other == filter) {
-                entry.1 += 1;
-            }
+            *sorted.entry(filter).or_default() += 1;
         }
-        let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        let mut counts: Vec<_> = sorted.into_iter().collect();
         counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         Self { counts }
     }

@@ -96,6 +96,26 @@ fn a_refusal_counts_nodes_by_filter() {
 }
 
 #[test]
+fn what_owners_do_not_allow_is_counted_in_words() {
+    let allowing = |name, allows: &[&str]| node(name, &json!({"Description": {"Allows": allows}}));
+    let nodes = [
+        allowing("a", &[]),
+        allowing("b", &["devices"]),
+        allowing("c", &["privileged", "devices=/dev/fuse"]),
+    ];
+    let asking = |host: Value| json!({"Host": host});
+    let both = asking(json!({"privileged": "true", "devices": "/dev/fuse"}));
+    assert_eq!(place_one(&nodes, &both).unwrap(), "c");
+    assert_eq!(
+        place_one(&nodes, &asking(json!({"privileged": "true", "devices": "/dev/null"})))
+            .unwrap_err(),
+        "no suitable node (2 nodes do not allow the devices; 1 node does not allow privileged \
+         containers)"
+    );
+    assert!(place_one(&nodes, &asking(json!({"privileged": "false"}))).is_ok());
+}
+
+#[test]
 fn plugins_and_platforms_must_be_there() {
     let plain = node("a", &json!({}));
     let nfs = node(
@@ -276,6 +296,52 @@ proptest! {
         let most = got.iter().max().unwrap();
         for (have, size) in got.iter().zip(&sizes) {
             prop_assert!(have <= size && (have == size || have + 1 >= *most));
+        }
+    }
+}
+
+proptest! {
+    /// A plan keeps every rule, makes the spread better with each move, and leaves nothing to move.
+    #[test]
+    fn a_plan_evens_out_and_then_there_is_none(
+        on in prop::collection::vec(0..4_usize, 1..16), most in 0..4_u64, limit in 1..20_usize,
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let nodes = names.map(|name| {
+            let ssd = if name == "d" { "0" } else { "1" };
+            node(name, &json!({"Spec": {"Labels": {"ssd": ssd}}}))
+        });
+        let template = json!({"Placement": {"Constraints": ["node.labels.ssd==1"], "MaxReplicas": most}});
+        let mut tasks = many("s", on.len(), &template);
+        for (task, at) in tasks.iter_mut().zip(&on) {
+            task.node_id = names[*at].into();
+            task.status.state = TaskState::Running;
+        }
+        let mut board = Board::new(nodes, &tasks);
+        let all: Vec<&Task> = tasks.iter().collect();
+        let mut rng = StdRng::seed_from_u64(3);
+        let mut counts = BTreeMap::<&str, i64>::new();
+        for at in &on {
+            *counts.entry(names[*at]).or_default() += 1;
+        }
+        let moves = even::even(&mut board, &all, limit, Time(1), &mut rng);
+        prop_assert!(moves.len() <= limit);
+        for one in &moves {
+            let (from, to) = (counts[&*one.from], counts.get(&*one.to).copied().unwrap_or(0));
+            prop_assert!(from >= to + 2, "{one:?} {counts:?}");
+            prop_assert!(&*one.to != "d" && (most == 0 || to < i64::try_from(most).unwrap()));
+            *counts.get_mut(&*one.from).unwrap() -= 1;
+            *counts.entry(names[names.iter().position(|name| *name == &*one.to).unwrap()]).or_default() += 1;
+        }
+        if moves.len() < limit {
+            for task in &mut tasks {
+                if let Some(one) = moves.iter().find(|one| one.task == task.id) {
+                    task.node_id = one.to.clone();
+                }
+            }
+            let all: Vec<&Task> = tasks.iter().collect();
+            let again = even::even(&mut board, &all, limit, Time(1), &mut rng);
+            prop_assert_eq!(again, vec![]);
         }
     }
 }

@@ -8,14 +8,15 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use swarm_backend::{Exchange, Reply, Result, Services};
 use swarm_docker::{ApiError, ApiVersion};
+use swarm_model::service::host::Asks;
 use swarm_model::service::{JobStatus, Replicated, UpdateState, UpdateStatus, validate};
 use swarm_model::{Id, Service, ServiceSpec, Time};
 
-use super::answer::{body, done, parse, version};
+use super::answer::{body, done, version};
 use super::lookup::find;
 use super::names::new_name;
 use super::write::guard;
-use super::{Control, attach, auth, failed, new_id, now, out_of_sequence, refs, refuse};
+use super::{Control, attach, auth, failed, new_id, now, out_of_sequence, refs, refuse, spec};
 use crate::replica::{Batch, Object as _, Tables};
 
 /// From this version on clients ask the registry for an image's digest themselves.
@@ -28,7 +29,7 @@ impl Services for Control {
     }
 
     async fn create_service(&self, mut exchange: Exchange) -> Result<Reply> {
-        let mut spec: ServiceSpec = parse(&body(&mut exchange).await?)?;
+        let mut spec = spec::read(&body(&mut exchange).await?)?;
         if spec.name.is_empty() {
             let is_taken = |name: &str| {
                 self.replica
@@ -47,7 +48,7 @@ impl Services for Control {
     }
 
     async fn update_service(&self, name: &str, mut exchange: Exchange) -> Result<Reply> {
-        let mut spec: ServiceSpec = parse(&body(&mut exchange).await?)?;
+        let mut spec = spec::read(&body(&mut exchange).await?)?;
         let version = version(&exchange, "service")?;
         let given = auth::given(&exchange)?;
         let back = match exchange.query.get("rollback").unwrap_or_default() {
@@ -99,6 +100,8 @@ fn check(spec: &mut ServiceSpec, auth: Option<Value>) -> Result<()> {
     }
     let template = Arc::make_mut(&mut spec.task_template);
     "container".clone_into(&mut template.runtime);
+    // The labels alone say it, whatever a client sends back.
+    template.host = Asks::of(&spec.labels);
     auth::keep(template, auth);
     Ok(())
 }

@@ -2,11 +2,12 @@
 //! crate does not know is kept.
 //!
 //! Reading order: [`mode`], [`template`] with [`resources`], [`restart`] and [`placement`],
-//! [`update`], [`endpoint`]; [`constraint`] is the language of placement, [`validate`] what Docker
-//! refuses.
+//! [`update`], [`endpoint`]; [`constraint`] is the language of placement, [`host`] what Docker's
+//! services cannot ask for, [`validate`] what Docker refuses.
 
 pub mod constraint;
 pub mod endpoint;
+pub mod host;
 pub mod mode;
 pub mod placement;
 pub mod resources;

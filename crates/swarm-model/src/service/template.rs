@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::host::Asks;
 use super::placement::Placement;
 use super::resources::{ResourceRequirements, Resources};
 use super::restart::{Condition, RestartPolicy};
@@ -34,6 +35,9 @@ pub struct TaskSpec {
     /// `container` or empty; others are refused.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime: String,
+    /// What it asks of its host beyond Docker's; of the service's labels, kept and never shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Asks>,
     /// Unknown fields: `Networks`, `LogDriver` and what is to come.
     #[serde(flatten)]
     pub rest: Rest,

@@ -84,6 +84,11 @@ fn what_docker_refuses_is_refused_in_its_words() {
             json!({"Interval": 1}),
             "ContainerSpec: Interval in HealthConfig cannot be less than 1ms",
         ),
+        (
+            "/Labels",
+            json!({"swarm.drain": "no"}),
+            "label swarm.drain: \"no\" is neither stop-first nor start-first",
+        ),
         ("/Name", json!(""), "meta: name must be provided"),
         ("/Name", json!("a.b"), "name must be valid as a DNS name component"),
         ("/Name", json!("-a"), "name must be valid as a DNS name component"),

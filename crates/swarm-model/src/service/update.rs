@@ -1,5 +1,7 @@
 //! `UpdateConfig`, `RollbackConfig` and `UpdateStatus` of a service.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
@@ -67,6 +69,21 @@ impl Default for UpdateConfig {
             max_failure_ratio: 0.0,
             order: Order::StopFirst,
             rest: Rest::new(),
+        }
+    }
+}
+
+/// The label of a service that says which task is first when its node is drained: `stop-first`, as in
+/// Docker and where nothing is said, or `start-first`.
+pub const DRAIN: &str = "swarm.drain";
+
+/// Which task is first when a node is drained, by a service's labels; the error is in words.
+pub fn drain_order(labels: &BTreeMap<String, String>) -> Result<Order, String> {
+    match labels.get(DRAIN).map(String::as_str) {
+        None | Some("stop-first") => Ok(Order::StopFirst),
+        Some("start-first") => Ok(Order::StartFirst),
+        Some(other) => {
+            Err(format!("label {DRAIN}: {other:?} is neither stop-first nor start-first"))
         }
     }
 }

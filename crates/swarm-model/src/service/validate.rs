@@ -10,9 +10,10 @@ use swarm_docker::{ApiError, Reference};
 
 use super::constraint::Constraint;
 use super::mode::Mode;
+use super::update::{DRAIN, Order, drain_order};
 use super::{
     ContainerSpec, PortConfig, PublishMode, Resolution, Service, ServiceSpec, TaskSpec,
-    UpdateConfig,
+    UpdateConfig, host,
 };
 
 /// A thousandth of a processor: less is a mistake of units.
@@ -34,6 +35,8 @@ pub fn spec(spec: &ServiceSpec) -> Result<(), ApiError> {
         return refuse("must specify only one service mode");
     }
     task(&spec.task_template)?;
+    host::check(spec)?;
+    drain(spec)?;
     if spec.mode.decided().is_job() {
         if spec.update_config.is_some() {
             return refuse("Jobs may not have an update config");
@@ -52,6 +55,16 @@ pub fn change(old: &ServiceSpec, new: &ServiceSpec) -> Result<(), ApiError> {
     }
     if old.name != new.name {
         return Err(ApiError::not_implemented("renaming services is not supported"));
+    }
+    Ok(())
+}
+
+/// Only slots have another place to start in.
+fn drain(spec: &ServiceSpec) -> Result<(), ApiError> {
+    let order = drain_order(&spec.labels).map_err(ApiError::invalid)?;
+    let mode = spec.mode.decided();
+    if order == Order::StartFirst && (mode.is_global() || mode.is_job()) {
+        return refuse(&format!("label {DRAIN}: start-first is for replicated services alone"));
     }
     Ok(())
 }

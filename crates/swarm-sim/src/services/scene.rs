@@ -3,6 +3,7 @@
 use rand::Rng;
 use serde_json::{Value, json};
 use swarm_model::engine::Availability;
+use swarm_model::service::update::DRAIN;
 use swarm_model::{Id, Node, Service, ServiceSpec, Task, Version};
 
 use super::cluster::Cluster;
@@ -66,6 +67,9 @@ pub fn create(cluster: &mut Cluster, name: &str) {
     if name == "web" {
         spec["TaskTemplate"]["Placement"] = json!({"Constraints": ["node.labels.x!=1"],
             "Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]});
+    }
+    if name == "web" && cluster.rng.random() {
+        spec["Labels"] = json!({ DRAIN: "start-first" });
     }
     let service = Service {
         id: Id::from_bits(cluster.rng.random()),

@@ -71,6 +71,34 @@ pub enum NodeCommand {
     },
 }
 
+pub(super) const SERVICE_COMMANDS: &str = "\
+Examples:
+  swarm service restart -H unix:///run/swarm/docker.sock web
+      each task of web anew, so many at once as its update configuration says";
+
+/// What is done with services.
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// Restart all tasks of services, rolling, as their update configuration says, and wait for it
+    #[command(args_override_self = true)]
+    #[command(after_help = "Exit codes: 0 restarted, 1 paused, rolled back or failed")]
+    Restart(RestartFlags),
+}
+
+/// Flags of `swarm service restart`.
+#[derive(Debug, Args)]
+pub struct RestartFlags {
+    /// Names or ids
+    #[arg(value_name = "SERVICE", required = true)]
+    pub services: Vec<String>,
+    /// Begin, and do not wait for the end
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
 /// Which nodes.
 #[derive(Debug, Args)]
 pub struct NodesFlags {

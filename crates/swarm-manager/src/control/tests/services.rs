@@ -267,3 +267,30 @@ async fn an_old_client_is_told_that_no_registry_was_asked() {
     let words = made["Warnings"][0].as_str().unwrap();
     assert!(words.starts_with("image redis:latest could not be accessed on a registry"), "{words}");
 }
+
+#[tokio::test]
+async fn what_a_service_asks_of_its_host_is_said_by_its_labels_alone() {
+    let rig = Rig::new();
+    let kept = |rig: &Rig| {
+        rig.replica.read(|tables| {
+            let service = tables.services.values().next().unwrap();
+            json!(service.spec.task_template.host)
+        })
+    };
+    let mut body: Value = serde_json::from_str(PLAIN).unwrap();
+    body["TaskTemplate"]["Host"] = json!({ "privileged": "true" });
+    body["Labels"] = json!({ "swarm.host.shm-size": "64m", "swarm.host": "x" });
+    create(&rig, &body.to_string()).await;
+    assert_eq!(kept(&rig), json!({ "shm-size": "64m" }));
+    let shown = inspect(&rig, "plain").await;
+    assert_eq!(shown["Spec"]["TaskTemplate"].get("Host"), None);
+    let ipc = |spec: &mut Value| spec["Labels"] = json!({ "swarm.host.ipc": "host" });
+    read(change(&rig, "plain", "", ipc).await).await;
+    assert_eq!(kept(&rig), json!({ "ipc": "host" }));
+    read(change(&rig, "plain", "rollback=previous", |_| ()).await).await;
+    assert_eq!(kept(&rig), json!({ "shm-size": "64m" }));
+    let wrong = |spec: &mut Value| spec["Labels"] = json!({ "swarm.host.ipc": "container:a" });
+    let (status, words) = refused(change(&rig, "plain", "", wrong).await);
+    assert_eq!(status, 400);
+    assert!(words.starts_with("label swarm.host.ipc: \"container:a\" is none of"), "{words}");
+}

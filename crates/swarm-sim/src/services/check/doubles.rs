@@ -1,8 +1,12 @@
 //! No task is started in a slot while another one of the slot runs, unless the update order is
-//! start-first, or nobody could know: its node is not heard of, or only since shortly.
+//! start-first (of an update or of a drain), or nobody could know: its node is not heard of, or only since shortly.
 
+use std::sync::Arc;
+
+use swarm_model::engine::Availability;
 use swarm_model::service::Order;
-use swarm_model::{Id, Service};
+use swarm_model::service::update::drain_order;
+use swarm_model::{Id, Node, Service};
 
 use super::Breach;
 use crate::services::agent::Agent;
@@ -15,7 +19,11 @@ const LATE: Millis = 30_000;
 pub(crate) fn made(cluster: &mut Cluster, service: &Service, id: &Id) {
     let spec = &service.spec;
     let mut configs = spec.update_config.iter().chain(&spec.rollback_config);
-    if configs.any(|config| config.order == Order::StartFirst) {
+    // A service may have its tasks leave a drained node like that.
+    let is_drained = |node: &Arc<Node>| node.spec.availability == Availability::Drain;
+    let drains = drain_order(&spec.labels) == Ok(Order::StartFirst)
+        && cluster.store.nodes.values().any(is_drained);
+    if drains || configs.any(|config| config.order == Order::StartFirst) {
         cluster.checks.start_first.insert(id.clone());
     }
 }
