@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
+use swarm_model::Secret;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
@@ -82,6 +83,29 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// Key and chain in one text, as they are on a disk that is not locked.
+    pub fn to_pem(&self) -> Secret {
+        Secret::new(pem::write(KEY, self.key.der()) + &pem::write_certificates(&self.chain))
+    }
+
+    /// Reads that again.
+    pub fn from_pem(text: &str) -> Result<Self, DiskError> {
+        Self::read(text, None)
+    }
+
+    fn read(text: &str, lock: Option<&UnlockKey>) -> Result<Self, DiskError> {
+        let mut sections = pem::read(text).map_err(DiskError::Chain)?.into_iter();
+        let key = match sections.next() {
+            Some((label, key)) if label == KEY => key,
+            Some((label, sealed)) if label == SEALED => {
+                lock.ok_or(DiskError::Locked)?.open(&sealed)?
+            }
+            _ => return Err(DiskError::Chain("it does not begin with a key".to_owned())),
+        };
+        let chain: String = sections.map(|(label, content)| pem::write(&label, &content)).collect();
+        Self::new(NodeKey::from_der(key)?, &chain)
+    }
+
     /// Puts a key and the chain that was issued for it together.
     pub fn new(key: NodeKey, chain: &str) -> Result<Self, DiskError> {
         let chain = pem::read_certificates(chain).map_err(DiskError::Chain)?;
@@ -120,19 +144,14 @@ impl Disk {
     /// Reads the identity; `None` if the node has none yet.
     pub fn load(&self, lock: Option<&UnlockKey>) -> Result<Option<Stored>, DiskError> {
         let Some(text) = self.read(NODE)? else { return Ok(None) };
-        let damaged = |reason| DiskError::Damaged { path: self.0.join(NODE), reason };
-        let mut sections = pem::read(&text).map_err(damaged)?.into_iter();
-        let key = match sections.next() {
-            Some((label, key)) if label == KEY => key,
-            Some((label, sealed)) if label == SEALED => {
-                lock.ok_or(DiskError::Locked)?.open(&sealed)?
+        match Stored::read(&text, lock) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error @ (DiskError::Locked | DiskError::Unlock(_))) => Err(error),
+            Err(error) => {
+                let reason = error.to_string();
+                Err(DiskError::Damaged { path: self.0.join(NODE), reason })
             }
-            _ => return Err(damaged("it does not begin with a key".to_owned())),
-        };
-        let chain: String = sections.map(|(label, content)| pem::write(&label, &content)).collect();
-        let stored = NodeKey::from_der(key).map_err(DiskError::from);
-        let stored = stored.and_then(|key| Stored::new(key, &chain));
-        stored.map(Some).map_err(|error| damaged(error.to_string()))
+        }
     }
 
     /// Keeps the trusted roots. Before the identity that hangs on them, so that what is on disk

@@ -49,6 +49,9 @@ pub enum ExternalError {
     /// The request that was to be signed.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// Each was tried; in their order, in words.
+    #[error("no external CA answers: {}", .0.join("; "))]
+    Unreached(Vec<String>),
     /// Each was asked; in their order, in words.
     #[error("no external CA signed the certificate: {}", .0.join("; "))]
     Refused(Vec<String>),
@@ -169,6 +172,24 @@ impl ExternalCa {
         Err(ExternalError::Refused(refusals))
     }
 
+    /// Whether one of them is there: its certificate is of the roots, it takes ours, and it speaks
+    /// HTTP. Whether it signs is seen when it is asked to.
+    pub async fn reach(&self) -> Result<(), ExternalError> {
+        let mut refusals = Vec::new();
+        for url in &self.urls {
+            let asking = self.client.get(url.clone()).send();
+            match tokio::time::timeout(self.deadline, asking).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(error)) => refusals.push(format!("{url}: {}", innermost(&error))),
+                Err(_) => refusals.push(format!(
+                    "{url}: it did not answer within {:.1} s",
+                    self.deadline.as_secs_f64()
+                )),
+            }
+        }
+        Err(ExternalError::Unreached(refusals))
+    }
+
     async fn ask(&self, url: &Url, asked: &SignRequest<'_>) -> Result<String, String> {
         let body = serde_json::to_vec(asked).map_err(|error| error.to_string())?;
         let sending = self.client.post(url.clone()).header("content-type", "application/json");
@@ -199,6 +220,11 @@ impl ExternalCa {
             words.join(", ").chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect();
         Err(format!("it refused with {status}: {words}"))
     }
+}
+
+/// Whether an authority can be at this URL.
+pub fn check_url(text: &str) -> Result<(), ExternalError> {
+    checked(text).map(drop)
 }
 
 fn checked(text: &str) -> Result<Url, ExternalError> {

@@ -172,6 +172,16 @@ impl Authority {
         self.rotation.is_some()
     }
 
+    /// Has the swarm the present root's key? Else an external authority has it.
+    pub fn has_key(&self) -> bool {
+        self.root.key.is_some()
+    }
+
+    /// Has it the key of the root that is rotated to?
+    pub fn next_has_key(&self) -> bool {
+        self.rotation.as_ref().is_some_and(|rotation| rotation.next.key.is_some())
+    }
+
     /// Does this `ForceRotate` ask for a rotation?
     pub fn is_forced(&self, force_rotate: u64) -> bool {
         force_rotate > self.last_forced

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use swarm_model::Secret;
@@ -61,6 +62,16 @@ impl UnlockKey {
     /// As it is printed.
     pub fn to_text(&self) -> Secret {
         Secret::new(format!("{PREFIX}{}", STANDARD_NO_PAD.encode(*self.0)))
+    }
+
+    /// Another key for one more purpose, which says nothing of this one (HKDF with SHA-256).
+    pub fn derive(&self, purpose: &str) -> Result<Zeroizing<[u8; KEY]>, UnlockError> {
+        let pseudorandom = Salt::new(HKDF_SHA256, &[]).extract(&*self.0);
+        let info = [purpose.as_bytes()];
+        let stream = pseudorandom.expand(&info, HKDF_SHA256).map_err(|_| UnlockError::Form)?;
+        let mut key = Zeroizing::new([0; KEY]);
+        stream.fill(&mut *key).map_err(|_| UnlockError::Form)?;
+        Ok(key)
     }
 
     fn cipher(&self) -> Result<LessSafeKey, UnlockError> {
@@ -122,6 +133,9 @@ mod tests {
             assert_eq!(key.open(&changed).unwrap_err(), UnlockError::Wrong, "byte {place}");
             assert_eq!(key.open(&sealed[..place]).unwrap_err(), UnlockError::Wrong);
         }
+        assert_eq!(key.derive("one").unwrap(), again.derive("one").unwrap());
+        assert_ne!(key.derive("one").unwrap(), key.derive("two").unwrap());
+        assert_ne!(key.derive("one").unwrap(), other.derive("one").unwrap());
         assert!(!format!("{key:?}").contains(&text.reveal()[PREFIX.len()..]));
     }
 

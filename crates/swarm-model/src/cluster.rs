@@ -30,8 +30,9 @@ impl Default for Orchestration {
 pub struct RaftSettings {
     /// Log entries between snapshots.
     pub snapshot_interval: u64,
-    /// Snapshots kept beside the present one.
-    pub keep_old_snapshots: u64,
+    /// Snapshots kept beside the present one; where a client says nothing of it, it stays.
+    #[serde(default)]
+    pub keep_old_snapshots: Option<u64>,
     /// Log entries kept for managers that are behind.
     pub log_entries_for_slow_followers: u64,
     /// Ticks without a leader until an election.
@@ -44,7 +45,7 @@ impl Default for RaftSettings {
     fn default() -> Self {
         Self {
             snapshot_interval: 10_000,
-            keep_old_snapshots: 0,
+            keep_old_snapshots: Some(0),
             log_entries_for_slow_followers: 500,
             election_tick: 10,
             heartbeat_tick: 1,
@@ -179,6 +180,9 @@ pub struct Cluster {
     pub join_tokens: JoinTokens,
     /// The certificate authority with its key, in the form of `swarm-ca`'s `Authority`.
     pub authority: Value,
+    /// What locks managers' disks, while they are to be locked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlock_key: Option<Secret>,
     /// Networks from which subnets are taken, in CIDR form.
     pub default_addr_pool: Vec<String>,
     /// How long the prefix of each subnet is.

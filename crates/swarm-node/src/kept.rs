@@ -22,6 +22,9 @@ pub struct Kept {
     pub advertise: SocketAddr,
     /// Managers that it has heard of, `HOST:PORT`; the last ones known.
     pub managers: Vec<String>,
+    /// It was made of a backup, and has not gone on with it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
 }
 
 /// What is wrong with the file.
@@ -58,7 +61,12 @@ pub enum KeptError {
 impl Kept {
     /// For a node that has just become a member.
     pub fn new(listen: SocketAddr, advertise: SocketAddr, managers: Vec<String>) -> Self {
-        Self { format: FORMAT, listen, advertise, managers }
+        Self { format: FORMAT, listen, advertise, managers, restored: false }
+    }
+
+    /// For one that is made of a backup: it knows no other manager.
+    pub fn restored(listen: SocketAddr, advertise: SocketAddr) -> Self {
+        Self { restored: true, ..Self::new(listen, advertise, Vec::new()) }
     }
 
     /// Reads the file, where there is one.

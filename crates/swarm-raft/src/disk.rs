@@ -24,6 +24,7 @@ use swarm_kv::StoreError;
 use tokio::sync::{mpsc, watch};
 
 use crate::journal::decode;
+use crate::key::{StoreKey, StoreLock};
 use crate::mark::{MARK, Mark};
 use crate::seal::Seal;
 use crate::writer::{Batch, Writer};
@@ -81,6 +82,8 @@ pub(crate) enum Single {
     Snapshot = 5,
     /// How many transactions there were, see `mark`.
     Count = 6,
+    /// Snapshots that are kept beside the one that counts.
+    Older = 7,
 }
 
 /// Where a snapshot's chunk is.
@@ -92,6 +95,7 @@ pub(crate) fn chunk_key(generation: u64, number: u64) -> u128 {
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: PathBuf,
+    key: Arc<StoreKey>,
     seal: Arc<Seal>,
     database: Arc<Mutex<Option<Arc<Database>>>>,
     queue: mpsc::Sender<Batch>,
@@ -101,8 +105,9 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Opens the records in `folder`, which is made where it is not there. Blocks.
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    /// Opens the records in `folder`, which is made where it is not there; their key is under `lock`,
+    /// where there is one. Blocks.
+    pub fn open(folder: &Path, lock: Option<&StoreLock>) -> Result<Self, StoreError> {
         let refused = |reason: String| StoreError::Refused { store: shown(folder), reason };
         let cannot = |what: &str, error: &io::Error| refused(format!("{what}: {error}"));
         fs::DirBuilder::new()
@@ -117,10 +122,15 @@ impl Disk {
         let database = open_database(&path).map_err(&refused)?;
         let is_new = is_empty(&database).map_err(&refused)?;
         let key = folder.join(KEY);
-        let seal = match (Seal::load(&key), is_new) {
-            (Ok(seal), _) => seal,
-            (Err(error), true) if error.kind() == io::ErrorKind::NotFound => Seal::create(&key)
-                .map_err(|error| cannot(&format!("{KEY} cannot be made"), &error))?,
+        let key = match (StoreKey::load(&key, lock), is_new) {
+            (Ok(key), _) => key,
+            (Err(error), true) if error.kind() == io::ErrorKind::NotFound => {
+                let made = StoreKey::create(&key, lock);
+                made.map_err(|error| cannot(&format!("{KEY} cannot be made"), &error))?
+            }
+            (Err(error), _) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(cannot(&format!("{KEY} cannot be opened"), &error));
+            }
             (Err(error), true) => return Err(cannot(&format!("{KEY} cannot be read"), &error)),
             (Err(error), false) => {
                 return Err(refused(format!(
@@ -129,7 +139,8 @@ impl Disk {
                 )));
             }
         };
-        let seal = Arc::new(seal);
+        let seal = key.seal().map_err(|error| cannot(&format!("{KEY} cannot be used"), &error))?;
+        let (key, seal) = (Arc::new(key), Arc::new(seal));
         let mark = Mark::open(folder)
             .map_err(|error| cannot(&format!("{MARK} cannot be opened"), &error))?;
         let database = Arc::new(Mutex::new(Some(Arc::new(database))));
@@ -139,6 +150,7 @@ impl Disk {
         let closing = Arc::new(AtomicBool::new(false));
         let disk = Self {
             folder: folder.to_owned(),
+            key,
             seal: Arc::clone(&seal),
             database: Arc::clone(&database),
             queue,
@@ -173,6 +185,11 @@ impl Disk {
     /// The folder, for messages.
     pub fn shown(&self) -> String {
         shown(&self.folder)
+    }
+
+    /// The key of the records.
+    pub fn key(&self) -> &Arc<StoreKey> {
+        &self.key
     }
 
     /// Queues a write. It waits only where too many wait already.

@@ -53,6 +53,7 @@ impl Embedded {
             join,
             swarm,
             alone,
+            lock,
             deadline,
             nodes,
             timing,
@@ -63,7 +64,7 @@ impl Embedded {
             (None, None) => String::new(),
             (Some(listener), None) => advertised(listener)?,
         };
-        let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir));
+        let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir, lock.as_ref()));
         let disk = Arc::new(joined(opening.await)??);
         let mut origin = Origin::establish(&disk, &entry, &advertise).await?;
         let loading = {

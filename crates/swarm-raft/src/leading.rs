@@ -17,6 +17,8 @@ use crate::kinds::Kinds;
 
 /// How often a leader sees whether it still hears from a quorum.
 const LOOK: Duration = Duration::from_millis(100);
+/// How soon it sees again what was being told when it looked.
+const BEHIND: Duration = Duration::from_millis(1);
 /// So many times the election's length without a quorum, and it does not lead. The others may have
 /// chosen another one earlier; what this one writes meanwhile comes to nothing, and on a machine
 /// that is loaded a shorter time would end and begin its work for nothing.
@@ -26,9 +28,15 @@ const SILENCE: u32 = 4;
 pub(crate) async fn tell(core: Arc<Core>) {
     let _over = Over(Arc::clone(&core));
     let metrics = core.raft.metrics();
-    // Told of what concerns the leader alone, not of each entry; after the others.
+    // Told of what concerns the leader alone, not of each entry; before the whole is.
     let mut changes = core.raft.server_metrics();
     loop {
+        // Whoever woke by the part may read the whole as it was: then nothing would wake him again.
+        let is_behind = {
+            let (whole, part) = (metrics.borrow_watched(), changes.borrow_watched());
+            (&whole.current_leader, &whole.vote) != (&part.current_leader, &part.vote)
+                || whole.membership_config != part.membership_config
+        };
         let present = present(&core, &metrics.borrow_watched());
         let leads = present.leads;
         core.leadership.send_if_modified(|told| {
@@ -39,6 +47,7 @@ pub(crate) async fn tell(core: Arc<Core>) {
         let called = metrics.borrow_watched().current_leader == Some(core.id);
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(BEHIND), if is_behind => {}
             () = tokio::time::sleep(LOOK), if leads || called => {}
         }
     }

@@ -7,8 +7,9 @@
 //! which keys a pool's node may touch is the one exception.
 //!
 //! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
-//! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`
-//! and `seal` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
+//! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`,
+//! `seal` and `key` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
+//! `import`,
 //! `members`, `duties`, `leading`, `renewals`, `watch`, and `remote`: the store as one sees it who is no manager.
 //!
 //! Invariants:
@@ -21,7 +22,9 @@ mod core;
 mod disk;
 mod duties;
 mod embedded;
+mod import;
 mod journal;
+mod key;
 mod kinds;
 mod leading;
 mod mark;
@@ -43,6 +46,8 @@ mod watch;
 mod writer;
 
 pub use embedded::Embedded;
+pub use import::import;
+pub use key::StoreLock;
 pub use members::{Member, Tokens};
 pub use options::{EmbeddedOptions, Join, Timing};
 pub use remote::Remote;

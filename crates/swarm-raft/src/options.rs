@@ -6,6 +6,7 @@ use std::time::Duration;
 use swarm_kv::{Layout, Secret};
 use tokio::net::TcpListener;
 
+use crate::key::StoreLock;
 use crate::transport::Swarm;
 
 /// How long any one call may take.
@@ -28,6 +29,8 @@ pub struct EmbeddedOptions {
     /// For one start of a manager whose pool lost its quorum for good: it goes on alone with what it
     /// has, as a pool of one that others can join again. The lost ones must not come back.
     pub alone: bool,
+    /// Under what the store's key is, or is to be where the folder is empty; `None` for a plain one.
+    pub lock: Option<StoreLock>,
     /// How long any one call may take.
     pub deadline: Duration,
     /// What nodes may use.
@@ -72,6 +75,7 @@ impl EmbeddedOptions {
             join: None,
             swarm: None,
             alone: false,
+            lock: None,
             deadline: DEADLINE,
             nodes: Layout::new("", None),
             timing: Timing::default(),

@@ -130,6 +130,11 @@ impl Origin {
         Self { format: FORMAT, id, founded: true, authority, peers: Vec::new() }
     }
 
+    /// Of a swarm's manager that goes on with what others had.
+    pub fn of_swarm() -> Self {
+        Self { founded: false, ..Self::founded(Authority::none()) }
+    }
+
     /// Writes it.
     pub async fn write_to(&self, disk: &Disk) -> io::Result<()> {
         disk.write_through(Batch::default().single(Single::Origin, encode(self)?)).await

@@ -1,16 +1,12 @@
-//! Encryption at rest: every record is sealed under one key, kept 0600 beside the records.
+//! Encryption at rest: every record is sealed under one key, kept beside the records ([`crate::key`]).
 //!
 //! A record is sealed together with its place (table and key), so that one that was changed, moved
 //! or taken from elsewhere does not open: the seal is the checksum too. AES-256-GCM-SIV, because
 //! nonces are drawn by chance and there is no counter that could be set back with a backup.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::io;
 
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use zeroize::Zeroizing;
 
 /// The form of a sealed record, its first byte.
 const FORMAT: u8 = 1;
@@ -33,28 +29,11 @@ impl std::fmt::Debug for Seal {
 }
 
 impl Seal {
-    fn new(key: &[u8]) -> io::Result<Self> {
+    /// Under this key.
+    pub fn new(key: &[u8]) -> io::Result<Self> {
         let key = UnboundKey::new(&AES_256_GCM_SIV, key);
         let key = key.map_err(|_| io::Error::other(format!("a key has {KEY} bytes")))?;
         Ok(Self(LessSafeKey::new(key)))
-    }
-
-    /// Reads the key from `path`.
-    pub fn load(path: &Path) -> io::Result<Self> {
-        Self::new(&Zeroizing::new(fs::read(path)?))
-    }
-
-    /// Makes a key and keeps it at `path`, which must not be there; it is on disk when this returns.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let mut key = Zeroizing::new([0; KEY]);
-        aws_lc_rs::rand::fill(&mut *key).map_err(|_| io::Error::other("no randomness"))?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(&*key)?;
-        file.sync_all()?;
-        if let Some(folder) = path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Self::new(&*key)
     }
 
     /// Seals `plain` for `place`.
@@ -91,23 +70,17 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
     fn a_record_opens_only_unchanged_in_its_place_and_under_its_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        let seal = Seal::create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(Seal::create(&path).is_err(), "a key is never overwritten");
+        let seal = Seal::new(&[1; KEY]).unwrap();
         let sealed = seal.seal(b"log/1", b"what is kept").unwrap();
         assert!(!sealed.windows(4).any(|part| part == b"what"), "nothing can be read from disk");
-        let again = Seal::load(&path).unwrap();
+        let again = Seal::new(&[1; KEY]).unwrap();
         assert_eq!(again.open(b"log/1", &sealed).unwrap(), b"what is kept");
         assert_eq!(again.open(b"log/2", &sealed), Err(Broken));
-        let other = Seal::create(&folder.path().join("other")).unwrap();
+        let other = Seal::new(&[2; KEY]).unwrap();
         assert_eq!(other.open(b"log/1", &sealed), Err(Broken));
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();

@@ -22,7 +22,7 @@ use crate::journal::{PORTION, decode, encode};
 use crate::kinds::{Entry, Kinds, LogId, Membership, Meta};
 use crate::writer::Batch;
 
-/// A snapshot is due after so many entries,
+/// A snapshot is due after so many entries, unless told otherwise,
 const ENTRIES: usize = 20_000;
 /// or when the log since the last one is as large as the state, and at least this, in bytes: so the
 /// disk writes at most twice what it is given, and a restart reads little.
@@ -35,6 +35,12 @@ pub(crate) struct State {
     inner: RwLock<Inner>,
     /// The snapshot that counts.
     current: Mutex<Option<Current>>,
+    /// Generations of those that are kept beside it, the oldest first.
+    older: Mutex<Vec<u64>>,
+    /// How many of them are to be kept.
+    most: AtomicUsize,
+    /// After how many entries a snapshot is due.
+    interval: AtomicUsize,
     /// The last generation of chunks given out.
     generation: AtomicU64,
     news: watch::Sender<()>,
@@ -90,11 +96,17 @@ impl State {
             inner.applied = current.meta.last_log_id;
             inner.membership = current.meta.last_membership.clone();
         }
+        let older = disk.single(Single::Older)?.map(|bytes| decode(&bytes)).transpose()?;
+        let older: Vec<u64> = older.unwrap_or_default();
         let generation = current.as_ref().map_or(0, |current| current.generation);
         Ok(Arc::new(Self {
             disk,
             inner: RwLock::new(inner),
             current: Mutex::new(current),
+            // Until somebody says how many are to be kept, none is deleted.
+            most: AtomicUsize::new(older.len()),
+            older: Mutex::new(older),
+            interval: AtomicUsize::new(ENTRIES),
             generation: AtomicU64::new(generation),
             news: watch::Sender::new(()),
             born: Instant::now(),
@@ -106,12 +118,26 @@ impl State {
 
     /// Deletes chunks of snapshots that were never finished.
     pub async fn sweep(&self) -> io::Result<()> {
-        let kept = self.current.lock().as_ref().map_or(0, |current| current.generation);
-        let mut batch = Batch::default().delete(Table::Chunk, chunk_key(kept + 1, 0), u128::MAX);
-        if kept > 0 {
-            batch = batch.delete(Table::Chunk, 0, chunk_key(kept, 0) - 1);
+        let mut kept = self.older.lock().clone();
+        kept.extend(self.current.lock().as_ref().map(|current| current.generation));
+        let (mut batch, mut from) = (Batch::default(), 0);
+        for generation in kept {
+            if let Some(to) = chunk_key(generation, 0).checked_sub(1).filter(|to| *to >= from) {
+                batch = batch.delete(Table::Chunk, from, to);
+            }
+            from = chunk_key(generation + 1, 0);
         }
-        self.disk.write(batch).await
+        self.disk.write(batch.delete(Table::Chunk, from, u128::MAX)).await
+    }
+
+    /// From now on a snapshot is due after `interval` entries (or earlier, by size), and so many of
+    /// those before are kept.
+    pub fn keep_snapshots(&self, interval: usize, most: usize) {
+        self.interval.store(interval.max(1), Ordering::Relaxed);
+        self.most.store(most, Ordering::Relaxed);
+        if self.is_snapshot_due() {
+            self.due.notify_one();
+        }
     }
 
     /// Milliseconds of this manager's own clock.
@@ -132,6 +158,28 @@ impl State {
     /// Writes a snapshot of what there is now, and lets it count.
     pub async fn cut(self: &Arc<Self>) -> io::Result<()> {
         Keeper(Arc::clone(self)).build_snapshot().await.map(drop)
+    }
+
+    /// Puts a state that was kept elsewhere in the place of the one there is, as if it had been
+    /// applied up to `applied`.
+    pub async fn load(
+        &self,
+        applied: LogId,
+        membership: Membership,
+        mut next: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send,
+    ) -> io::Result<()> {
+        let generation = self.next_generation();
+        let (mut loader, mut chunks) = (Loader::new(self.now()), 0);
+        while let Some(chunk) = next()? {
+            loader.take(&chunk).map_err(|error| odd(&error))?;
+            self.keep(generation, chunks, chunk).await?;
+            chunks += 1;
+        }
+        let machine = loader.finish().map_err(|error| odd(&error))?;
+        let meta = Meta { last_log_id: Some(applied), last_membership: membership.clone() };
+        self.establish(Current { generation, chunks, meta }).await?;
+        *self.inner.write() = Inner { machine, applied: Some(applied), membership };
+        Ok(())
     }
 
     /// Reads the machine.
@@ -186,7 +234,7 @@ impl State {
         read.await.map_err(io::Error::other)?
     }
 
-    /// From now on this snapshot counts; the one before is deleted.
+    /// From now on this snapshot counts; of those before as many are kept as are to be.
     async fn establish(&self, next: Current) -> io::Result<()> {
         let present = self.current.lock().as_ref().and_then(|current| current.meta.last_log_id);
         if present > next.meta.last_log_id {
@@ -194,12 +242,17 @@ impl State {
             return self.discard(next.generation).await;
         }
         let mut batch = Batch::default().single(Single::Snapshot, encode(&next)?);
-        if let Some(old) = &*self.current.lock() {
-            let (from, to) = (old.generation, old.generation + 1);
-            batch = batch.delete(Table::Chunk, chunk_key(from, 0), chunk_key(to, 0) - 1);
+        let mut older = self.older.lock().clone();
+        older.extend(self.current.lock().as_ref().map(|current| current.generation));
+        let excess = older.len().saturating_sub(self.most.load(Ordering::Relaxed));
+        for gone in older.drain(..excess) {
+            let (from, to) = (chunk_key(gone, 0), chunk_key(gone + 1, 0) - 1);
+            batch = batch.delete(Table::Chunk, from, to);
         }
+        batch = batch.single(Single::Older, encode(&older)?);
         self.disk.write_through(batch).await?;
         *self.current.lock() = Some(next);
+        *self.older.lock() = older;
         self.entries.store(0, Ordering::Relaxed);
         self.bytes.store(0, Ordering::Relaxed);
         Ok(())
@@ -226,7 +279,7 @@ impl State {
 
     fn is_snapshot_due(&self) -> bool {
         let bytes = self.bytes.load(Ordering::Relaxed);
-        self.entries.load(Ordering::Relaxed) >= ENTRIES
+        self.entries.load(Ordering::Relaxed) >= self.interval.load(Ordering::Relaxed)
             || bytes >= BYTES.max(self.inner.read().machine.bytes())
     }
 }

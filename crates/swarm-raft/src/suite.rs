@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use openraft::StorageError;
 use openraft::entry::RaftEntry as _;
-use openraft::storage::{IOFlushed, RaftLogReader as _, RaftLogStorage as _};
+use openraft::storage::{
+    IOFlushed, RaftLogReader as _, RaftLogStorage as _, RaftStateMachine as _,
+};
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt as _;
 use swarm_store::{Command, When};
 use tempfile::TempDir;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Table};
 use crate::journal::Journal;
 use crate::kinds::{Entry, Kinds, LogId};
 use crate::state::{Keeper, State};
@@ -19,7 +21,7 @@ use crate::state::{Keeper, State};
 struct Builder;
 
 fn opened(folder: &TempDir) -> (Arc<Disk>, Journal, Keeper) {
-    let disk = Arc::new(Disk::open(folder.path()).unwrap());
+    let disk = Arc::new(Disk::open(folder.path(), None).unwrap());
     let state = State::open(Arc::clone(&disk)).unwrap();
     let journal = Journal::open(Arc::clone(&disk)).unwrap();
     (disk, journal, Keeper(state))
@@ -89,4 +91,42 @@ async fn a_log_larger_than_the_cache_is_read_whole_and_reopened() {
     append(&mut journal, [entry(151, 10)]).await;
     let entries = journal.try_get_log_entries(149..400).await.unwrap();
     assert_eq!(entries.iter().map(|entry| entry.log_id.index).collect::<Vec<_>>(), [149, 150, 151]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_snapshots_stay_as_are_to_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (disk, _, keeper) = opened(&folder);
+    let state = Arc::clone(&keeper.0);
+    let on_disk = |disk: &Disk| {
+        let chunks = disk.read(Table::Chunk, 0..=u128::MAX, usize::MAX).unwrap();
+        chunks.iter().map(|(key, _)| u64::try_from(key >> 64).unwrap()).collect::<Vec<_>>()
+    };
+    state.keep_snapshots(2, 1);
+    for (index, kept) in [(1, vec![1]), (2, vec![1, 2]), (3, vec![2, 3])] {
+        state.apply_one(entry(index, 10));
+        state.cut().await.unwrap();
+        assert_eq!(on_disk(&disk), kept);
+    }
+    // One that was never finished goes at the next start; those that are kept do not.
+    state.keep(9, 0, vec![1]).await.unwrap();
+    disk.close().await;
+    drop((state, keeper, disk));
+    let (disk, _, keeper) = opened(&folder);
+    keeper.0.sweep().await.unwrap();
+    disk.write_through(crate::writer::Batch::default()).await.unwrap();
+    assert_eq!(on_disk(&disk), [2, 3]);
+    keeper.0.keep_snapshots(2, 0);
+    keeper.0.cut().await.unwrap();
+    assert_eq!(on_disk(&disk).len(), 1);
+    // After so many entries one is due.
+    keeper.0.apply_one(entry(4, 10));
+    let due = || tokio::time::timeout(std::time::Duration::ZERO, keeper.0.due.notified());
+    let mut applying = keeper.clone();
+    let none = futures_util::stream::iter(Vec::new());
+    applying.apply(none).await.unwrap();
+    assert!(due().await.is_err());
+    keeper.0.apply_one(entry(5, 10));
+    keeper.0.keep_snapshots(2, 0);
+    due().await.unwrap();
 }

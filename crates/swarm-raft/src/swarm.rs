@@ -3,11 +3,12 @@
 
 use std::sync::atomic::Ordering;
 
-use swarm_kv::Result;
+use swarm_kv::{Result, StoreError};
 use swarm_store::{Followed, Leadership};
 use tokio::sync::watch;
 
 use crate::embedded::Embedded;
+use crate::key::StoreLock;
 use crate::net;
 use crate::transport::Stream;
 
@@ -41,6 +42,29 @@ impl Embedded {
     /// more is told so after four times the election's length.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.core.leadership.subscribe()
+    }
+
+    /// From now on the store's key on disk opens with each of these; with none it is plain.
+    pub async fn lock(&self, under: Vec<StoreLock>) -> Result<()> {
+        let key = std::sync::Arc::clone(self.core.disk.key());
+        let kept = tokio::task::spawn_blocking(move || key.keep(&under)).await;
+        let kept = kept.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        kept.map_err(|error| StoreError::Refused {
+            store: self.core.disk.shown(),
+            reason: format!("its key cannot be kept: {error}"),
+        })
+    }
+
+    /// From now on the log is cut into a snapshot after so many entries (or earlier, where it has
+    /// grown large), and so many snapshots are kept beside the newest.
+    pub fn keep_snapshots(&self, interval: u64, older: u64) {
+        let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        self.core.state.keep_snapshots(size(interval), size(older));
+    }
+
+    /// The whole state at this moment, for [`crate::import`].
+    pub fn copy(&self) -> swarm_store::Snapshot {
+        self.core.state.read(swarm_store::Machine::snapshot)
     }
 
     /// Whether the others took this manager out of their midst: nothing comes of it any more.

@@ -68,34 +68,52 @@ impl Machine {
 impl Snapshot {
     /// The chunks, in order; each is made when it is asked for.
     pub fn chunks(&self) -> impl Iterator<Item = Vec<u8>> {
+        let items = self.items.iter().map(|(key, kept)| record(Arc::clone(key), kept));
+        cut(self.leases().into_iter().chain(items).chain([self.end()]))
+    }
+
+    /// As [`Snapshot::chunks`], for one who takes them over a while.
+    pub fn into_chunks(self) -> impl Iterator<Item = Vec<u8>> + Send {
+        let (leases, end) = (self.leases(), self.end());
+        let items = self.items.into_iter().map(|(key, kept)| record(key, &kept));
+        cut(leases.into_iter().chain(items).chain([end]))
+    }
+
+    fn leases(&self) -> Vec<Record> {
         let leases = self.leases.iter().map(|(lease, held)| Record::Lease {
             lease: Arc::clone(lease),
             ttl: held.ttl,
             renewals: held.renewals,
         });
-        let items = self.items.iter().map(|(key, kept)| Record::Item {
-            key: Arc::clone(key),
-            value: kept.value.clone(),
-            revision: kept.revision,
-            lease: kept.lease.clone(),
-        });
-        let end = Record::End {
+        leases.collect()
+    }
+
+    fn end(&self) -> Record {
+        Record::End {
             revision: self.revision,
             leases: self.leases.len() as u64,
             items: self.items.len() as u64,
-        };
-        let mut records = leases.chain(items).chain([end]).peekable();
-        std::iter::from_fn(move || {
-            records.peek()?;
-            let mut chunk = vec![FORMAT];
-            while chunk.len() < CHUNK {
-                let Some(record) = records.next() else { break };
-                // Writing into memory does not fail; were it to, the counts would not be right.
-                chunk = postcard::to_extend(&record, chunk).unwrap_or_default();
-            }
-            Some(chunk)
-        })
+        }
     }
+}
+
+fn record(key: Arc<str>, kept: &Kept) -> Record {
+    let (value, revision, lease) = (kept.value.clone(), kept.revision, kept.lease.clone());
+    Record::Item { key, value, revision, lease }
+}
+
+fn cut(records: impl Iterator<Item = Record>) -> impl Iterator<Item = Vec<u8>> {
+    let mut records = records.peekable();
+    std::iter::from_fn(move || {
+        records.peek()?;
+        let mut chunk = vec![FORMAT];
+        while chunk.len() < CHUNK {
+            let Some(record) = records.next() else { break };
+            // Writing into memory does not fail; were it to, the counts would not be right.
+            chunk = postcard::to_extend(&record, chunk).unwrap_or_default();
+        }
+        Some(chunk)
+    })
 }
 
 /// Puts a machine together from chunks.

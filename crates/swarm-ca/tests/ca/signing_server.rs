@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use swarm_ca::{Expiry, Issuer, NodeKey, Role, RootCa, Subject};
 use tokio::net::TcpListener;
@@ -42,11 +43,20 @@ pub struct SigningServer {
     pub asked: Arc<Mutex<Vec<Value>>>,
 }
 
-/// Serves until the test's runtime ends.
+/// Serves until the test's runtime ends, those who show a certificate of its own root.
 pub async fn start(root: &RootCa, conduct: Conduct) -> SigningServer {
+    start_for(root, root.certificate(), conduct).await
+}
+
+/// As [`start`], for those who show a certificate of the root `clients`.
+pub async fn start_for(
+    root: &RootCa,
+    clients: &CertificateDer<'_>,
+    conduct: Conduct,
+) -> SigningServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}{PATH}", listener.local_addr().unwrap());
-    let acceptor = TlsAcceptor::from(Arc::new(tls(root)));
+    let acceptor = TlsAcceptor::from(Arc::new(tls(root, clients)));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (root, seen) = (Arc::new(root.clone()), Arc::clone(&asked));
     tokio::spawn(async move {
@@ -68,14 +78,14 @@ pub async fn start(root: &RootCa, conduct: Conduct) -> SigningServer {
     SigningServer { url, asked }
 }
 
-/// A certificate for its address, and clients with one of the same root alone.
-fn tls(root: &RootCa) -> ServerConfig {
+/// A certificate for its address, and clients with one of this root alone.
+fn tls(root: &RootCa, clients: &CertificateDer<'_>) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = rcgen::KeyPair::generate().unwrap();
     let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     let certificate = parameters.signed_by(&key, &issuer(root)).unwrap();
     let mut store = rustls::RootCertStore::empty();
-    store.add(root.certificate().clone()).unwrap();
+    store.add(clients.clone().into_owned()).unwrap();
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
             .build()

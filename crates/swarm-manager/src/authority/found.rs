@@ -8,7 +8,7 @@ use swarm_ca::rotation::KeptRoot;
 use swarm_ca::{
     Authority, DiskError, Expiry, IdentityError, IssueError, Issuer, JoinToken, NodeKey,
     RequestError, Role as Named, RootCa, RootError, Roots, RotationError, Stored, Subject,
-    TokenError,
+    TokenError, UnlockKey,
 };
 use swarm_model::cluster::JoinTokens;
 use swarm_model::node::{NodeSpec, Role};
@@ -41,6 +41,9 @@ pub enum FoundError {
     /// The first node's key and certificate.
     #[error(transparent)]
     Stored(#[from] DiskError),
+    /// The unlock key.
+    #[error(transparent)]
+    Unlock(#[from] swarm_ca::unlock::UnlockError),
     /// What would be kept.
     #[error("the authority cannot be written down: {0}")]
     Form(#[from] serde_json::Error),
@@ -100,6 +103,8 @@ pub fn found(wish: Founding, now: SystemTime) -> Result<Founded, FoundError> {
         certificate_ends: written(identity.identity.not_after),
         ..Node::default()
     };
+    let locked = wish.spec.encryption_config.auto_lock_managers;
+    let unlock_key = if locked { Some(UnlockKey::generate()?.to_text()) } else { None };
     let cluster = Cluster {
         id: cluster_id,
         version: swarm_model::Version::default(),
@@ -108,6 +113,7 @@ pub fn found(wish: Founding, now: SystemTime) -> Result<Founded, FoundError> {
         spec: wish.spec,
         join_tokens: new_tokens(&authority)?,
         authority: serde_json::to_value(&authority)?,
+        unlock_key,
         default_addr_pool: wish.default_addr_pool,
         subnet_size: wish.subnet_size,
         data_path_port: wish.data_path_port,

@@ -48,7 +48,7 @@ pub(super) async fn issue(
         match authority.replica.commit(batch).await {
             Ok(()) => {
                 tracing::info!(node = %id, role = role.as_str(), %address, "a node joined");
-                return reply(&cluster, &id, signed);
+                return reply(&cluster, &id, role, signed);
             }
             Err(StoreError::Conflict { .. } | StoreError::Fenced { .. }) => {
                 authority.replica.fresh().await.map_err(refused)?;

@@ -4,7 +4,7 @@
 //!
 //! Reading order: `found` (what a swarm begins with), `issue` (a node that joins), `renew`, `sign`
 //! (by our own key or an external authority's), `caller` (who makes a call), `admission` (removed
-//! nodes), `routes` (the port).
+//! nodes), `routes` (the port), `passages` (what it carries for others).
 //!
 //! Invariants: a worker token never makes a manager; a certificate's role is the one that the store
 //! has at that moment; no certificate is given of which the store does not know until when it holds.
@@ -14,6 +14,7 @@ mod caller;
 mod found;
 mod issue;
 mod moment;
+mod passages;
 mod renew;
 mod routes;
 mod sign;
@@ -32,6 +33,7 @@ use crate::Replica;
 pub use admission::keep_removed;
 pub use caller::{caller, calling_manager};
 pub use found::{FoundError, Founded, Founding, found, new_tokens};
+pub use passages::passages;
 pub use routes::{Gate, routes};
 pub use sign::{external_urls, issuing, kept};
 

@@ -45,9 +45,10 @@ pub(super) async fn renew(
         batch.put(&node).map_err(refused)?;
         match authority.replica.commit(batch).await {
             Ok(()) => {
-                let role = node.certified_role().as_str();
-                tracing::info!(node = %node.id, role, "a node's certificate was renewed");
-                return reply(&cluster, &node.id, signed);
+                let role = node.certified_role();
+                let named = role.as_str();
+                tracing::info!(node = %node.id, role = named, "a node's certificate was renewed");
+                return reply(&cluster, &node.id, role, signed);
             }
             Err(StoreError::Conflict { .. } | StoreError::Fenced { .. }) => {
                 authority.replica.fresh().await.map_err(refused)?;

@@ -57,7 +57,7 @@ pub fn routes(gate: &Gate, services: Services) -> Result<Vec<Route>, TlsError> {
 
 /// A manager's certificate is good for a while after the node was demoted. As soon as the store has
 /// done without it, its connections are refused.
-fn holds_the_store(replica: &Replica, peer: &Peer) -> Result<(), String> {
+pub(super) fn holds_the_store(replica: &Replica, peer: &Peer) -> Result<(), String> {
     let certificate = peer.certificate.as_ref().ok_or("it showed no certificate")?;
     let who = Identity::of(certificate).map_err(|error| error.to_string())?;
     let node = replica.read(|tables| tables.nodes.get(who.subject.node_id()).cloned());

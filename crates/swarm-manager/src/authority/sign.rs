@@ -58,8 +58,12 @@ pub(super) fn named(role: Role) -> swarm_ca::Role {
 }
 
 /// The URLs of external authorities (`Spec.CAConfig.ExternalCAs`) that sign for this root: those that
-/// name it as their own (`CACert`), or none.
-pub fn external_urls(spec: &ClusterSpec, issuing: &Roots) -> Result<Vec<String>, String> {
+/// name it as their own (`CACert`). One that names none is the present root's (`pinned`).
+pub fn external_urls(
+    spec: &ClusterSpec,
+    issuing: &Roots,
+    pinned: &Roots,
+) -> Result<Vec<String>, String> {
     let mut urls = Vec::new();
     for entry in &spec.ca_config.external_cas {
         let text = |name: &str| entry.get(name).and_then(serde_json::Value::as_str).unwrap_or("");
@@ -67,10 +71,10 @@ pub fn external_urls(spec: &ClusterSpec, issuing: &Roots) -> Result<Vec<String>,
             return Err(format!("external CA protocol {} is not known", text("Protocol")));
         }
         let theirs = match text("CACert") {
-            "" => None,
-            pem => Some(Roots::kept(pem).map_err(|error| format!("CACert: {error}"))?),
+            "" => pinned.clone(),
+            pem => Roots::kept(pem).map_err(|error| format!("CACert: {error}"))?,
         };
-        if theirs.is_none_or(|theirs| theirs == *issuing) {
+        if theirs == *issuing {
             urls.push(text("URL").to_owned());
         }
     }
@@ -87,7 +91,9 @@ pub(super) async fn sign(
     let now = SystemTime::now();
     let authority = kept(cluster)?;
     let signer = authority.signer(now).map_err(damaged)?;
-    let urls = external_urls(&cluster.spec, &authority.issuing().map_err(damaged)?);
+    let (issuing, pinned) = (authority.issuing(), authority.pinned());
+    let (issuing, pinned) = (issuing.map_err(damaged)?, pinned.map_err(damaged)?);
+    let urls = external_urls(&cluster.spec, &issuing, &pinned);
     let urls = urls.map_err(Status::failed_precondition)?;
     let chain = match signer {
         Signer::Own(issuer) if urls.is_empty() => {
@@ -124,12 +130,19 @@ fn unsigned(error: IssueError) -> Status {
 }
 
 /// The answer to a node that got a certificate.
-pub(super) fn reply(cluster: &Cluster, node: &str, signed: Signed) -> Result<IssueReply, Status> {
+pub(super) fn reply(
+    cluster: &Cluster,
+    node: &str,
+    role: Role,
+    signed: Signed,
+) -> Result<IssueReply, Status> {
     let roots = kept(cluster)?.trusted().map_err(damaged)?;
+    let lock = cluster.unlock_key.as_ref().filter(|_| role == Role::Manager);
     Ok(IssueReply {
         node_id: node.to_owned(),
         cluster_id: cluster.id.to_string(),
         chain: signed.chain,
         roots: roots.to_pem(),
+        unlock_key: lock.map(|key| key.reveal().to_owned()).unwrap_or_default(),
     })
 }

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use swarm_backend::{Exchange, Reply, Result};
 use swarm_ca::{Authority, IssuerInfo, JoinToken};
 use swarm_docker::ApiError;
+use swarm_model::cluster::RaftSettings;
 use swarm_model::node::Role;
 use swarm_model::{Cluster, ClusterSpec, Secret};
 
 use super::answer::{body, done, flag, parse, version};
 use super::refuse::not_yet;
-use super::{Control, failed, now, out_of_sequence, rotation};
+use super::{Control, external, failed, now, out_of_sequence, rotation, unlock};
 
 /// The shortest life of a certificate, in nanoseconds (an hour).
 const SHORTEST: i64 = 3600 * 1_000_000_000;
@@ -35,9 +36,8 @@ impl Control {
         let version = version(&exchange, "swarm")?;
         let worker = flag(&exchange, "rotateWorkerToken")?;
         let manager = flag(&exchange, "rotateManagerToken")?;
-        if flag(&exchange, "rotateManagerUnlockKey")? {
-            return not_yet("there is no unlock key to rotate: locking managers is not there yet");
-        }
+        let unlock = flag(&exchange, "rotateManagerUnlockKey")?;
+        self.authorities_answer(&spec).await?;
         self.write(|tables, batch| {
             let old = tables.cluster.as_ref().ok_or_else(no_swarm)?;
             let mut cluster = Cluster::clone(old);
@@ -45,6 +45,7 @@ impl Control {
             if old.version.index != version {
                 return Err(out_of_sequence());
             }
+            cluster.unlock_key = unlock::next(old, &cluster.spec, unlock)?;
             rotation::begin(&mut cluster, &spec)?;
             if worker {
                 cluster.join_tokens.worker = token(old)?;
@@ -113,7 +114,7 @@ fn show(cluster: &Cluster) -> Result<Map<String, Value>> {
     }
 }
 
-fn no_swarm() -> ApiError {
+pub(super) fn no_swarm() -> ApiError {
     ApiError::unavailable(
         "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to \
          connect this node to swarm and try again.",
@@ -127,15 +128,12 @@ fn changed(old: &ClusterSpec, asked: &ClusterSpec) -> Result<ClusterSpec> {
     if new.name != old.name {
         return refuse("modification of cluster name is not allowed");
     }
-    if new.encryption_config.auto_lock_managers {
-        return not_yet("locking managers (--autolock) is not there yet");
-    }
     let (before, after) = (&old.ca_config, &mut new.ca_config);
     for field in SIGNING {
         after.rest.remove(field);
     }
     if after.external_cas != before.external_cas {
-        return not_yet("changing the external certificate authorities is not there yet");
+        external::check(&after.external_cas)?;
     }
     keep(&mut after.node_cert_expiry, before.node_cert_expiry);
     if after.node_cert_expiry < SHORTEST {
@@ -150,10 +148,14 @@ fn changed(old: &ClusterSpec, asked: &ClusterSpec) -> Result<ClusterSpec> {
     keep(&mut raft.log_entries_for_slow_followers, was.log_entries_for_slow_followers);
     keep(&mut raft.election_tick, was.election_tick);
     keep(&mut raft.heartbeat_tick, was.heartbeat_tick);
-    if *raft != *was {
+    raft.keep_old_snapshots = raft.keep_old_snapshots.or(was.keep_old_snapshots);
+    let fixed = |raft: &RaftSettings| {
+        (raft.log_entries_for_slow_followers, raft.election_tick, raft.heartbeat_tick)
+    };
+    if fixed(raft) != fixed(was) {
         return not_yet(
-            "the store decides by itself when it writes snapshots and how long it waits for a leader: \
-             --snapshot-interval, --max-snapshots and the ticks cannot be set",
+            "the store decides by itself how long it waits for a leader and what it keeps for managers \
+             that are behind: ElectionTick, HeartbeatTick and LogEntriesForSlowFollowers cannot be set",
         );
     }
     if new.task_defaults != old.task_defaults {

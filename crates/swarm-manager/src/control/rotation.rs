@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use swarm_backend::Result;
 use swarm_ca::rotation::KeptRoot;
-use swarm_ca::{Authority, IssuerInfo, NodeTls, RootCa, Roots, Secret};
+use swarm_ca::{Authority, IssuerInfo, NodeTls, RootCa, RootError, Roots, RotationError, Secret};
 use swarm_docker::ApiError;
 use swarm_model::{Cluster, ClusterSpec, Node};
 use tokio_util::sync::CancellationToken;
@@ -19,31 +19,44 @@ use super::cluster::{SIGNING, authority, token};
 use super::{Control, failed, now};
 use crate::replica::Tables;
 
-/// Begins a rotation where the settings ask for one: to the root that they give, or, with a higher
-/// `ForceRotate`, to a new one.
+/// Begins a rotation where the settings ask for one: to the root that they give (whose key an external
+/// authority has, where they give none), or, with a higher `ForceRotate`, to a new one.
 pub(super) fn begin(cluster: &mut Cluster, asked: &ClusterSpec) -> Result<()> {
     let present = authority(cluster)?;
     let now = SystemTime::now();
-    let given = |field: &str| {
-        let text = asked.ca_config.rest.get(field).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty())
-    };
     let refused = |error: String| ApiError::invalid(error);
     let force = asked.ca_config.force_rotate;
-    let next = match SIGNING.map(given) {
-        [None, None] if present.is_forced(force) => RootCa::create(now),
+    let with_key = |root: std::result::Result<RootCa, RootError>| {
+        Ok::<_, RotationError>(KeptRoot::with_key(&root?))
+    };
+    let next = match given(asked) {
+        [None, None] if present.is_forced(force) => with_key(RootCa::create(now)),
         [None, None] => return Ok(()),
-        [Some(certificate), Some(key)] => RootCa::load(certificate, &Secret::new(key), now),
-        _ => {
+        [Some(certificate), Some(key)] => {
+            with_key(RootCa::load(certificate, &Secret::new(key), now))
+        }
+        [Some(certificate), None] => {
+            let roots = Roots::parse(certificate, now).map_err(RotationError::from);
+            roots.and_then(|roots| KeptRoot::external(&roots))
+        }
+        [None, Some(_)] => {
             return Err(ApiError::invalid(
-                "a signing CA certificate and its key must be given together",
+                "if a signing CA key is provided, the signing CA cert must also be provided",
             ));
         }
     };
     let next = next.map_err(|error| refused(error.to_string()))?;
-    let rotated = present.rotate(KeptRoot::with_key(&next), None, force, now);
+    let rotated = present.rotate(next, None, force, now);
     cluster.authority = kept(&rotated.map_err(|error| refused(error.to_string()))?)?;
     Ok(())
+}
+
+/// The root that the settings give, and its key.
+pub(super) fn given(asked: &ClusterSpec) -> [Option<&str>; 2] {
+    SIGNING.map(|field| {
+        let text = asked.ca_config.rest.get(field).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty())
+    })
 }
 
 fn kept(authority: &Authority) -> Result<Value> {

@@ -5,17 +5,19 @@ use std::time::{Duration, SystemTime};
 
 use swarm_ca::tls::{Credentials, Everybody, Expect, Live, Removed};
 use swarm_ca::{NodeKey, Role, Secret, Stored};
-use swarm_manager::authority::{Founding, Gate, found, keep_removed, routes};
+use swarm_manager::authority::{Founding, Gate, found, keep_removed, passages, routes};
+use swarm_manager::dispatcher::Identify;
 use swarm_manager::replica::Member;
 use swarm_manager::transport::Managers;
-use swarm_manager::{Batch, Replica, Store};
+use swarm_manager::{Batch, Clock, Dispatcher, Replica, Store};
 use swarm_model::cluster::{ClusterSpec, JoinTokens};
 use swarm_model::{Availability, Cluster};
 use swarm_raft::{Embedded, EmbeddedOptions, Swarm};
 use swarm_rpc::v1::authority_client::AuthorityClient;
 use swarm_rpc::v1::{IssueReply, IssueRequest};
-use swarm_rpc::{CALLS, ConnectError, Connections, Server, Services, connect};
+use swarm_rpc::{CALLS, ConnectError, Connections, Server, Services, Taken, connect};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -31,6 +33,16 @@ pub struct Manager {
     pub gate: Gate,
     pub connections: Arc<Connections>,
     pub stop: CancellationToken,
+}
+
+/// What a client of the cluster endpoint is told here.
+pub const GREETING: &[u8] = b"hello";
+
+fn greet(mut client: Taken) {
+    tokio::spawn(async move {
+        client.write_all(GREETING).await.unwrap();
+        client.shutdown().await.unwrap();
+    });
 }
 
 /// Waits until `met` says so.
@@ -105,7 +117,10 @@ impl Manager {
         let cluster_id = who.cluster_id().to_owned();
         let gate = Gate { live, cluster_id, removed, replica, store };
         let (connections, stop) = (Connections::new(), CancellationToken::new());
-        let routes = routes(&gate, Services::new()).unwrap();
+        let mut routes = routes(&gate, Services::new()).unwrap();
+        let callers = Identify::by_certificate(Arc::clone(&gate.replica));
+        let dispatcher = Dispatcher::new(Arc::clone(&gate.replica), callers, Clock::system());
+        routes.extend(passages(&gate, &dispatcher, greet).unwrap());
         let server = Server::new(routes, Arc::clone(&connections));
         tokio::spawn(server.run(listener, stop.clone()));
         tokio::spawn(Arc::clone(&gate.replica).run(stop.clone()));

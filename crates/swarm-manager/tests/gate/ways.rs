@@ -9,15 +9,16 @@ use swarm_ca::{Identity, Role};
 use swarm_manager::Batch;
 use swarm_manager::authority::{caller, calling_manager};
 use swarm_model::{Node, node};
+use swarm_rpc::preamble::{self, TunnelId};
 use swarm_rpc::v1::RootsRequest;
 use swarm_rpc::v1::authority_client::AuthorityClient;
-use swarm_rpc::{CALLS, ConnectError, Peer, RAFT, dial, tls_cause};
+use swarm_rpc::{CALLS, CLUSTER, ConnectError, ENGINE, Peer, RAFT, dial, tls_cause};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tonic::{Code, Request};
 
-use crate::manager::{Manager, PATIENCE};
+use crate::manager::{GREETING, Manager, PATIENCE};
 
 /// What becomes of a connection of this kind: rustls's own error, or how many bytes came.
 async fn came(manager: &Manager, live: &Arc<Live>, kind: &[u8]) -> Result<usize, Error> {
@@ -62,6 +63,30 @@ async fn a_worker_reaches_calls_and_never_the_store() {
     manager.gate.replica.commit(batch).await.unwrap();
     let ended = came(&manager, &other, RAFT).await;
     assert!(matches!(ended, Err(Error::General(_))), "{ended:?}");
+    manager.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_passes_no_client_on_and_opens_its_own_engine_alone() {
+    let manager = Manager::found().await;
+    let (worker, _) = manager.issued(&manager.tokens().worker).await.unwrap();
+    let refused = came(&manager, &worker, CLUSTER).await.unwrap_err();
+    assert!(matches!(refused, Error::AlertReceived(_)), "{refused}");
+    let (other, _) = manager.issued(&manager.tokens().manager).await.unwrap();
+    assert_eq!(came(&manager, &other, CLUSTER).await, Ok(GREETING.len()));
+    let nobody = Live::new(manager.gate.live.roots()).unwrap();
+    for kind in [CLUSTER, ENGINE] {
+        let refused = came(&manager, &nobody, kind).await.unwrap_err();
+        assert_eq!(refused, Error::AlertReceived(AlertDescription::CertificateRequired));
+    }
+    // Any node is listened to; one that says an id that nobody asked it for is let go.
+    assert_eq!(came(&manager, &worker, ENGINE).await, Ok(0));
+    let expect = Expect::new(&manager.gate.cluster_id, &[Role::Manager], Arc::new(Everybody));
+    let tls = Arc::new(worker.client(expect).unwrap());
+    let mut stream = dial(&manager.address, &tls, ENGINE, PATIENCE).await.unwrap();
+    preamble::write(&mut stream, &TunnelId([0; 32]), Ok(())).await.unwrap();
+    let ended = timeout(PATIENCE, stream.read(&mut [0])).await.unwrap();
+    assert!(!matches!(ended, Ok(1..)), "{ended:?}");
     manager.shutdown().await;
 }
 

@@ -78,7 +78,7 @@ enum Outcome {
 }
 
 /// Joins by the token `token`, and keeps the identity in `disk`, sealed under `lock` where there is
-/// one.
+/// one, and else as the swarm has its managers.
 pub async fn join(
     token: &str,
     joining: &Joining,
@@ -109,8 +109,11 @@ pub async fn join(
         match issued(&address, roots, asked).await? {
             Err(Outcome::Next(words)) => failed.push(words),
             Err(Outcome::Final(words)) => return Err(JoinError::Refused { address, words }),
-            Ok(reply) => match taken(&reply, key.clone()) {
-                Ok((stored, roots)) => return Ok(Own::begin(disk, stored, roots, lock).await?),
+            Ok(reply) => match taken(&reply, key.clone()).and_then(|it| Ok((it, locking(&reply)?)))
+            {
+                Ok(((stored, roots), theirs)) => {
+                    return Ok(Own::begin(disk, stored, roots, lock.or(theirs)).await?);
+                }
                 Err(words) => return Err(JoinError::Refused { address, words }),
             },
         }
@@ -185,6 +188,13 @@ pub(super) fn taken(reply: &IssueReply, key: NodeKey) -> Result<(Stored, Roots),
     }
     let roots = Roots::kept(&reply.roots).map_err(|error| format!("it gave odd roots: {error}"))?;
     Ok((stored, roots))
+}
+
+/// What locks this node's disk, where it is to be a manager of a swarm whose managers are locked.
+pub(super) fn locking(reply: &IssueReply) -> Result<Option<UnlockKey>, String> {
+    let given = Some(&reply.unlock_key).filter(|text| !text.is_empty());
+    let key = given.map(|text| UnlockKey::parse(text)).transpose();
+    key.map_err(|error| format!("it gave an odd unlock key: {error}"))
 }
 
 /// What a manager answered.

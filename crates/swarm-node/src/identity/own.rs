@@ -97,7 +97,7 @@ impl Own {
         self.0.told.borrow().clone()
     }
 
-    /// Told of each new certificate, and so of a new role.
+    /// Told of each new certificate, and so of a new role; and of new roots.
     pub fn watch(&self) -> watch::Receiver<Identity> {
         self.0.told.subscribe()
     }
@@ -120,11 +120,47 @@ impl Own {
         Ok(())
     }
 
-    /// Trusts these roots from now on.
+    /// Trusts these roots from now on. Watchers are told: the swarm has to hear of it, since a
+    /// rotation is over for clients when every node trusts the new root alone.
     pub async fn trust(&self, roots: Roots) -> Result<(), OwnError> {
         let _one = self.0.changing.lock().await;
         self.write(Some(roots.clone()), None).await?;
-        Ok(self.0.live.replace_roots(roots)?)
+        self.0.live.replace_roots(roots)?;
+        self.0.told.send_modify(|_| {});
+        Ok(())
+    }
+
+    /// Its key and certificate of the moment.
+    pub(crate) fn stored(&self) -> Stored {
+        self.0.present.lock().stored.clone()
+    }
+
+    /// Under what the key on disk is.
+    pub fn lock_key(&self) -> Option<UnlockKey> {
+        self.0.present.lock().lock.clone()
+    }
+
+    /// As [`Own::replace`], for a node that may be told by that to lock its disk. Only one that was
+    /// not locked yet is: a new unlock key has to come to the store's key first.
+    pub async fn replace_locking(
+        &self,
+        stored: Stored,
+        roots: Roots,
+        lock: Option<UnlockKey>,
+    ) -> Result<(), OwnError> {
+        let begins = {
+            let mut present = self.0.present.lock();
+            let begins = present.lock.is_none() && lock.is_some();
+            if begins {
+                present.lock = lock;
+            }
+            begins
+        };
+        let replaced = self.replace(stored, roots).await;
+        if begins && replaced.is_err() {
+            self.0.present.lock().lock = None;
+        }
+        replaced
     }
 
     /// From now on the key on disk is sealed under this unlock key, or not at all.

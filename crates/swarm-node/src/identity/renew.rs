@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use rand::seq::SliceRandom as _;
 use swarm_ca::tls::{Everybody, Expect, TlsError};
-use swarm_ca::{Identity, NodeKey, RequestError, Role};
-use swarm_rpc::v1::RenewRequest;
+use swarm_ca::{Identity, NodeKey, RequestError, Role, Roots, Stored, UnlockKey};
 use swarm_rpc::v1::authority_client::AuthorityClient;
+use swarm_rpc::v1::{IssueReply, RenewRequest};
 use swarm_rpc::{RENEWAL, connect};
 use tonic::Code;
 
-use super::join::{taken, told};
+use super::join::{locking, taken, told};
 use super::own::{Own, OwnError};
 use super::words::explain;
 
@@ -67,10 +67,10 @@ pub async fn renew(own: &Own, managers: &[String]) -> Result<Identity, RenewErro
                 return Err(RenewError::Removed(status.message().to_owned()));
             }
             Ok(Err(status)) => failed.push(told(&address, &status)),
-            Ok(Ok(reply)) => match taken(&reply.into_inner(), key.clone()) {
-                Ok((stored, roots)) => {
+            Ok(Ok(reply)) => match accepted(&reply.into_inner(), key.clone()) {
+                Ok((stored, roots, lock)) => {
                     let identity = stored.identity.clone();
-                    own.replace(stored, roots).await?;
+                    own.replace_locking(stored, roots, lock).await?;
                     return Ok(identity);
                 }
                 Err(words) => failed.push(format!("{address}: {words}")),
@@ -81,4 +81,12 @@ pub async fn renew(own: &Own, managers: &[String]) -> Result<Identity, RenewErro
         failed.push("no manager's address is known".to_owned());
     }
     Err(RenewError::Failed(failed))
+}
+
+fn accepted(
+    reply: &IssueReply,
+    key: NodeKey,
+) -> Result<(Stored, Roots, Option<UnlockKey>), String> {
+    let (stored, roots) = taken(reply, key)?;
+    Ok((stored, roots, locking(reply)?))
 }

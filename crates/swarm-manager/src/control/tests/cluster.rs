@@ -50,6 +50,7 @@ async fn settings_and_tokens_change_apart() {
     let after = change(&rig, "", |spec| {
         spec["Orchestration"]["TaskHistoryRetentionLimit"] = 2.into();
         spec["Dispatcher"]["HeartbeatPeriod"] = 0.into();
+        spec["Raft"] = json!({"SnapshotInterval": 100, "KeepOldSnapshots": 2});
         spec["CAConfig"]["NodeCertExpiry"] = 7_200_000_000_000_i64.into();
     })
     .await
@@ -57,6 +58,11 @@ async fn settings_and_tokens_change_apart() {
     assert_eq!(after["Spec"]["Orchestration"]["TaskHistoryRetentionLimit"], 2);
     assert_eq!(after["Spec"]["Dispatcher"], before["Spec"]["Dispatcher"]);
     assert_eq!(after["JoinTokens"], before["JoinTokens"]);
+    let raft = &after["Spec"]["Raft"];
+    assert_eq!((&raft["SnapshotInterval"], &raft["KeepOldSnapshots"]), (&json!(100), &json!(2)));
+    assert_eq!(raft["ElectionTick"], before["Spec"]["Raft"]["ElectionTick"]);
+    let after = change(&rig, "", |spec| spec["Raft"] = json!({})).await.unwrap();
+    assert_eq!(after["Spec"]["Raft"]["KeepOldSnapshots"], 2, "what is not said stays");
     let after = change(&rig, "rotateWorkerToken=true", |_| ()).await.unwrap();
     let (old, new) = (&before["JoinTokens"], &after["JoinTokens"]);
     assert!(old["Worker"] != new["Worker"] && old["Manager"] == new["Manager"]);
@@ -87,21 +93,23 @@ async fn what_is_wrong_or_not_there_yet_is_refused() {
         ),
         (
             "",
-            |spec| spec["EncryptionConfig"]["AutoLockManagers"] = true.into(),
-            501,
-            "locking managers (--autolock) is not there yet",
-        ),
-        (
-            "",
-            |spec| spec["CAConfig"]["SigningCACert"] = "x".into(),
+            |spec| spec["CAConfig"]["SigningCAKey"] = "x".into(),
             400,
-            "a signing CA certificate and its key must be given together",
+            "if a signing CA key is provided, the signing CA cert must also be provided",
         ),
         (
             "rotateManagerUnlockKey=true",
             |_| (),
+            400,
+            "cannot rotate because autolock is not turned on",
+        ),
+        (
+            "",
+            |spec| spec["Raft"]["ElectionTick"] = 20.into(),
             501,
-            "there is no unlock key to rotate: locking managers is not there yet",
+            "the store decides by itself how long it waits for a leader and what it keeps for \
+             managers that are behind: ElectionTick, HeartbeatTick and LogEntriesForSlowFollowers \
+             cannot be set",
         ),
         ("rotateWorkerToken=x", |_| (), 400, "invalid value for rotateWorkerToken: x"),
     ];
@@ -112,6 +120,29 @@ async fn what_is_wrong_or_not_there_yet_is_refused() {
     assert!(none.1.starts_with("invalid swarm version ''"), "{}", none.1);
     let stale = refused(rig.control.update_swarm(ask("version=999", "{}")).await);
     assert!(stale.1.ends_with("update out of sequence"), "{}", stale.1);
+}
+
+#[tokio::test]
+async fn the_unlock_key_comes_changes_and_goes_with_autolock() {
+    let rig = Rig::begun().await;
+    let key = async || {
+        let shown = read(rig.control.unlock_key().await).await;
+        shown["UnlockKey"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(key().await, "");
+    let lock = |spec: &mut Value| spec["EncryptionConfig"]["AutoLockManagers"] = true.into();
+    let shown = change(&rig, "", lock).await.unwrap();
+    assert_eq!(shown["Spec"]["EncryptionConfig"]["AutoLockManagers"], true);
+    let first = key().await;
+    swarm_ca::UnlockKey::parse(&first).unwrap();
+    assert!(!shown.to_string().contains(&first), "only /swarm/unlockkey tells it");
+    change(&rig, "", |_| ()).await.unwrap();
+    assert_eq!(key().await, first);
+    change(&rig, "rotateManagerUnlockKey=true", |_| ()).await.unwrap();
+    assert_ne!(key().await, first);
+    let open = |spec: &mut Value| spec["EncryptionConfig"]["AutoLockManagers"] = false.into();
+    change(&rig, "", open).await.unwrap();
+    assert_eq!(key().await, "");
 }
 
 /// A node whose certificate is by the root that issues now, and that trusts these roots.

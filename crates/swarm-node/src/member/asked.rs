@@ -1,0 +1,58 @@
+//! What a member says of itself when it is asked.
+
+use std::sync::Arc;
+
+use swarm_ca::Role;
+use swarm_model::Id;
+
+use super::Member;
+use crate::info::Remote;
+use crate::manager::Manager;
+
+impl Member {
+    /// This node's id.
+    pub fn node_id(&self) -> &Id {
+        &self.node_id
+    }
+
+    /// Its swarm's id.
+    pub fn cluster_id(&self) -> String {
+        self.own.identity().subject.cluster_id().to_owned()
+    }
+
+    /// What its certificate says it is.
+    pub fn role(&self) -> Role {
+        self.own.identity().subject.role()
+    }
+
+    /// Its manager, where it runs.
+    pub fn manager(&self) -> Option<Arc<Manager>> {
+        self.manager.read().clone()
+    }
+
+    /// Why its manager does not run, while it should.
+    pub fn trouble(&self) -> Option<String> {
+        self.removed.read().clone().or_else(|| self.trouble.read().clone())
+    }
+
+    /// Where others reach it, without the port.
+    pub fn address(&self) -> String {
+        self.kept.lock().advertise.ip().to_string()
+    }
+
+    /// The managers that it knows.
+    pub fn managers(&self) -> Vec<Remote> {
+        let known = self.kept.lock().managers.clone();
+        let id_of = |addr: &String| {
+            let manager = self.manager()?;
+            manager.replica().read(|tables| {
+                let has = |node: &&Arc<swarm_model::Node>| {
+                    node.manager_status.as_ref().is_some_and(|status| status.addr == *addr)
+                };
+                tables.nodes.values().find(has).map(|node| node.id.to_string())
+            })
+        };
+        let remote = |addr: String| Remote { node_id: id_of(&addr).unwrap_or_default(), addr };
+        known.into_iter().map(remote).collect()
+    }
+}
