@@ -37,6 +37,8 @@ pub struct AgentOptions {
     /// Where files of secrets and configs lie, such as `/run/swarm/tasks`. On a disk, a tmpfs is mounted
     /// there. The engine has to see it under the same path.
     pub files: PathBuf,
+    /// What the node's owner allows beyond Docker's, as `swarm_model::service::host::grants` reads it.
+    pub allows: Vec<String>,
 }
 
 impl std::fmt::Debug for AgentOptions {
@@ -78,7 +80,8 @@ impl Agent {
     pub fn start(options: AgentOptions) -> Result<Self, AgentError> {
         let files = Files::open(&options.files).map_err(AgentError)?;
         tracing::info!(node = options.node_id, cluster = options.cluster_id, "the agent starts");
-        let shared = Shared::new(Engine::new(options.engine), &options.cluster_id, files);
+        let shared =
+            Shared::new(Engine::new(options.engine), &options.cluster_id, files, options.allows);
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (up, engine_up) = watch::channel(false);
         let (describes, description) = watch::channel(None);

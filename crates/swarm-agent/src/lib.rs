@@ -2,7 +2,7 @@
 //! containers of its own stock engine, and says what became of them.
 //!
 //! Reading order: [`convert`] with [`template`] (pure), [`executor`] with [`files`], [`report`],
-//! [`session`], `logs`, and [`Agent`], which is all of it.
+//! [`session`], `logs`, `tunnels` (to its engine), and [`Agent`], which is all of it.
 //!
 //! Invariants: a container that runs is never stopped or started anew because this program or the
 //! engine was restarted, or because no manager answers; only containers with this swarm's label are
@@ -17,6 +17,7 @@ mod logs;
 pub mod report;
 pub mod session;
 pub mod template;
+mod tunnels;
 
 pub use agent::{Agent, AgentError, AgentOptions};
 pub use session::dial::Dial;

@@ -18,6 +18,11 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
 
     /// The versions that it serves now.
     fn served(&self) -> Served;
+
+    /// Whether a swarm is behind it.
+    fn has_swarm(&self) -> bool {
+        false
+    }
 }
 
 impl Endpoint for dyn Backend {
@@ -29,6 +34,10 @@ impl Endpoint for dyn Backend {
 
     fn served(&self) -> Served {
         swarm_backend::System::served(self)
+    }
+
+    fn has_swarm(&self) -> bool {
+        self.swarm().is_some()
     }
 }
 

@@ -45,7 +45,7 @@ mod upgrade;
 mod volumes;
 
 pub use coverage::coverage_markdown;
-pub use listener::{BindError, Listener};
+pub use listener::{BindError, Handed, Listener};
 pub use metrics::ApiMetrics;
 pub use route::{Disposition, Route, RouteOf, routes};
 pub use server::{ServerOptions, serve, serve_node};

@@ -1,4 +1,4 @@
-//! Where clients arrive: plain TCP, TLS, unix sockets.
+//! Where clients arrive: plain TCP, TLS, unix sockets, and connections that others took in.
 //!
 //! Which addresses may be listened on without TLS is the binary's to decide and to warn about.
 
@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::{BoxStream, poll_fn};
 use rustls::ServerConfig;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -33,7 +36,22 @@ pub enum Listener {
     TlsTcp(TcpListener, Arc<ServerTls>),
     /// Plain HTTP on a unix socket; the file is removed at shutdown.
     Unix(UnixListener, PathBuf),
+    /// Plain HTTP on connections that somebody else took in, and judged.
+    Handed(Arriving),
 }
+
+/// Connections that are handed over, one after the other.
+pub struct Arriving(Mutex<BoxStream<'static, Box<dyn Handed>>>);
+
+impl std::fmt::Debug for Arriving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("from other managers")
+    }
+}
+
+/// A connection that somebody else took in.
+pub trait Handed: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Handed for T {}
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -63,9 +81,18 @@ pub(crate) enum Accepted {
     Tcp(TcpStream),
     Tls(TcpStream, Arc<ServerConfig>),
     Unix(UnixStream),
+    Handed(Box<dyn Handed>),
 }
 
 impl Listener {
+    /// Serves what arrives there, until nobody can hand anything over any more.
+    pub fn handed<S: Handed + 'static>(mut arriving: mpsc::Receiver<S>) -> Self {
+        let boxed = |stream| Box::new(stream) as Box<dyn Handed>;
+        let stream =
+            poll_fn(move |context| arriving.poll_recv(context).map(|next| next.map(boxed)));
+        Self::Handed(Arriving(Mutex::new(stream.boxed())))
+    }
+
     /// Listens on `HOST:PORT`, with TLS if given any.
     pub async fn tcp(address: &str, tls: Option<Arc<ServerTls>>) -> Result<Self, BindError> {
         let listener = TcpListener::bind(address)
@@ -99,7 +126,7 @@ impl Listener {
     pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
         match self {
             Self::Tcp(listener) | Self::TlsTcp(listener, _) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
+            Self::Unix(..) | Self::Handed(_) => None,
         }
     }
 
@@ -110,6 +137,10 @@ impl Listener {
                 Ok(Accepted::Tls(prepare(listener.accept().await?.0), tls.current()))
             }
             Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Handed(arriving) => match arriving.0.lock().await.next().await {
+                Some(stream) => Ok(Accepted::Handed(stream)),
+                None => std::future::pending().await,
+            },
         }
     }
 

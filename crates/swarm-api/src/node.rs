@@ -29,6 +29,9 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
             Own::served("POST", "/swarm/update", |b, _, x| b.update_swarm(x)).json(),
             Own::served("GET", "/swarm/unlockkey", |b, _, x| b.unlock_key(x)),
             Own::served("POST", "/swarm/unlock", |b, _, x| b.unlock_swarm(x)).json(),
+            Own::served("POST", "/swarm/backup", |b, _, x| b.backup_swarm(x))
+                .json()
+                .note("this program's own: the sealed file of `swarm backup`"),
         ],
     ),
     (
@@ -38,6 +41,9 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
             Own::served("GET", "/nodes/{name}", |b, n, x| b.inspect_node(n, x)),
             Own::served("POST", "/nodes/{name}/update", |b, n, x| b.update_node(n, x)).json(),
             Own::served("DELETE", "/nodes/{name}", |b, n, x| b.remove_node(n, x)),
+            Own::served("POST", "/pool/rebalance", |b, _, x| b.rebalance(x)).control().note(
+                "this project's own: moves that even services out, and with apply their outcome",
+            ),
         ],
     ),
     (

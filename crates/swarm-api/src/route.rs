@@ -56,6 +56,8 @@ pub struct RouteOf<B: ?Sized + 'static> {
     pub hijacked: bool,
     /// Of several managers each answers it for itself; it is never sent on.
     pub(crate) own: bool,
+    /// Refused only where there is no swarm.
+    pub(crate) in_swarm: bool,
     pub(crate) intake: Intake,
     pub(crate) handler: Handler<B>,
 }
@@ -92,6 +94,7 @@ impl<B: ?Sized> RouteOf<B> {
             note: "",
             hijacked: false,
             own: false,
+            in_swarm: false,
             intake: Intake::Stream,
             handler,
         }
@@ -151,6 +154,13 @@ impl<B: ?Sized> RouteOf<B> {
     /// Each manager answers for itself.
     pub(crate) const fn own(mut self) -> Self {
         self.own = true;
+        self
+    }
+
+    /// Refused where there is no swarm, and otherwise served so.
+    pub(crate) const fn in_swarm(mut self, handler: Handler<B>) -> Self {
+        self.in_swarm = true;
+        self.handler = handler;
         self
     }
 

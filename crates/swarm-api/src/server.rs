@@ -164,6 +164,7 @@ impl<B: Endpoint + ?Sized> Server<B> {
         match accepted {
             Accepted::Tcp(stream) => link.spawn(drive(stream, surface, link_, stopping)),
             Accepted::Unix(stream) => link.spawn(drive(stream, surface, link_, stopping)),
+            Accepted::Handed(stream) => link.spawn(drive(stream, surface, link_, stopping)),
             Accepted::Tls(stream, config) => link.spawn(async move {
                 let peer = stream.peer_addr();
                 match secure(stream, config).await {

@@ -133,7 +133,7 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         strip_request(&mut headers);
         let upgrade = switch.as_ref().map(|switch| switch.protocol.clone());
         if let Some(forward) = &self.forward
-            && route.is_primarys()
+            && (route.is_primarys() || (route.own && forward.takes(route.pattern)))
         {
             let target = match uri.path_and_query() {
                 Some(target) => target.as_str().to_owned(),
@@ -147,7 +147,9 @@ impl<B: Endpoint + ?Sized> Surface<B> {
             }
         }
         let version = check_version(version, self.backend.served())?;
-        if let Disposition::Refused(status, words) = route.disposition {
+        if let Disposition::Refused(status, words) = route.disposition
+            && !(route.in_swarm && self.backend.has_swarm())
+        {
             return Err(ApiError::engine(status.as_u16(), words));
         }
         let (name, path) = read_name(&cut)?;

@@ -28,7 +28,8 @@ fn ping(backend: &dyn Backend) -> Reply {
     let mut headers = HeaderMap::new();
     let builder = backend.builder_version();
     headers.insert("builder-version", HeaderValue::from_static(builder.as_str()));
-    headers.insert("swarm", HeaderValue::from_static("inactive"));
+    let part = backend.swarm().map(swarm_backend::SwarmMode::swarm_part).unwrap_or_default();
+    headers.insert("swarm", HeaderValue::from_static(part.as_str()));
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static("no-cache, no-store, must-revalidate"),

@@ -38,6 +38,75 @@ async fn every_route_reaches_its_port_with_and_without_a_version() {
 }
 
 #[tokio::test]
+async fn with_a_swarm_behind_it_nothing_of_swarm_mode_is_refused() {
+    let server = run(Fake::describing().in_swarm()).await;
+    let json = ["content-type: application/json"];
+    let refused = |route: &&swarm_api::Route| matches!(route.disposition, Disposition::Refused(..));
+    let mut served = 0;
+    for route in routes().filter(refused).filter(|route| route.pattern.starts_with("/s")) {
+        let path = route.pattern.replace("{name}", "web");
+        let answer = server.ask(&format!("{} {path}?x=1", route.method), &json, b"{}").await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        let seen = answer.json();
+        assert_eq!(seen["name"], if route.pattern.contains("{name}") { "web" } else { "" });
+        served += 1;
+    }
+    assert!(served > 15, "{served}");
+    for (line, call) in [
+        ("POST /swarm/init", "init_swarm"),
+        ("DELETE /services/web", "remove_service"),
+        ("GET /tasks/t/logs", "task_logs"),
+        ("POST /configs/c/update", "update_config"),
+    ] {
+        assert_eq!(server.ask(line, &json, b"{}").await.json()["call"], call, "{line}");
+    }
+    let refused = server.ask("POST /services/create", &["content-type: text/plain"], b"x").await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(server.get("/_ping").await.header("swarm"), "active/manager");
+}
+
+/// Answers for the leader what this manager would answer itself.
+#[derive(Debug)]
+struct Everything;
+
+#[async_trait::async_trait]
+impl swarm_backend::Forward for Everything {
+    fn takes(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn forward(
+        &self,
+        request: swarm_backend::Onward,
+    ) -> swarm_backend::Result<swarm_backend::Forwarded> {
+        Ok(swarm_backend::Forwarded::Answered(Reply::ok(&request.target)?))
+    }
+}
+
+#[tokio::test]
+async fn connections_that_others_took_in_are_served_and_own_routes_can_be_sent_on() {
+    let (hand, arriving) = tokio::sync::mpsc::channel(1);
+    let forward = Some(Arc::new(Everything) as _);
+    let options = ServerOptions { forward, ..ServerOptions::default() };
+    let listener = swarm_api::Listener::handed(arriving);
+    let server = fake::run_on(listener, Fake::describing().in_swarm(), options);
+    for (path, answered) in
+        [("/info", "\"/info\""), ("/_ping", "\"/_ping\""), ("/tasks", "list_tasks")]
+    {
+        let (mut client, other) = tokio::io::duplex(4 << 10);
+        hand.send(other).await.unwrap();
+        client.write_all(&request(&format!("GET {path}"), &[], b"")).await.unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.unwrap();
+        let answer = parse(&answer);
+        assert!(answer.body.contains(answered), "{path}: {answer:?}");
+    }
+    drop(hand);
+    server.stop.cancel();
+    server.served.await.unwrap();
+}
+
+#[tokio::test]
 async fn calls_go_to_the_port_of_their_kind() {
     let server = run(Fake::describing()).await;
     for (line, call) in [

@@ -45,6 +45,12 @@ pub enum Forwarded {
 /// Sends requests on to the manager that serves them.
 #[async_trait]
 pub trait Forward: std::fmt::Debug + Send + Sync {
+    /// Whether it is asked for this route (its pattern), too, which in a pool each manager answers for
+    /// itself.
+    fn takes(&self, _pattern: &str) -> bool {
+        false
+    }
+
     /// Sends `request` on, or gives it back. An error names the manager that is awaited. Dropping
     /// the future, the reply's body or its raw connection abandons the request there too.
     async fn forward(&self, request: Onward) -> Result<Forwarded>;

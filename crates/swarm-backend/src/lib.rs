@@ -19,6 +19,7 @@ mod overview;
 mod plugins;
 mod secrets;
 mod services;
+mod swarm_mode;
 mod swarms;
 mod system;
 mod volumes;
@@ -41,6 +42,7 @@ pub use plugins::Plugins;
 pub use secrets::{Configs, Secrets};
 pub use services::{Logs, Services, Tasks};
 pub use swarm_docker::ApiError;
+pub use swarm_mode::{InSwarm, OfNetworks, SwarmMode};
 pub use swarms::Swarms;
 pub use system::{BuilderVersion, Served, System};
 pub use volumes::Volumes;
@@ -50,7 +52,17 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 
 /// Everything the Docker API needs behind it.
 pub trait Backend:
-    Containers + Images + Networks + Volumes + System + Builds + Plugins + Nodes + Pools + 'static
+    Containers
+    + Images
+    + Networks
+    + Volumes
+    + System
+    + Builds
+    + Plugins
+    + Nodes
+    + Pools
+    + InSwarm
+    + 'static
 {
 }
 impl<T> Backend for T where
@@ -63,16 +75,27 @@ impl<T> Backend for T where
         + Plugins
         + Nodes
         + Pools
+        + InSwarm
         + 'static
 {
 }
 
 /// Everything the node endpoint needs behind it: this node's own engine, with swarm mode built in.
 pub trait NodeBackend:
-    Local + Swarms + Nodes + Services + Tasks + Logs + Secrets + Configs + Attachments + 'static
+    Local + Swarms + Nodes + Pools + Services + Tasks + Logs + Secrets + Configs + Attachments + 'static
 {
 }
 impl<T> NodeBackend for T where
-    T: Local + Swarms + Nodes + Services + Tasks + Logs + Secrets + Configs + Attachments + 'static
+    T: Local
+        + Swarms
+        + Nodes
+        + Pools
+        + Services
+        + Tasks
+        + Logs
+        + Secrets
+        + Configs
+        + Attachments
+        + 'static
 {
 }

@@ -21,4 +21,6 @@ pub trait Swarms: Send + Sync {
     async fn unlock_key(&self, exchange: Exchange) -> Result<Reply>;
     /// `POST /swarm/unlock`.
     async fn unlock_swarm(&self, exchange: Exchange) -> Result<Reply>;
+    /// `POST /swarm/backup`, this program's own: what a manager has, sealed.
+    async fn backup_swarm(&self, exchange: Exchange) -> Result<Reply>;
 }

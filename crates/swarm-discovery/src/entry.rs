@@ -1,13 +1,14 @@
-//! One engine's address as a discovery backend names it: `host:port` over TCP, or
-//! the path of a unix socket on this machine. It says where an engine is, never
+//! One engine's address as a discovery backend names it: `host:port` over TCP, the path of a unix
+//! socket on this machine, or a node of a swarm. It says where an engine is, never
 //! whether the engine answers: that is the pool's to find out.
 //!
 //! Invariant: an [`Entry`] that exists is well formed. A TCP entry has a non-empty
 //! host without spaces, slashes or control characters and a port in 1..=65535; a
-//! unix entry has an absolute path. `Display` and `FromStr` are each other's inverse.
+//! unix entry has an absolute path. `Display` and `FromStr` are each other's inverse, but for nodes: those
+//! are named by their swarm and not written by a person, so they are never read.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 /// `sun_path` holds 108 bytes with its final NUL (unix(7)).
@@ -27,6 +28,13 @@ pub enum Entry {
     Unix {
         /// Absolute path of the socket.
         path: String,
+    },
+    /// A node, reached by its swarm.
+    Node {
+        /// Its id.
+        id: String,
+        /// Where its published ports are.
+        ip: Option<IpAddr>,
     },
 }
 
@@ -121,6 +129,8 @@ impl fmt::Display for Entry {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix { path } => write!(f, "unix://{path}"),
+            Self::Node { id, ip: None } => write!(f, "node://{id}"),
+            Self::Node { id, ip: Some(ip) } => write!(f, "node://{id}/{ip}"),
         }
     }
 }

@@ -84,7 +84,7 @@ impl DiscoveryBackend for Kv {
     }
 
     async fn register(&self, entry: &Entry, ttl: Duration) -> Result<(), DiscoveryError> {
-        if matches!(entry, Entry::Unix { .. }) {
+        if !matches!(entry, Entry::Tcp { .. }) {
             return Err(DiscoveryError::NotRegistrable { entry: entry.to_string() });
         }
         let mut leases = self.leases.lock().await;

@@ -1,4 +1,4 @@
-//! Where one engine's API is: a host and port, or a unix socket.
+//! Where one engine's API is: a host and port, a unix socket, or a node that others have a way to.
 //!
 //! Discovery decides which addresses there are; this file only reads and prints one. What prints
 //! is what classic Swarm printed: `host:port`, without a scheme.
@@ -27,6 +27,14 @@ pub enum EngineAddress {
     },
     /// A unix socket's absolute path.
     Unix(PathBuf),
+    /// A node, reached by [`crate::Tunnels`]. Printed and never read: it is told by whoever has the
+    /// way, not by a person.
+    Node {
+        /// What the way knows it by: letters, digits, and what a host may have.
+        id: String,
+        /// Where the node's published ports are.
+        ip: Option<IpAddr>,
+    },
 }
 
 /// The text names no engine address.
@@ -73,6 +81,7 @@ impl EngineAddress {
         match self {
             Self::Tcp { host, .. } => host.parse().ok(),
             Self::Unix(_) => None,
+            Self::Node { ip, .. } => *ip,
         }
     }
 
@@ -80,7 +89,7 @@ impl EngineAddress {
     pub(crate) fn host_header(&self) -> String {
         match self {
             Self::Tcp { .. } => self.to_string(),
-            Self::Unix(_) => "docker".to_owned(),
+            Self::Unix(_) | Self::Node { .. } => "docker".to_owned(),
         }
     }
 }
@@ -145,6 +154,8 @@ impl fmt::Display for EngineAddress {
             Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Node { id, ip: None } => write!(f, "node://{id}"),
+            Self::Node { id, ip: Some(ip) } => write!(f, "node://{id}/{ip}"),
         }
     }
 }
@@ -202,6 +213,12 @@ mod tests {
         assert_eq!(ip("[::1]:1"), Some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         assert_eq!(ip("localhost"), None);
         assert_eq!(ip("unix:///s"), None);
+        let node = EngineAddress::Node { id: "n1".to_owned(), ip: Some([10, 0, 0, 2].into()) };
+        assert_eq!(
+            (node.to_string().as_str(), node.ip()),
+            ("node://n1/10.0.0.2", Some([10, 0, 0, 2].into()))
+        );
+        assert!("node://n1".parse::<EngineAddress>().is_err(), "no person names a node so");
     }
 
     proptest! {

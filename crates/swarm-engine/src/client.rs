@@ -29,7 +29,7 @@ use crate::request::{Head, Outgoing};
 use crate::upload::Upload;
 use crate::version::EngineVersion;
 use crate::wire::Wire;
-use crate::{ClientOptions, EngineAddress, EngineError};
+use crate::{ClientOptions, EngineAddress, EngineError, Raw};
 
 /// The largest JSON answer read whole: a list of some 30,000 containers on one engine.
 const LARGEST_JSON: usize = 64 << 20;
@@ -194,6 +194,12 @@ impl EngineClient {
     pub fn close_idle(&self) {
         self.inner.idle.clear();
         self.inner.pinger.clear();
+    }
+
+    /// A connection of its own to the engine, with nothing on it yet: for whoever brings another's
+    /// bytes. The caller has a gate of its own.
+    pub async fn raw(&self) -> Result<Box<dyn Raw>, EngineError> {
+        Ok(Box::new(self.dial(Purpose::Exchange).await?))
     }
 
     async fn dial(&self, purpose: Purpose) -> Result<Link, EngineError> {

@@ -71,6 +71,13 @@ pub(crate) async fn dial(
                     Some(tls) => handshake(tls, host, tcp).await?,
                 }
             }
+            EngineAddress::Node { id, .. } => {
+                let Some(tunnels) = &options.tunnels else {
+                    let words = format!("there is no way to node {id} from here");
+                    return Err(EngineError::connecting(io::Error::other(words)));
+                };
+                Socket::Tunnel(tunnels.open(id).await.map_err(EngineError::connecting)?)
+            }
         };
         Ok(Link::new(socket, cut))
     };

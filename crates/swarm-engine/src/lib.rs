@@ -1,5 +1,5 @@
-//! The client of one stock Docker Engine: TCP, TLS or a unix socket; requests, pings, events,
-//! hijacked streams.
+//! The client of one stock Docker Engine: TCP, TLS, a unix socket or a tunnel; requests, pings,
+//! events, hijacked streams.
 //!
 //! An adapter: it decides nothing. Health, caching, back-off and which engine gets what are the
 //! pool's (`swarm-pool`). It rests on hyper's single-connection HTTP/1.1 client and keeps only few
@@ -24,6 +24,7 @@ mod ping;
 mod reply;
 mod request;
 pub mod tls;
+mod tunnel;
 mod upload;
 mod version;
 mod wire;
@@ -37,4 +38,5 @@ pub use options::ClientOptions;
 pub use reply::{read_body, refusal};
 pub use request::Outgoing;
 pub use tls::{TlsClient, TlsError, TlsFiles};
+pub use tunnel::{Raw, Tunnels};
 pub use version::EngineVersion;

@@ -14,6 +14,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::Raw;
 use crate::error::SeveredMark;
 
 /// The socket proper.
@@ -22,6 +23,8 @@ pub(crate) enum Socket {
     /// Boxed: a TLS session is some hundred bytes larger than the others.
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    /// To a node's engine.
+    Tunnel(Box<dyn Raw>),
 }
 
 /// Evaluates `$call` on the socket inside, pinned.
@@ -38,6 +41,10 @@ macro_rules! on_socket {
             }
             Socket::Unix(io) => {
                 let $io = Pin::new(io);
+                $call
+            }
+            Socket::Tunnel(io) => {
+                let $io = Pin::new(io.as_mut());
                 $call
             }
         }
@@ -133,6 +140,7 @@ impl AsyncWrite for Link {
             Socket::Tcp(io) => io.is_write_vectored(),
             Socket::Tls(io) => io.is_write_vectored(),
             Socket::Unix(io) => io.is_write_vectored(),
+            Socket::Tunnel(io) => io.is_write_vectored(),
         }
     }
 

@@ -2,10 +2,11 @@
 //!
 //! Values are the pool's to choose; the defaults are arguments, not policy.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Gate;
 use crate::tls::TlsClient;
+use crate::{Gate, Tunnels};
 
 /// How to reach an engine, and how long to wait for it.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct ClientOptions {
     pub max_idle: usize,
     /// Asked right before a request that may change something is written. Default none.
     pub gate: Option<Gate>,
+    /// The way to engines that are known by their node. Default none: they cannot be reached.
+    pub tunnels: Option<Arc<dyn Tunnels>>,
 }
 
 impl Default for ClientOptions {
@@ -36,6 +39,7 @@ impl Default for ClientOptions {
             idle_timeout: Duration::from_secs(5),
             max_idle: 2,
             gate: None,
+            tunnels: None,
         }
     }
 }

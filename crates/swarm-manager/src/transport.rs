@@ -1,4 +1,5 @@
-//! The store's way to the other managers: connections that prove themselves by node certificates.
+//! The way to the other managers, the store's and clients': connections that prove themselves by node
+//! certificates.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use rustls::ClientConfig;
 use swarm_ca::Role;
 use swarm_ca::tls::{Admission, Expect, Live, TlsError, refusal};
 use swarm_raft::{Stream, Transport};
-use swarm_rpc::{CALLS, ConnectError, RAFT, connect, dial, tls_cause};
+use swarm_rpc::{CALLS, CLUSTER, ConnectError, RAFT, connect, dial, tls_cause};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::Channel;
 
 /// How long connecting may take; the store has a shorter deadline where it matters.
@@ -34,6 +37,11 @@ impl Managers {
     pub async fn calls(&self, address: &str) -> Result<Channel, String> {
         let connected = connect(address, &self.0, CALLS, DEADLINE).await;
         connected.map_err(|error| format!("{address}: {}", explained(&error)))
+    }
+
+    /// A connection to the cluster endpoint of the manager at `HOST:PORT`; why there is none, in words.
+    pub async fn cluster(&self, address: &str) -> Result<TlsStream<TcpStream>, String> {
+        dial(address, &self.0, CLUSTER, DEADLINE).await.map_err(|error| explained(&error))
     }
 }
 

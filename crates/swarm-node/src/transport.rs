@@ -9,7 +9,8 @@ use rustls::ClientConfig;
 use swarm_backend::BoxError;
 use swarm_ca::Role;
 use swarm_ca::tls::{Everybody, Expect, Live, TlsError};
-use swarm_rpc::{CALLS, connect};
+use swarm_engine::Raw;
+use swarm_rpc::{CALLS, ENGINE, connect, dial};
 use tonic::transport::Channel;
 
 use crate::identity::explain;
@@ -60,6 +61,14 @@ impl swarm_agent::Dial for ToManagers {
         let address = if address == self.own.0 { &self.own.1 } else { address };
         let connected = connect(address, &self.tls, CALLS, DIAL).await;
         connected.map_err(|error| explain(&error).into())
+    }
+
+    async fn tunnel(&self, address: &str) -> Result<Box<dyn Raw>, BoxError> {
+        let address = if address == self.own.0 { &self.own.1 } else { address };
+        match dial(address, &self.tls, ENGINE, DIAL).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(explain(&error).into()),
+        }
     }
 
     fn roots(&self) -> String {

@@ -1,7 +1,9 @@
 //! What a pool is started with.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_backend::SwarmMode;
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_engine::ClientOptions;
@@ -39,6 +41,8 @@ pub struct PoolConfig {
     pub engine: ClientOptions,
     /// Shown by `version` and `info`.
     pub build: Build,
+    /// The swarm that the engines are nodes of; the pool keeps nothing then.
+    pub swarm: Option<Arc<dyn SwarmMode>>,
 }
 
 /// What becomes of containers whose engine fails.

@@ -27,6 +27,7 @@ mod scope;
 mod seal;
 mod shared;
 mod state;
+mod swarm_mode;
 mod versions;
 
 use std::sync::Arc;
@@ -83,7 +84,10 @@ impl Pool {
             versions: Versions::default(),
         });
         tokio::spawn(versions::follow(Arc::downgrade(&pool), stop.clone()));
-        tokio::spawn(keeper::run(Arc::downgrade(&pool), discovery, stop));
+        // In a swarm there is nothing to keep.
+        if pool.shared.config.swarm.is_none() {
+            tokio::spawn(keeper::run(Arc::downgrade(&pool), discovery, stop));
+        }
         pool
     }
 }

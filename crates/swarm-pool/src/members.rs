@@ -251,5 +251,6 @@ fn engine_address(entry: &Entry) -> EngineAddress {
     match entry {
         Entry::Tcp { host, port } => EngineAddress::Tcp { host: host.clone(), port: *port },
         Entry::Unix { path } => EngineAddress::Unix(path.into()),
+        Entry::Node { id, ip } => EngineAddress::Node { id: id.clone(), ip: *ip },
     }
 }

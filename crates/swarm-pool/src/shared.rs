@@ -1,9 +1,10 @@
 //! What all engines' workers and the API share: settings, the index, the event hub, and who owns
 //! which engine id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -61,6 +62,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// What clients lent for pulls.
     pub credentials: Credentials,
+    /// Addresses of engines that are given no containers, where a swarm says so.
+    pub paused: ArcSwap<HashSet<String>>,
 }
 
 impl Shared {
@@ -73,6 +76,7 @@ impl Shared {
             moves: Moves::default(),
             metrics: Metrics::default(),
             credentials: Credentials::default(),
+            paused: ArcSwap::default(),
             scheduler: Arc::new(Scheduler::new(&config)),
             changes: watch::Sender::new(0),
             sights: watch::Sender::new(0),

@@ -111,7 +111,7 @@ impl Watcher {
         self.inspect(&containers).await?;
         let address = match self.endpoint.address() {
             EngineAddress::Tcp { host, .. } => Some(host.clone()),
-            EngineAddress::Unix(_) => None,
+            EngineAddress::Unix(_) | EngineAddress::Node { .. } => None,
         };
         let lasting = self.lasting.clone();
         Ok(Sight::of(&Answers { info, nodes, services, tasks, containers, lasting, address }))

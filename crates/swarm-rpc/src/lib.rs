@@ -6,7 +6,7 @@
 //! ready), what a call does, and when a node is removed.
 //!
 //! In reading order: `peer` (who called), `services` (calls by name), `connections` (those that are
-//! open, and closing them), `server`, `client` (and `heard`).
+//! open, and closing them), [`preamble`] (which tunnel a connection is), `server`, `client` (and `heard`).
 //!
 //! Invariant: a connection is closed, or was never let in, once its node was refused and
 //! [`Connections::close`] was called.
@@ -15,6 +15,7 @@ mod client;
 mod connections;
 mod heard;
 mod peer;
+pub mod preamble;
 mod server;
 mod services;
 
@@ -30,6 +31,11 @@ pub const CALLS: &[u8] = b"h2";
 pub const RAFT: &[u8] = b"swarm-raft";
 /// Renewal alone, for certificates that may have ended.
 pub const RENEWAL: &[u8] = b"swarm-renew";
+
+/// Tunnels to the engines of nodes, opened by them.
+pub const ENGINE: &[u8] = b"swarm-engine";
+/// Clients of the cluster endpoint that another manager passes on.
+pub const CLUSTER: &[u8] = b"swarm-cluster";
 
 /// Messages and services.
 #[allow(clippy::pedantic, clippy::unwrap_used, missing_debug_implementations, missing_docs)] // Generated.

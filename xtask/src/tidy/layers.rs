@@ -70,7 +70,8 @@ const CRATES: &[(Layer, &[&str])] = &[
 /// Uses that the layers would not allow, each with its reason: the replicated state machine speaks
 /// the store port's words, the two stores of our own are nothing but that machine, kept, a
 /// failed TLS handshake is told in the same words by all who meet one, the services beside the
-/// Docker API listen in one way, and a node is its agent and, when promoted, its manager.
+/// Docker API listen in one way, and a node is its agent and, when promoted, its manager, which shows
+/// all nodes as a pool.
 const BESIDES: &[(&str, &str)] = &[
     ("swarm-store", "swarm-kv"),
     ("swarm-memory", "swarm-store"),
@@ -83,6 +84,7 @@ const BESIDES: &[(&str, &str)] = &[
     ("swarm-visualizer", "swarm-listen"),
     ("swarm-node", "swarm-agent"),
     ("swarm-node", "swarm-manager"),
+    ("swarm-node", "swarm-pool"),
 ];
 
 /// The layers whose crates a crate of this layer may use.

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub engine: engine::Engine,
     pub cluster: String,
     pub facts: ArcSwap<NodeFacts>,
+    /// What the node's owner allows beyond Docker's.
+    pub allows: Vec<String>,
     pub reports: Reports,
     pub pulls: pull::Pulls,
     pub files: Files,
@@ -44,11 +46,19 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(engine: engine::Engine, cluster: &str, files: Files) -> Arc<Self> {
+    pub(crate) fn new(
+        engine: engine::Engine,
+        cluster: &str,
+        files: Files,
+        allows: Vec<String>,
+    ) -> Arc<Self> {
+        // Known before the engine has said anything.
+        let facts = NodeFacts { allows: allows.clone(), ..NodeFacts::default() };
         Arc::new(Self {
             engine,
             cluster: cluster.to_owned(),
-            facts: ArcSwap::default(),
+            facts: ArcSwap::from_pointee(facts),
+            allows,
             reports: Reports::default(),
             pulls: pull::Pulls::default(),
             files,

@@ -12,6 +12,7 @@ use super::leader::Open;
 use crate::executor::worker::Command;
 use crate::logs::Subscriptions;
 use crate::report::Reports;
+use crate::tunnels::Tunnels;
 
 /// Words on tasks in one message.
 const BATCH: usize = 200;
@@ -59,9 +60,11 @@ impl Outbox {
 impl Session {
     /// Keeps a link until it is over; why, in words.
     pub(super) async fn keep(&mut self, open: Open) -> String {
-        let Open { channel, outbox, mut inbox, beat_every, .. } = open;
+        let Open { address, channel, outbox, mut inbox, beat_every } = open;
         let outbox = Outbox { messages: outbox, patience: beat_every * PATIENCE };
         let mut logs = Subscriptions::new(self.shared.clone(), channel);
+        let engine = self.shared.engine.client.clone();
+        let mut tunnels = Tunnels::new(engine, self.dial.clone(), address);
         let mut beats = interval_at(Instant::now() + beat_every, beat_every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // What was said with the hello is no news.
@@ -74,7 +77,7 @@ impl Session {
         loop {
             let done = tokio::select! {
                 message = inbox.message() => match message {
-                    Ok(Some(message)) => self.heard(message, &mut logs).await,
+                    Ok(Some(message)) => self.heard(message, &mut logs, &mut tunnels).await,
                     Ok(None) => Err("the leader ended it".to_owned()),
                     Err(status) => Err(format!("{:?}: {}", status.code(), status.message())),
                 },
@@ -102,7 +105,12 @@ impl Session {
         }
     }
 
-    async fn heard(&self, message: ToAgent, logs: &mut Subscriptions) -> Result<(), String> {
+    async fn heard(
+        &self,
+        message: ToAgent,
+        logs: &mut Subscriptions,
+        tunnels: &mut Tunnels,
+    ) -> Result<(), String> {
         match message.what {
             Some(to_agent::What::Assignments(assignments)) => {
                 let told = self.commands.send(Command::Assign(assignments)).await;
@@ -120,6 +128,7 @@ impl Session {
             }
             Some(to_agent::What::LogsWanted(wanted)) => logs.begin(wanted),
             Some(to_agent::What::LogsOver(subscription)) => logs.end(&subscription),
+            Some(to_agent::What::Tunnel(wanted)) => tunnels.open(&wanted),
             Some(to_agent::What::Welcome(_)) => {
                 return Err("the leader welcomed this node twice".to_owned());
             }

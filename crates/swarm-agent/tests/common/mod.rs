@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use swarm_agent::{Agent, AgentOptions, Dial};
-use swarm_engine::{ClientOptions, EngineClient};
+use swarm_engine::{ClientOptions, EngineClient, Raw};
 use swarm_testkit::fleet::{Engine, Fleet, FleetConfig, Release};
 use swarm_testkit::leader::Leader;
 use tonic::transport::{Channel, Endpoint};
@@ -24,6 +24,10 @@ impl Dial for Plain {
             .keep_alive_timeout(Duration::from_millis(300))
             .keep_alive_while_idle(true);
         Ok(endpoint.connect().await?)
+    }
+
+    async fn tunnel(&self, address: &str) -> Result<Box<dyn Raw>, swarm_backend::BoxError> {
+        Err(format!("{address} takes no tunnels in this test").into())
     }
 
     fn roots(&self) -> String {
@@ -54,13 +58,18 @@ impl Node {
     }
 
     pub fn agent(&self, managers: &[&Leader]) -> Result<Agent> {
+        self.agent_by(Arc::new(Plain), managers)
+    }
+
+    pub fn agent_by(&self, dial: Arc<dyn Dial>, managers: &[&Leader]) -> Result<Agent> {
         let options = AgentOptions {
             engine: self.client()?,
-            dial: Arc::new(Plain),
+            dial,
             managers: managers.iter().map(|leader| leader.address()).collect(),
             node_id: "n1".to_owned(),
             cluster_id: "c1".to_owned(),
             files: self.files.path().to_owned(),
+            allows: Vec::new(),
         };
         Ok(Agent::start(options)?)
     }

@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use swarm_api::{Listener, ServerOptions, serve, serve_node};
 use swarm_backend::{
-    Attachments, Builds, Configs, Containers, Duplex, Effect, Exchange, Images, Local, Logs,
-    Networks, Nodes, Part, Plugins, Pools, Reply, Result, Secrets, Served, Services, Swarms,
-    System, Tasks, Volumes, empty,
+    Attachments, Builds, Configs, Containers, Duplex, Effect, Exchange, Images, InSwarm, Local,
+    Logs, Networks, Nodes, OfNetworks, Part, Plugins, Pools, Reply, Result, Secrets, Served,
+    Services, SwarmMode, Swarms, System, Tasks, Volumes, empty,
 };
 use swarm_docker::ApiVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -27,12 +27,23 @@ use tokio_util::sync::CancellationToken;
 pub type Act =
     dyn Fn(&'static str, String, Exchange) -> BoxFuture<'static, Result<Reply>> + Send + Sync;
 
-pub struct Fake(pub Arc<Act>);
+pub struct Fake(pub Arc<Act>, bool);
+
+impl std::fmt::Debug for Fake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fake")
+    }
+}
 
 impl Fake {
     /// Answers every call with a description of it.
     pub fn describing() -> Self {
-        Self(Arc::new(|call, name, exchange| Box::pin(describe(call, name, exchange))))
+        Self(Arc::new(|call, name, exchange| Box::pin(describe(call, name, exchange))), false)
+    }
+
+    /// With a swarm behind it.
+    pub fn in_swarm(self) -> Self {
+        Self(self.0, true)
     }
 
     pub fn acting<F>(
@@ -41,7 +52,7 @@ impl Fake {
     where
         F: Future<Output = Result<Reply>> + Send + 'static,
     {
-        Self(Arc::new(move |call, name, exchange| Box::pin(act(call, name, exchange))))
+        Self(Arc::new(move |call, name, exchange| Box::pin(act(call, name, exchange))), false)
     }
 }
 
@@ -103,7 +114,33 @@ port!(System: version info events disk_usage auth ; named ; effect ; named_effec
     }
 });
 
+impl InSwarm for Fake {
+    fn swarm(&self) -> Option<&dyn SwarmMode> {
+        self.1.then_some(self)
+    }
+}
+
+#[async_trait]
+impl SwarmMode for Fake {
+    fn swarm_part(&self) -> Part {
+        Part::Manager
+    }
+
+    fn swarm_info(&self) -> Result<bytes::Bytes> {
+        Ok("{}".into())
+    }
+
+    fn with_events(&self, _: &swarm_docker::Query, reply: Reply) -> Result<Reply> {
+        Ok(reply)
+    }
+
+    async fn networks_of(&self, _: OfNetworks<'_>, x: Exchange, _: &dyn Local) -> Result<Reply> {
+        (self.0)("networks_of", String::new(), x).await
+    }
+}
+
 port!(Swarms: inspect_swarm init_swarm join_swarm leave_swarm update_swarm unlock_key unlock_swarm
+    backup_swarm
     ; named ; effect ; named_effect);
 port!(Services: list_services create_service ; named inspect_service update_service remove_service
     ; effect ; named_effect);

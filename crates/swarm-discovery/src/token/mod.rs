@@ -102,7 +102,9 @@ impl DiscoveryBackend for Token {
 fn registrable(entry: &Entry) -> Result<&Entry, DiscoveryError> {
     match entry {
         Entry::Tcp { .. } => Ok(entry),
-        Entry::Unix { .. } => Err(DiscoveryError::NotRegistrable { entry: entry.to_string() }),
+        Entry::Unix { .. } | Entry::Node { .. } => {
+            Err(DiscoveryError::NotRegistrable { entry: entry.to_string() })
+        }
     }
 }
 

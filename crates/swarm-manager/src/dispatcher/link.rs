@@ -2,12 +2,14 @@
 //! messages that only it gets. Marks are merged, so a slow node costs no memory.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use swarm_model::Id;
 use swarm_rpc::v1::ToAgent;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// How many messages beside assignments and wishes wait for a slow node.
@@ -34,6 +36,10 @@ pub struct Link {
     mail: Mutex<Mail>,
     news: Notify,
     end: watch::Sender<Option<Status>>,
+    /// Cancelled when it is closed: what was opened within it ends.
+    pub over: CancellationToken,
+    /// Places for connections to the node's engine.
+    pub tunnels: Arc<Semaphore>,
 }
 
 impl Link {
@@ -82,7 +88,7 @@ impl Link {
 
 /// All links, one for each node.
 #[derive(Debug, Default)]
-pub struct Links(Mutex<(u64, HashMap<Id, Arc<Link>>)>);
+pub struct Links(Mutex<(u64, HashMap<Id, Arc<Link>>)>, Notify);
 
 impl Links {
     /// A node's new link; an older one ends.
@@ -95,15 +101,20 @@ impl Links {
             mail: Mutex::default(),
             news: Notify::new(),
             end: watch::Sender::new(None),
+            over: CancellationToken::new(),
+            tunnels: Arc::new(Semaphore::new(super::tunnels::MOST)),
         });
         if let Some(old) = links.1.insert(node.clone(), Arc::clone(&link)) {
             old.end(Status::aborted("the node has begun another session"));
         }
+        drop(links);
+        self.1.notify_waiters();
         link
     }
 
     /// Forgets a link. Whether it still was the node's.
     pub fn close(&self, link: &Link) -> bool {
+        link.over.cancel();
         let mut links = self.0.lock();
         let is_last = links.1.get(&link.node).is_some_and(|last| last.number == link.number);
         if is_last {
@@ -115,6 +126,19 @@ impl Links {
     /// A node's.
     pub fn of(&self, node: &str) -> Option<Arc<Link>> {
         self.0.lock().1.get(node).cloned()
+    }
+
+    /// A node's, as soon as it has one.
+    pub async fn wait_for(&self, node: &str) -> Arc<Link> {
+        loop {
+            let mut opened = pin!(self.1.notified());
+            // From here on none is missed.
+            opened.as_mut().enable();
+            if let Some(link) = self.of(node) {
+                return link;
+            }
+            opened.await;
+        }
     }
 
     /// All.

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`identity`], [`session`] with [`link`], [`assignments`] and [`wish`] (what a node is
 //! told: pure), [`word`] (what nodes say: pure) and [`writer`], [`beats`] (who is silent: pure), [`push`],
-//! [`logs`], [`service`] (the call).
+//! [`logs`], [`tunnels`] (to nodes' engines), [`service`] (the call).
 //!
 //! Invariants: only the leader has sessions, and a node has one; a node is told only of its own tasks,
 //! and of the secrets and configs that they need; nothing that a node says is written outside the
@@ -17,6 +17,7 @@ pub mod logs;
 pub mod push;
 pub mod service;
 pub mod session;
+pub mod tunnels;
 pub mod wish;
 pub mod word;
 pub mod writer;
@@ -43,6 +44,7 @@ use self::beats::Beats;
 use self::link::Links;
 use self::logs::Broker;
 use self::session::Session;
+use self::tunnels::Tunnels;
 use self::wish::Common;
 use self::word::Word;
 use crate::clock::Clock;
@@ -72,6 +74,7 @@ pub struct Dispatcher {
     beats: Mutex<Beats>,
     common: watch::Sender<Common>,
     logs: Broker,
+    tunnels: Tunnels,
 }
 
 /// What there is only while this manager leads.
@@ -93,6 +96,7 @@ impl Dispatcher {
             beats: Mutex::new(Beats::new(Duration::from_secs(1))),
             common: watch::Sender::new(Common::default()),
             logs: Broker::default(),
+            tunnels: Tunnels::default(),
         })
     }
 

@@ -13,7 +13,7 @@ use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use jiff::{SignedDuration, Timestamp};
-use swarm_backend::{ApiError, Body, BoxError, Exchange, Reply, Result};
+use swarm_backend::{ApiError, Body, BoxError, Exchange, InSwarm, Reply, Result};
 use swarm_docker::event::{Event, EventQuery};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -38,7 +38,11 @@ impl Pool {
             _ => Vec::new(),
         };
         let body = Feed::new(live, past, query).into_body();
-        Ok(Reply::streaming_json(StatusCode::OK, body))
+        let reply = Reply::streaming_json(StatusCode::OK, body);
+        match self.swarm() {
+            Some(swarm) => swarm.with_events(&exchange.query, reply),
+            None => Ok(reply),
+        }
     }
 
     /// What the engines remember from `since` to `until` (or now), oldest first.

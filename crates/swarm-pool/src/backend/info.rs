@@ -4,7 +4,7 @@
 //! tools look for them, and from where the docker CLI prints them.
 
 use serde_json::{Map, Value, json};
-use swarm_backend::{ApiError, Result};
+use swarm_backend::{ApiError, InSwarm, Result};
 use swarm_docker::json::write_string;
 use swarm_docker::units;
 
@@ -41,6 +41,11 @@ impl Pool {
         }
         let served = swarm_backend::System::served(self);
         let mut info = fixed_fields();
+        if let Some(swarm) = self.swarm() {
+            let part = serde_json::from_slice(&swarm.swarm_info()?);
+            let part: Value = part.map_err(|error| ApiError::system(error.to_string()))?;
+            info.insert("Swarm".to_owned(), part);
+        }
         let version = self.shared.config.build.version;
         let own = json!({
             "ID": "",

@@ -64,6 +64,9 @@ impl Pool {
     /// where they are and it could not.
     async fn keeps(&self) -> std::result::Result<bool, StoreError> {
         let state = &self.shared.state;
+        if self.shared.config.swarm.is_some() {
+            return Ok(false);
+        }
         if state.is_loaded() || self.shared.config.election.fence().mandate().is_err() {
             return Ok(state.is_loaded());
         }

@@ -62,6 +62,7 @@ pub fn config() -> PoolConfig {
         election: Election::alone(),
         engine: ClientOptions::default(),
         build: Build { version: "0.0.0", commit: "test" },
+        swarm: None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use swarm_backend::{ApiError, Effect, Exchange, Networks, Reply, Result, full};
+use swarm_backend::{ApiError, Effect, Exchange, Networks, OfNetworks, Reply, Result, full};
 use swarm_docker::network::NetworkFilter;
 use swarm_docker::{Filters, network};
 
@@ -28,9 +28,50 @@ use crate::Pool;
 use crate::engine::Mark;
 use crate::fanout;
 use crate::scope::{self, PoolIds};
+
 #[async_trait]
 impl Networks for Pool {
     async fn list_networks(&self, exchange: Exchange) -> Result<Reply> {
+        self.networks_asked(OfNetworks::List, exchange).await
+    }
+
+    async fn inspect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        self.networks_asked(OfNetworks::Inspect(name), exchange).await
+    }
+
+    async fn create_network(&self, exchange: Exchange) -> Result<Reply> {
+        self.networks_asked(OfNetworks::Create, exchange).await
+    }
+
+    async fn connect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        self.attach_network(name, exchange).await
+    }
+
+    async fn disconnect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        self.attach_network(name, exchange).await
+    }
+
+    async fn remove_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        self.networks_asked(OfNetworks::Remove(name), exchange).await
+    }
+
+    async fn prune_networks(&self, exchange: Exchange) -> Result<Reply> {
+        self.settle_all().await;
+        // A pool-wide network is unused only when no engine's copy is used.
+        let used = self.pool_networks_in_use().into_iter();
+        let kept = used.map(|id| ("label!", format!("{}={id}", scope::NETWORK_ID)));
+        let mut sum = united(self.prune(exchange, kept, Some(Mark::Networks)).await?);
+        if let Some(Value::Array(names)) = sum.get_mut("NetworksDeleted") {
+            names.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            names.dedup();
+        }
+        Reply::ok(&sum)
+    }
+}
+
+impl Pool {
+    /// The engines' networks.
+    pub(crate) async fn list_own_networks(&self, exchange: Exchange) -> Result<Reply> {
         let filter = NetworkFilter::parse(Filters::from_query(&exchange.query)?)?;
         self.settle_all().await;
         let mut shown: Vec<Vec<u8>> = Vec::new();
@@ -58,7 +99,12 @@ impl Networks for Pool {
         Ok(Reply::json(StatusCode::OK, array_of(&shown)))
     }
 
-    async fn inspect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+    /// One of them.
+    pub(crate) async fn inspect_own_network(
+        &self,
+        name: &str,
+        exchange: Exchange,
+    ) -> Result<Reply> {
         let request = Copied::read(exchange).await?;
         match self.network(name).await? {
             Found::Local(engine, entry) => {
@@ -88,7 +134,8 @@ impl Networks for Pool {
         }
     }
 
-    async fn create_network(&self, exchange: Exchange) -> Result<Reply> {
+    /// Makes one, on all engines or on the one that its name names.
+    pub(crate) async fn create_own_network(&self, exchange: Exchange) -> Result<Reply> {
         let version = exchange.version;
         let body = read_whole(exchange.body).await?;
         let mut body: Map<String, Value> = serde_json::from_slice(&body)
@@ -128,15 +175,8 @@ impl Networks for Pool {
         Reply::encode(StatusCode::CREATED, &answer)
     }
 
-    async fn connect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
-        self.attach_network(name, exchange).await
-    }
-
-    async fn disconnect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
-        self.attach_network(name, exchange).await
-    }
-
-    async fn remove_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+    /// Removes one.
+    pub(crate) async fn remove_own_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         let request = Copied::read(exchange).await?;
         // Its last user may have been removed an instant ago.
         self.settle_all().await;
@@ -169,21 +209,6 @@ impl Networks for Pool {
         Ok(Reply::no_content())
     }
 
-    async fn prune_networks(&self, exchange: Exchange) -> Result<Reply> {
-        self.settle_all().await;
-        // A pool-wide network is unused only when no engine's copy is used.
-        let used = self.pool_networks_in_use().into_iter();
-        let kept = used.map(|id| ("label!", format!("{}={id}", scope::NETWORK_ID)));
-        let mut sum = united(self.prune(exchange, kept, Some(Mark::Networks)).await?);
-        if let Some(Value::Array(names)) = sum.get_mut("NetworksDeleted") {
-            names.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
-            names.dedup();
-        }
-        Reply::ok(&sum)
-    }
-}
-
-impl Pool {
     /// Connect and disconnect: on the engine of the container in the body.
     async fn attach_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
         let mut exchange = exchange;

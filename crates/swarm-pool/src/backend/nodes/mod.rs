@@ -1,4 +1,5 @@
-//! `/nodes`: the pool's engines as Docker shows nodes, their availability, and taking one out.
+//! `/nodes`: the pool's engines as Docker shows nodes, their availability, and taking one out. Where
+//! the engines are a swarm's nodes, it is the swarm's.
 //!
 //! Shown are engines that discovery names, and those that only the pool's store still knows. What a
 //! new availability brings about is the keeper's; this only keeps it.
@@ -13,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Value;
-use swarm_backend::{ApiError, Exchange, Nodes, Pools, Reply, Result, empty};
+use swarm_backend::{ApiError, Exchange, InSwarm, Nodes, Pools, Reply, Result, empty};
 use swarm_discovery::{DiscoveryError, Entry};
 use swarm_docker::Filters;
 use swarm_kv::StoreError;
@@ -50,6 +51,9 @@ struct Spec {
 #[async_trait]
 impl Nodes for Pool {
     async fn list_nodes(&self, exchange: Exchange) -> Result<Reply> {
+        if let Some(swarm) = self.swarm() {
+            return swarm.list_nodes(exchange).await;
+        }
         let filters = Filters::from_query(&exchange.query)?;
         filters.accept(&["id", "name", "role", "label", "node.label", "membership"])?;
         let nodes = self.nodes();
@@ -59,12 +63,18 @@ impl Nodes for Pool {
         Reply::ok(&shown)
     }
 
-    async fn inspect_node(&self, name: &str, _exchange: Exchange) -> Result<Reply> {
+    async fn inspect_node(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        if let Some(swarm) = self.swarm() {
+            return swarm.inspect_node(name, exchange).await;
+        }
         let node = self.pool_node(name)?;
         Reply::ok(&self.shape(&node).into_json())
     }
 
     async fn update_node(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        if let Some(swarm) = self.swarm() {
+            return swarm.update_node(name, exchange).await;
+        }
         let node = self.pool_node(name)?;
         let version = exchange.query.number("version")?;
         let shape = self.shape(&node);
@@ -85,6 +95,9 @@ impl Nodes for Pool {
     }
 
     async fn remove_node(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        if let Some(swarm) = self.swarm() {
+            return swarm.remove_node(name, exchange).await;
+        }
         let node = self.pool_node(name)?;
         self.take_out(node, exchange.query.flag("force")).await?;
         let mut reply = Reply::no_content();
@@ -97,7 +110,11 @@ impl Nodes for Pool {
 #[async_trait]
 impl Pools for Pool {
     async fn rebalance(&self, exchange: Exchange) -> Result<Reply> {
-        self.rebalanced(&exchange)
+        match self.swarm() {
+            // Services are evened out; containers of their own stay where they are.
+            Some(swarm) => swarm.rebalance(exchange).await,
+            None => self.rebalanced(&exchange),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use swarm_model::Availability;
 use tracing::{info, warn};
 
 use super::Worker;
@@ -144,6 +145,10 @@ impl Worker {
             containers.iter().any(|container| container.names().any(|known| known == name))
         };
         let summary = Arc::new(self.cache.summary(&self.health));
+        if self.shared.paused.load().contains(&self.engine.address().to_string()) {
+            let id = summary.id.as_str();
+            self.shared.scheduler.set_availability(id, Availability::Pause);
+        }
         self.shared.scheduler.publish(self.engine.key, summary, has);
     }
 
