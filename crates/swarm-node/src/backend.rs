@@ -2,16 +2,18 @@
 //! manager, where it is one.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH};
 use serde_json::Value;
 use swarm_backend::{
-    ApiError, Attachments, Configs, Exchange, Local, Logs, Nodes, Part, Reply, Result, Secrets,
-    Served, Services, Swarms, Tasks, empty, read_whole,
+    ApiError, Attachments, Configs, Exchange, Local, Logs, Nodes, OfNetworks, Part, Pools, Reply,
+    Result, Secrets, Served, Services, SwarmMode, Swarms, Tasks, empty, read_whole,
 };
+use swarm_docker::Query;
 use swarm_docker::event::EventQuery;
 
 use crate::node::Node;
-use crate::requests::{Init, Join, Unlock, read};
+use crate::requests::{Backup, Init, Join, Unlock, read};
 
 /// `/info` is some KiB.
 const LARGEST_INFO: usize = 16 << 20;
@@ -49,16 +51,11 @@ impl Local for Node {
     }
 
     async fn node_events(&self, mut exchange: Exchange) -> Result<Reply> {
-        let Ok(control) = self.control() else { return self.engine().pass(exchange).await };
-        let query = EventQuery::parse(&exchange.query, jiff::Timestamp::now());
         // Lines, whatever other forms the engine and the client know.
         exchange.headers.remove(ACCEPT);
+        let query = exchange.query.clone();
         let reply = self.engine().pass(exchange).await?;
-        // The engine refuses what it cannot read in its own words.
-        if !reply.status.is_success() {
-            return Ok(reply);
-        }
-        Ok(control.with_events(query?, reply))
+        self.with_events(&query, reply)
     }
 }
 
@@ -89,14 +86,18 @@ impl Swarms for Node {
     }
 
     async fn unlock_key(&self, _: Exchange) -> Result<Reply> {
-        self.control()?;
-        // What Docker says of a swarm that is not locked: an empty key.
-        Reply::ok(&serde_json::json!({ "UnlockKey": "" }))
+        self.control()?.unlock_key().await
     }
 
     async fn unlock_swarm(&self, exchange: Exchange) -> Result<Reply> {
-        let _: Unlock = read(exchange.body).await?;
-        Err(ApiError::conflict("swarm is not locked"))
+        let unlock: Unlock = read(exchange.body).await?;
+        self.unlock(unlock.unlock_key.as_ref()).await?;
+        Ok(done())
+    }
+
+    async fn backup_swarm(&self, exchange: Exchange) -> Result<Reply> {
+        let backup: Backup = read(exchange.body).await?;
+        self.backup(backup.passphrase.as_ref()).await
     }
 }
 
@@ -120,6 +121,7 @@ macro_rules! manager_s {
 }
 
 manager_s!(Nodes: list_nodes ; inspect_node update_node remove_node);
+manager_s!(Pools: rebalance ;);
 manager_s!(Services: list_services create_service ; inspect_service update_service remove_service);
 manager_s!(Tasks: list_tasks ; inspect_task);
 manager_s!(Logs: ; service_logs task_logs);
@@ -130,30 +132,62 @@ manager_s!(Configs: list_configs create_config ; inspect_config update_config re
 #[async_trait]
 impl Attachments for Node {
     async fn list_networks(&self, exchange: Exchange) -> Result<Reply> {
-        match self.control() {
-            Ok(control) => control.list_networks(exchange, self).await,
-            Err(_) => self.pass(exchange).await,
-        }
+        self.networks_of(OfNetworks::List, exchange, self).await
     }
 
     async fn create_network(&self, exchange: Exchange) -> Result<Reply> {
-        match self.control() {
-            Ok(control) => control.create_network(exchange, self).await,
-            Err(_) => self.pass(exchange).await,
-        }
+        self.networks_of(OfNetworks::Create, exchange, self).await
     }
 
     async fn inspect_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
-        match self.control() {
-            Ok(control) => control.inspect_network(name, exchange, self).await,
-            Err(_) => self.pass(exchange.naming(name)).await,
-        }
+        self.networks_of(OfNetworks::Inspect(name), exchange, self).await
     }
 
     async fn remove_network(&self, name: &str, exchange: Exchange) -> Result<Reply> {
-        match self.control() {
-            Ok(control) => control.remove_network(name, exchange, self).await,
-            Err(_) => self.pass(exchange.naming(name)).await,
+        self.networks_of(OfNetworks::Remove(name), exchange, self).await
+    }
+}
+
+/// The swarm as all nodes' endpoint shows it.
+#[async_trait]
+impl SwarmMode for Node {
+    fn swarm_part(&self) -> Part {
+        self.standing().part()
+    }
+
+    fn swarm_info(&self) -> Result<Bytes> {
+        let info = serde_json::to_vec(&self.info());
+        info.map(Bytes::from).map_err(|error| ApiError::system(error.to_string()))
+    }
+
+    fn with_events(&self, query: &Query, reply: Reply) -> Result<Reply> {
+        // A refusal stays in the words of whoever refuses.
+        let Ok(control) = self.control() else { return Ok(reply) };
+        if !reply.status.is_success() {
+            return Ok(reply);
+        }
+        Ok(control.with_events(EventQuery::parse(query, jiff::Timestamp::now())?, reply))
+    }
+
+    async fn networks_of(
+        &self,
+        asked: OfNetworks<'_>,
+        exchange: Exchange,
+        engines: &dyn Local,
+    ) -> Result<Reply> {
+        match (self.control(), asked) {
+            (Ok(control), OfNetworks::List) => control.list_networks(exchange, engines).await,
+            (Ok(control), OfNetworks::Create) => control.create_network(exchange, engines).await,
+            (Ok(control), OfNetworks::Inspect(name)) => {
+                control.inspect_network(name, exchange, engines).await
+            }
+            (Ok(control), OfNetworks::Remove(name)) => {
+                control.remove_network(name, exchange, engines).await
+            }
+            (Err(_), OfNetworks::List | OfNetworks::Create) => engines.pass(exchange).await,
+            (Err(_), OfNetworks::Inspect(name) | OfNetworks::Remove(name)) => {
+                engines.pass(exchange.naming(name)).await
+            }
         }
     }
 }

@@ -1,20 +1,27 @@
 //! A node of a swarm: this machine's engine, and its part in a swarm.
 //!
 //! Reading order: [`requests`] and [`addresses`] (what clients say), [`kept`], [`engine`],
-//! [`transport`], [`manager`], [`member`], [`node`], [`backend`] (the ports), [`info`], [`words`].
+//! [`transport`], [`locked`], [`manager`], [`member`], `removal`, [`node`], [`backend`] (the ports),
+//! [`backup`], [`info`], [`words`]; [`cluster`] (all nodes as one engine).
 
 pub mod addresses;
 mod backend;
+pub mod backup;
+pub mod cluster;
 pub mod engine;
 pub mod identity;
 pub mod info;
 pub mod kept;
+pub mod locked;
 pub mod manager;
 pub mod member;
 mod metrics;
 pub mod node;
+mod removal;
 pub mod requests;
+mod snapshots;
 pub mod transport;
 pub mod words;
 
+pub use cluster::{Clients, Cluster};
 pub use node::{Node, NodeOptions};

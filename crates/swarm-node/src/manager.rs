@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_ca::tls::{Live, Removed};
+use swarm_ca::tls::Removed;
 use swarm_kv::StoreError;
-use swarm_manager::authority::{Founded, Gate, keep_removed, routes};
+use swarm_manager::authority::{Founded, Gate, keep_removed, passages, routes};
 use swarm_manager::clock::Clock;
 use swarm_manager::dispatcher::logs::relay::{LeaderCalls, Relay};
 use swarm_manager::dispatcher::service::Service;
@@ -28,8 +28,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::Clients;
+use crate::identity::Own;
+use crate::locked::{keep_locked, store_lock};
+use crate::snapshots;
+
 /// The store's folder in the node's.
-const STORE: &str = "raft";
+pub(crate) const STORE: &str = "raft";
 /// How long a swarm's first manager may take to lead.
 const FIRST: Duration = Duration::from_secs(10);
 /// How long tasks may take to end.
@@ -46,12 +51,14 @@ pub struct Seat {
     pub listen: SocketAddr,
     /// Where others reach it.
     pub advertise: SocketAddr,
-    /// Its identity and the roots.
-    pub live: Arc<Live>,
+    /// Its identity, the roots, and under what its keys are on disk.
+    pub own: Own,
     /// Its swarm.
     pub cluster_id: String,
     /// Itself.
     pub node_id: Id,
+    /// Where clients go that another manager passes on.
+    pub clients: Clients,
 }
 
 impl Seat {
@@ -93,6 +100,9 @@ pub enum ManagerError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The unlock key.
+    #[error(transparent)]
+    Lock(#[from] swarm_ca::unlock::UnlockError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] swarm_ca::tls::TlsError),
@@ -112,6 +122,8 @@ pub struct Manager {
     store: Arc<Embedded>,
     replica: Arc<Replica>,
     control: Arc<Control>,
+    dispatcher: Arc<Dispatcher>,
+    others: Arc<Managers>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -124,12 +136,14 @@ impl Manager {
         let listen = |error| ManagerError::Listen { address: seat.listen, error };
         let listener = TcpListener::bind(seat.listen).await.map_err(listen)?;
         let removed = Arc::new(Removed::default());
-        let managers = Managers::new(&seat.live, &seat.cluster_id, Arc::clone(&removed) as _)?;
+        let live = seat.own.live();
+        let managers = Managers::new(live, &seat.cluster_id, Arc::clone(&removed) as _)?;
         let transport = Arc::clone(&managers) as _;
         let store = Embedded::open(EmbeddedOptions {
             advertise: Some(seat.advertise.to_string()),
             swarm: Some(Swarm { transport, join }),
             alone,
+            lock: store_lock(seat.own.lock_key().as_ref())?,
             ..EmbeddedOptions::new(seat.folder.join(STORE))
         });
         let store = store.await?;
@@ -139,7 +153,7 @@ impl Manager {
         let dispatcher = Dispatcher::new(Arc::clone(&replica), callers, clock.clone());
         let connections = Connections::new();
         let gate = Gate {
-            live: Arc::clone(&seat.live),
+            live: Arc::clone(live),
             cluster_id: seat.cluster_id.clone(),
             removed: Arc::clone(&removed),
             replica: Arc::clone(&replica),
@@ -147,13 +161,18 @@ impl Manager {
         };
         let calls = DispatcherServer::new(Service(Arc::clone(&dispatcher)));
         let leader_calls = LeaderServer::new(LeaderCalls(Arc::clone(&dispatcher)));
-        let routes = routes(&gate, Services::new().with(calls).with(leader_calls))?;
-        let control =
-            Control::new(Arc::clone(&replica), Relay::new(Arc::clone(&dispatcher), managers));
+        let mut routes = routes(&gate, Services::new().with(calls).with(leader_calls))?;
+        let clients = seat.clients.clone();
+        routes.extend(passages(&gate, &dispatcher, move |stream| clients.hand(stream))?);
+        let relay = Relay::new(Arc::clone(&dispatcher), Arc::clone(&managers));
+        let control = Control::new(Arc::clone(&replica), relay);
+        control.identify(Arc::clone(live));
         let manager = Arc::new(Self {
             store,
             replica: Arc::clone(&replica),
             control,
+            dispatcher: Arc::clone(&dispatcher),
+            others: managers,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -173,6 +192,12 @@ impl Manager {
         tasks.spawn(Arc::clone(&manager.control).follow_rotations(stop()));
         tasks.spawn(Arc::clone(&manager.control).follow_events(stop()));
         tasks.spawn(leader::run(Arc::clone(&replica), dispatcher, clock.clone(), stop()));
+        let snapshots = snapshots::follow(Arc::clone(&manager.store), Arc::clone(&replica));
+        let until = stop();
+        tasks.spawn(async move { until.run_until_cancelled(snapshots).await });
+        let locking = keep_locked(seat.own.clone(), Arc::clone(&manager.store), replica);
+        let until = stop();
+        tasks.spawn(async move { until.run_until_cancelled(locking).await });
         let presenting = present(Arc::clone(&manager), seat.clone(), clock);
         let stop = stop();
         tasks.spawn(async move { stop.run_until_cancelled(presenting).await });
@@ -233,6 +258,21 @@ impl Manager {
     pub fn is_known(&self, id: &str) -> bool {
         let own = self.store.id();
         self.replica.read(|tables| tables.nodes.get(id).is_some_and(|node| node.member == own))
+    }
+
+    /// The sessions of nodes, while it leads.
+    pub fn dispatcher(&self) -> &Arc<Dispatcher> {
+        &self.dispatcher
+    }
+
+    /// The way to the other managers.
+    pub fn others(&self) -> &Managers {
+        &self.others
+    }
+
+    /// Waits until it is stopped.
+    pub async fn ended(&self) {
+        self.stop.cancelled().await;
     }
 
     /// The swarm's objects.

@@ -18,12 +18,15 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cluster::Clients;
 use crate::engine::LocalEngine;
 use crate::identity::{Ended, Own, Wishes, keep_renewed};
-use crate::info::Remote;
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager, ManagerError, Seat};
 use crate::transport::ToManagers;
+
+mod asked;
+mod held;
 
 /// Pauses between attempts to be a manager.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -41,6 +44,8 @@ pub struct Place {
     pub folder: PathBuf,
     /// A folder in memory for what must not be on a disk.
     pub volatile: PathBuf,
+    /// What its owner allows beyond Docker's.
+    pub allows: Vec<String>,
 }
 
 /// Why there is no member.
@@ -62,16 +67,18 @@ pub enum MemberError {
 pub struct Member {
     place: Place,
     kept: Mutex<Kept>,
-    own: Own,
+    pub(crate) own: Own,
     node_id: Id,
-    /// Until the member ends.
-    agent: RwLock<Option<Agent>>,
+    /// Until the member ends, or its tasks have to.
+    pub(crate) agent: RwLock<Option<Agent>>,
     wishes: watch::Receiver<Option<Wish>>,
     manager: RwLock<Option<Arc<Manager>>>,
     /// Why the manager is not there, while it should be.
     trouble: RwLock<Option<String>>,
     /// The swarm does not have this node any more; in a manager's words.
-    removed: RwLock<Option<String>>,
+    pub(crate) removed: RwLock<Option<String>>,
+    /// Held while tasks are stopped because of that.
+    pub(crate) ending: tokio::sync::Mutex<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -87,6 +94,8 @@ pub struct Start {
     pub own: Own,
     /// What it remembers.
     pub kept: Kept,
+    /// Where clients go that another manager passes on.
+    pub clients: Clients,
     /// How its manager's store begins, where the person who asked waits for it.
     pub beginning: Option<Beginning>,
 }
@@ -95,7 +104,7 @@ impl Member {
     /// Starts its parts. With a beginning, an error of the manager is an error of the start; without
     /// one the manager is tried until it stands.
     pub async fn start(start: Start) -> Result<Arc<Self>, MemberError> {
-        let Start { place, engine, own, kept, beginning } = start;
+        let Start { place, engine, own, kept, clients, beginning } = start;
         let subject = own.identity().subject;
         let (cluster_id, node_id) = (subject.cluster_id().to_owned(), Id::from(subject.node_id()));
         let way = ToManagers::new(own.live(), &cluster_id, (kept.advertise, kept.listen))?;
@@ -107,9 +116,10 @@ impl Member {
             folder: place.folder.clone(),
             listen: kept.listen,
             advertise: kept.advertise,
-            live: Arc::clone(own.live()),
+            own: own.clone(),
             cluster_id: cluster_id.clone(),
             node_id: node_id.clone(),
+            clients,
         };
         let (manager, trouble) = match beginning {
             Some(beginning) => (Some(Manager::start(&seat, beginning).await?), None),
@@ -132,6 +142,7 @@ impl Member {
             node_id: node_id.to_string(),
             cluster_id,
             files: place.volatile.clone(),
+            allows: place.allows.clone(),
         });
         let agent = match agent {
             Ok(agent) => agent,
@@ -153,64 +164,20 @@ impl Member {
             manager: RwLock::new(manager),
             trouble: RwLock::new(trouble),
             removed: RwLock::new(None),
+            ending: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         member.spawn(Arc::clone(&member).remember());
         member.spawn(Arc::clone(&member).keep_identity());
         member.spawn(Arc::clone(&member).keep_role(seat));
+        member.spawn(Arc::clone(&member).heed_removal());
         Ok(member)
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(work).await });
-    }
-
-    /// This node's id.
-    pub fn node_id(&self) -> &Id {
-        &self.node_id
-    }
-
-    /// Its swarm's id.
-    pub fn cluster_id(&self) -> String {
-        self.own.identity().subject.cluster_id().to_owned()
-    }
-
-    /// What its certificate says it is.
-    pub fn role(&self) -> Role {
-        self.own.identity().subject.role()
-    }
-
-    /// Its manager, where it runs.
-    pub fn manager(&self) -> Option<Arc<Manager>> {
-        self.manager.read().clone()
-    }
-
-    /// Why its manager does not run, while it should.
-    pub fn trouble(&self) -> Option<String> {
-        self.removed.read().clone().or_else(|| self.trouble.read().clone())
-    }
-
-    /// Where others reach it, without the port.
-    pub fn address(&self) -> String {
-        self.kept.lock().advertise.ip().to_string()
-    }
-
-    /// The managers that it knows.
-    pub fn managers(&self) -> Vec<Remote> {
-        let known = self.kept.lock().managers.clone();
-        let id_of = |addr: &String| {
-            let manager = self.manager()?;
-            manager.replica().read(|tables| {
-                let has = |node: &&Arc<swarm_model::Node>| {
-                    node.manager_status.as_ref().is_some_and(|status| status.addr == *addr)
-                };
-                tables.nodes.values().find(has).map(|node| node.id.to_string())
-            })
-        };
-        let remote = |addr: String| Remote { node_id: id_of(&addr).unwrap_or_default(), addr };
-        known.into_iter().map(remote).collect()
     }
 
     /// Remembers the managers that the leader names.
@@ -256,14 +223,13 @@ impl Member {
         };
         tokio::select! {
             ended = renewing => if let Ended::Removed(words) = ended {
-                tracing::error!(words, "this node is no member of its swarm any more");
-                *self.removed.write() = Some(words);
+                self.was_removed(words);
             },
             () = telling => {}
         }
     }
 
-    fn managers_known(&self) -> Vec<String> {
+    pub(crate) fn managers_known(&self) -> Vec<String> {
         let kept = self.kept.lock();
         let own = (self.role() == Role::Manager).then(|| kept.advertise.to_string());
         own.into_iter().chain(kept.managers.iter().cloned()).collect()
@@ -306,6 +272,12 @@ impl Member {
                         tracing::warn!(%error, "the store that is not needed any more stays");
                     }
                 }
+                // Only managers are locked; after the store is gone, whose key may be under it.
+                (Role::Worker, None) if self.own.lock_key().is_some() => {
+                    if let Err(error) = self.own.lock(None).await {
+                        tracing::warn!(%error, "this worker's key stays locked");
+                    }
+                }
                 _ => {}
             }
             tokio::select! {
@@ -337,7 +309,9 @@ impl Member {
         if leaves && let Some(manager) = &manager {
             take_leave(manager).await;
         }
+        let ending = if leaves { Some(self.ending.lock().await) } else { None };
         let agent = self.agent.write().take();
+        drop(ending);
         if let Some(agent) = agent
             && let Err(error) = agent.stop(leaves).await
         {

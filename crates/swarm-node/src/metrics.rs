@@ -183,6 +183,44 @@ mod tests {
 
     use super::*;
 
+    /// Counts, as they are told.
+    #[derive(Debug)]
+    struct Fixed(Counts);
+
+    impl Collector for Fixed {
+        fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+            self.0.tell(&mut Out(encoder))
+        }
+    }
+
+    /// The dashboard and whoever reads the page rely on its names.
+    #[test]
+    fn the_page_has_what_is_told() {
+        let mut registry = Registry::with_prefix("swarm");
+        registry.register_collector(Box::new(Fixed(Counts::of(&Tables::default()))));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let mut told = 0;
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            let row = page.lines().find(|row| row.contains(&format!("`{name}`")));
+            let row = row.unwrap_or_else(|| panic!("{name} is not on the page"));
+            if let Some(state) = line.split('"').nth(1) {
+                assert!(row.contains("`state`:") && row.contains(state), "{line}: {row}");
+            }
+            told += 1;
+        }
+        assert!(told > 20, "{text}");
+        let rows = page.lines().filter(|row| row.starts_with("| `swarm_manager_"));
+        for name in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
+            let is_told = text.contains(&format!("{name}{{")) || text.contains(&format!("{name} "));
+            let of_the_node = name == "swarm_manager_leader" || !name.starts_with("swarm_");
+            assert!(is_told || of_the_node, "{name} is on the page and nobody tells it");
+        }
+    }
+
     #[tokio::test]
     async fn a_service_is_short_until_all_its_tasks_run() {
         let mode = ServiceMode::replicated(2);

@@ -8,26 +8,33 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::RwLock;
 use swarm_backend::{ApiError, Part, Result};
-use swarm_ca::{Disk, Role};
+use swarm_ca::{Disk, DiskError, Role, UnlockKey};
 use swarm_engine::EngineClient;
-use swarm_manager::Control;
 use swarm_manager::authority::{Founding, found};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::addresses;
+use crate::cluster::Clients;
 use crate::engine::LocalEngine;
-use crate::identity::{self, JoinError, Joining, Own, with_port};
-use crate::info::SwarmInfo;
+use crate::identity::{self, JoinError, Joining, Own, OwnError, with_port};
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager};
 use crate::member::{Member, Place, Start};
 use crate::requests::{Init, Join};
 use crate::words;
 
+mod alone;
+mod asked;
+mod standing;
+mod unlock;
+
+use standing::ResumeError;
+pub(crate) use standing::Standing;
+
 /// The folder of the identity in the node's.
-const CERTIFICATES: &str = "certificates";
+pub(crate) const CERTIFICATES: &str = "certificates";
 /// How long the engine may take to tell of itself.
 const ENGINE: Duration = Duration::from_secs(10);
 /// What the client sends where nothing was said.
@@ -50,31 +57,12 @@ pub struct NodeOptions {
     pub listen: String,
     /// `--advertise-addr`: where it is reached, if a client names nothing else.
     pub advertise: String,
-}
-
-/// What it is now.
-#[derive(Debug, Clone)]
-pub(crate) enum Standing {
-    /// In no swarm.
-    Inactive,
-    /// It begins one, or joins.
-    Pending,
-    /// A member.
-    Member(Arc<Member>),
-    /// A member that cannot start.
-    Failed(String),
-}
-
-impl Standing {
-    pub(crate) fn part(&self) -> Part {
-        match self {
-            Self::Inactive => Part::Inactive,
-            Self::Pending => Part::Pending,
-            Self::Failed(_) => Part::Error,
-            Self::Member(member) if member.role() == Role::Manager => Part::Manager,
-            Self::Member(_) => Part::Worker,
-        }
-    }
+    /// Where clients go that another manager passes on.
+    pub clients: Clients,
+    /// `--allow`: what services may ask of this host beyond Docker's.
+    pub allows: Vec<String>,
+    /// `--manager`: managers to ask beside those that a member remembers, `HOST:PORT`.
+    pub managers: Vec<String>,
 }
 
 /// This node.
@@ -101,10 +89,10 @@ impl Node {
             tasks: TaskTracker::new(),
         });
         node.tasks.spawn(engine.follow(node.stop.clone()));
-        let standing = match node.resume(None).await {
-            Ok(None) => Standing::Inactive,
-            Ok(Some(member)) => Standing::Member(member),
+        let standing = match node.resume(None, None).await {
+            Ok(standing) => standing,
             Err(why) => {
+                let why = why.to_string();
                 tracing::error!(why, "this node cannot go on as a member of its swarm");
                 Standing::Failed(why)
             }
@@ -116,28 +104,46 @@ impl Node {
     async fn resume(
         &self,
         beginning: Option<Beginning>,
-    ) -> std::result::Result<Option<Arc<Member>>, String> {
+        lock: Option<UnlockKey>,
+    ) -> std::result::Result<Standing, ResumeError> {
         let folder = &self.options.folder;
-        let Some(kept) = Kept::load(folder).map_err(|error| error.to_string())? else {
-            return Ok(None);
+        let kept = Kept::load(folder).map_err(|error| ResumeError::of(&error))?;
+        let Some(mut kept) = kept else { return Ok(Standing::Inactive) };
+        let others = self.options.managers.iter().filter(|one| !kept.managers.contains(one));
+        kept.managers = others.cloned().chain(kept.managers.iter().cloned()).collect();
+        let disk = self.disk().map_err(|error| ResumeError::Other(error.message))?;
+        let own = match Own::load(disk, lock).await {
+            Ok(own) => own,
+            Err(OwnError::Disk(DiskError::Locked)) => {
+                tracing::warn!("{}", words::LOCKED);
+                return Ok(Standing::Locked(Arc::new(kept)));
+            }
+            Err(OwnError::Disk(DiskError::Unlock(_))) => return Err(ResumeError::WrongKey),
+            Err(error) => return Err(ResumeError::of(&error)),
         };
-        let disk = self.disk().map_err(|error| error.message)?;
-        let own = Own::load(disk, None).await.map_err(|error| error.to_string())?;
         let own = own.ok_or_else(|| {
-            format!(
+            ResumeError::Other(format!(
                 "{} lacks the node's certificate; leave the swarm (docker swarm leave --force) and \
                  join it again",
                 folder.join(CERTIFICATES).display()
-            )
+            ))
         })?;
-        let start = self.start_of(own, kept, beginning);
-        Member::start(start).await.map(Some).map_err(|error| error.to_string())
+        // Restored, and not yet gone on with: the managers that there were are given up.
+        let restored = kept.restored.then(|| Beginning { alone: true, ..Beginning::default() });
+        let start = self.start_of(own, kept, beginning.or(restored));
+        let member = Member::start(start).await.map_err(|error| ResumeError::of(&error))?;
+        member.is_begun().map_err(|error| ResumeError::of(&error))?;
+        Ok(Standing::Member(member))
     }
 
     fn start_of(&self, own: Own, kept: Kept, beginning: Option<Beginning>) -> Start {
-        let place =
-            Place { folder: self.options.folder.clone(), volatile: self.options.volatile.clone() };
-        Start { place, engine: self.engine.clone(), own, kept, beginning }
+        let place = Place {
+            folder: self.options.folder.clone(),
+            volatile: self.options.volatile.clone(),
+            allows: self.options.allows.clone(),
+        };
+        let clients = self.options.clients.clone();
+        Start { place, engine: self.engine.clone(), own, kept, clients, beginning }
     }
 
     fn disk(&self) -> Result<Disk> {
@@ -155,55 +161,6 @@ impl Node {
 
     pub(crate) fn standing(&self) -> Standing {
         self.standing.read().clone()
-    }
-
-    /// What answers for the swarm, on a manager.
-    pub(crate) fn control(&self) -> Result<Arc<Control>> {
-        let standing = self.standing();
-        let why = match &standing {
-            Standing::Member(member) => {
-                let manager = member.manager();
-                if let Some(control) = manager.as_ref().and_then(|manager| manager.control()) {
-                    return Ok(Arc::clone(control));
-                }
-                member.trouble()
-            }
-            Standing::Failed(why) => Some(why.clone()),
-            Standing::Inactive | Standing::Pending => None,
-        };
-        Err(words::no_manager(standing.part(), why.as_deref()))
-    }
-
-    /// `Swarm` of `/info`.
-    pub(crate) fn info(&self) -> SwarmInfo {
-        let standing = self.standing();
-        let local_node_state = standing.part().state();
-        let member = match standing {
-            Standing::Member(member) => member,
-            Standing::Failed(error) => {
-                return SwarmInfo { local_node_state, error, ..SwarmInfo::default() };
-            }
-            Standing::Inactive | Standing::Pending => {
-                return SwarmInfo { local_node_state, ..SwarmInfo::default() };
-            }
-        };
-        let mut info = SwarmInfo {
-            node_id: member.node_id().to_string(),
-            node_addr: member.address(),
-            local_node_state,
-            error: member.trouble().unwrap_or_default(),
-            remote_managers: Some(member.managers()),
-            ..SwarmInfo::default()
-        };
-        let manager = member.manager();
-        if let Some(control) = manager.as_ref().and_then(|manager| manager.control()) {
-            info.control_available = true;
-            let summary = control.summary();
-            info.nodes = Some(summary.nodes);
-            info.managers = Some(summary.managers);
-            info.cluster = summary.cluster;
-        }
-        info
     }
 
     /// Two swarms cannot share an engine.
@@ -243,6 +200,9 @@ impl Node {
             Standing::Member(member) if init.force_new_cluster => {
                 return self.go_on_alone(&member).await;
             }
+            Standing::Locked(_) if init.force_new_cluster => {
+                return Err(words::no_manager(Part::Locked, None));
+            }
             _ => return Err(words::already_in()),
         }
         if init.force_new_cluster {
@@ -267,7 +227,9 @@ impl Node {
         founded.node.status.addr = advertise.ip().to_string();
         let kept = Kept::new(listen, advertise, Vec::new());
         let (identity, roots) = (founded.identity.clone(), founded.roots.clone());
-        let own = Own::begin(self.disk()?, identity, roots, None).await;
+        let lock = founded.cluster.unlock_key.as_ref().map(|key| UnlockKey::parse(key.reveal()));
+        let lock = lock.transpose().map_err(|error| ApiError::system(error.to_string()))?;
+        let own = Own::begin(self.disk()?, identity, roots, lock).await;
         let own = own.map_err(|error| ApiError::system(error.to_string()))?;
         let beginning = Beginning { founded: Some(Box::new(founded)), ..Beginning::default() };
         let member = self.become_member(own, kept, Some(beginning)).await?;
@@ -343,30 +305,6 @@ impl Node {
         })
     }
 
-    /// `docker swarm init --force-new-cluster`: the other managers are lost for good.
-    async fn go_on_alone(&self, member: &Arc<Member>) -> Result<String> {
-        if member.role() != Role::Manager {
-            return Err(words::no_manager(Part::Worker, None));
-        }
-        let id = member.node_id().to_string();
-        member.stop(false).await;
-        let alone = Beginning { alone: true, ..Beginning::default() };
-        let again = self.resume(Some(alone)).await;
-        let again = again.and_then(|member| {
-            member.ok_or_else(|| "what this node keeps of the swarm is gone".to_owned())
-        });
-        match again {
-            Ok(member) => {
-                self.set(Standing::Member(member));
-                Ok(id)
-            }
-            Err(why) => {
-                self.set(Standing::Failed(why.clone()));
-                Err(ApiError::system(why))
-            }
-        }
-    }
-
     /// `docker swarm leave`.
     pub(crate) async fn leave(&self, force: bool) -> Result<()> {
         let _one_at_a_time = self.changing.lock().await;
@@ -379,7 +317,8 @@ impl Node {
                 }
                 member.stop(true).await;
             }
-            Standing::Failed(_) if force => {}
+            Standing::Failed(_) | Standing::Locked(_) if force => {}
+            Standing::Locked(_) => return Err(words::leaving_locked()),
             Standing::Failed(why) => return Err(words::no_manager(Part::Error, Some(&why))),
             Standing::Inactive | Standing::Pending => return Err(words::in_none()),
         }

@@ -9,6 +9,9 @@ use swarm_model::{Availability, ClusterSpec, Secret};
 /// More is no request for one of these.
 const LARGEST: usize = 1 << 20;
 
+/// With what Docker refuses an availability that there is not.
+const AVAILABILITY: &str = "invalid Availability";
+
 /// Docker's default of `--default-addr-pool`.
 pub const DEFAULT_POOL: &str = "10.0.0.0/8";
 /// Docker's default of `--default-addr-pool-mask-length`.
@@ -70,6 +73,14 @@ pub struct Unlock {
     pub unlock_key: Option<Secret>,
 }
 
+/// `POST /swarm/backup`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Backup {
+    /// With what it is sealed.
+    pub passphrase: Option<Secret>,
+}
+
 fn availability<'de, D>(from: D) -> std::result::Result<Availability, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -78,11 +89,7 @@ where
     let known = [Availability::Active, Availability::Pause, Availability::Drain];
     match known.into_iter().find(|one| one.as_str() == text) {
         None if text.is_empty() => Ok(Availability::Active),
-        found => found.ok_or_else(|| {
-            serde::de::Error::custom(format!(
-                "availability {text:?}: expected active, pause or drain"
-            ))
-        }),
+        found => found.ok_or_else(|| serde::de::Error::custom(format!("{AVAILABILITY}: {text:?}"))),
     }
 }
 
@@ -90,7 +97,13 @@ where
 pub async fn read<T: DeserializeOwned>(body: Body) -> Result<T> {
     let whole = read_whole(body, LARGEST).await?;
     serde_json::from_slice(&whole).map_err(|error| {
-        ApiError::invalid(format!("the request's body is not as expected: {error}"))
+        let word = error.to_string();
+        // Docker's words, without the place in the text.
+        let known = word.split(" at line ").next().filter(|word| word.starts_with(AVAILABILITY));
+        ApiError::invalid(known.map_or_else(
+            || format!("the request's body is not as expected: {word}"),
+            str::to_owned,
+        ))
     })
 }
 

@@ -3,6 +3,10 @@
 
 use swarm_backend::{ApiError, Part};
 
+/// A manager whose keys on disk are locked.
+pub const LOCKED: &str = "Swarm is encrypted and needs to be unlocked before it can be used. Please \
+    use \"docker swarm unlock\" to unlock it.";
+
 /// A request that needs a manager, on a node that is none.
 pub fn no_manager(part: Part, why: Option<&str>) -> ApiError {
     ApiError::unavailable(match part {
@@ -21,7 +25,8 @@ pub fn no_manager(part: Part, why: Option<&str>) -> ApiError {
             "This node is not a swarm manager: it could not go on as a member of its swarm: {}",
             why.unwrap_or("the daemon's log tells why")
         ),
-        Part::Pending | Part::Manager | Part::Locked => match why {
+        Part::Locked => LOCKED.to_owned(),
+        Part::Pending | Part::Manager => match why {
             None => "This node is not a swarm manager. Manager is being prepared or has trouble \
                      connecting to the cluster."
                 .to_owned(),
@@ -33,12 +38,42 @@ pub fn no_manager(part: Part, why: Option<&str>) -> ApiError {
     })
 }
 
+/// A request to the cluster endpoint of a node that is no manager.
+pub fn no_cluster(part: Part, why: Option<&str>) -> ApiError {
+    let todo = match part {
+        Part::Inactive => {
+            "This node is in no swarm, and there is no cluster to answer for. Use \"docker swarm init\" \
+             or \"docker swarm join\" on the node's own endpoint first."
+        }
+        Part::Worker => {
+            "This node is a worker, and the cluster's engines are the managers' to reach. Ask the \
+             cluster endpoint of a manager, or promote this node (docker node promote, on a manager). \
+             This node's own containers are behind its node endpoint."
+        }
+        _ => return no_manager(part, why),
+    };
+    ApiError::unavailable(todo)
+}
+
 /// `init` or `join` on a node that is in a swarm.
 pub fn already_in() -> ApiError {
     ApiError::unavailable(
         "This node is already part of a swarm. Use \"docker swarm leave\" to leave this swarm and \
          join another one.",
     )
+}
+
+/// `leave` on a locked manager, without force.
+pub fn leaving_locked() -> ApiError {
+    ApiError::unavailable(
+        "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this \
+         message.",
+    )
+}
+
+/// `unlock` with a key that does not open what is here.
+pub fn wrong_unlock_key() -> ApiError {
+    ApiError::unauthorized("swarm could not be unlocked: invalid key provided")
 }
 
 /// `leave` on a node that is in none.
@@ -93,6 +128,7 @@ mod tests {
         }
         for part in Part::ALL {
             assert_eq!(no_manager(part, None).status(), 503);
+            assert_eq!(no_cluster(part, None).status(), 503);
         }
     }
 }

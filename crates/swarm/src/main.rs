@@ -85,11 +85,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             limits::raise_open_files();
             runtime()?.block_on(cmd::daemon::run(config))
         }
+        Some(Command::Backup(flags)) => runtime()?.block_on(cmd::backup::run(flags, &env)),
+        Some(Command::Restore(flags)) => runtime()?.block_on(cmd::restore::run(flags, &env)),
         Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(flags, &env)),
         Some(Command::List(flags)) => runtime()?.block_on(cmd::list::run(flags, &env)),
         Some(Command::Create(flags)) => runtime()?.block_on(cmd::create::run(flags, &env)),
         Some(Command::Discovery(flags)) => runtime()?.block_on(cmd::discovery::run(*flags, &env)),
         Some(Command::Node(command)) => runtime()?.block_on(cmd::node::run(command, &env)),
+        Some(Command::Service(command)) => runtime()?.block_on(cmd::service::run(command, &env)),
         Some(Command::Rebalance(flags)) => runtime()?.block_on(cmd::rebalance::run(flags, &env)),
         Some(Command::Status(flags)) => runtime()?.block_on(cmd::status::run(&flags, &env)),
         Some(Command::Doctor(flags)) => runtime()?.block_on(cmd::doctor::run(&flags, &env)),

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 use swarm_backend::{
-    ApiError, Attachments, Configs, Exchange, Local, Logs, Nodes, Part, Reply, Result, Secrets,
-    Served, Services, Swarms, Tasks, full,
+    ApiError, Attachments, Configs, Exchange, Local, Logs, Nodes, Part, Pools, Reply, Result,
+    Secrets, Served, Services, Swarms, Tasks, full,
 };
 use swarm_docker::ApiVersion;
 use swarm_manager::Control;
@@ -38,6 +38,7 @@ macro_rules! by_control {
 by_control!(Services: list_services create_service ; named inspect_service update_service remove_service);
 by_control!(Tasks: list_tasks ; named inspect_task);
 by_control!(Nodes: list_nodes ; named inspect_node update_node remove_node);
+by_control!(Pools: rebalance ; named);
 by_control!(Secrets: list_secrets create_secret ; named inspect_secret update_secret remove_secret);
 by_control!(Configs: list_configs create_config ; named inspect_config update_config remove_config);
 
@@ -120,6 +121,9 @@ impl Swarms for Manager {
         no_change()
     }
     async fn unlock_swarm(&self, _exchange: Exchange) -> Result<Reply> {
+        no_change()
+    }
+    async fn backup_swarm(&self, _exchange: Exchange) -> Result<Reply> {
         no_change()
     }
 }

@@ -19,25 +19,31 @@ mod cluster;
 mod data;
 mod defaults;
 mod events;
+mod external;
 mod filters;
 mod logs;
 mod lookup;
 mod names;
 mod networks;
 mod nodes;
+mod rebalance;
 mod refs;
 mod refuse;
 mod rotation;
 mod service_list;
 mod services;
 mod shown;
+mod spec;
 mod tasks;
+mod unlock;
 mod write;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use swarm_ca::tls::Live;
 use swarm_docker::ApiError;
 use swarm_kv::StoreError;
 use swarm_model::{Id, Time};
@@ -47,11 +53,13 @@ use crate::replica::{Replica, Tables};
 
 pub use cluster::{Summary, check_settings};
 
-/// How long a read waits for a quorum before it answers from what is here.
+/// How long a read waits for a quorum before it answers from what is here: longer than an election,
+/// during which another manager may answer already what is not here yet.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// Docker's words for a swarm that cannot be written to.
-const NO_LEADER: &str = "The swarm does not have a leader. It's possible that too few managers are \
+/// Without a leader; in Docker's words.
+pub const NO_LEADER: &str = "The swarm does not have a leader. It's possible that too few managers are \
     online. Make sure more than half of the managers are online.";
 
 /// Answers clients on one manager.
@@ -59,6 +67,11 @@ pub struct Control {
     replica: Arc<Replica>,
     logs: Box<dyn LogSource>,
     events: events::Events,
+    /// The election since which no quorum was found: reads do not look for one again until a leader
+    /// is heard of.
+    alone: Mutex<Option<u64>>,
+    /// Who we are, towards external authorities.
+    identity: OnceLock<Arc<Live>>,
 }
 
 impl fmt::Debug for Control {
@@ -71,20 +84,32 @@ impl fmt::Debug for Control {
 impl Control {
     /// Answers from this manager's objects; what tasks wrote comes from `logs`.
     pub fn new(replica: Arc<Replica>, logs: impl LogSource) -> Arc<Self> {
-        Arc::new(Self { replica, logs: Box::new(logs), events: events::Events::default() })
+        let (alone, events) = (Mutex::default(), events::Events::default());
+        Arc::new(Self { replica, logs: Box::new(logs), events, alone, identity: OnceLock::new() })
     }
 
-    /// Reads: what was answered anywhere before is seen, where there is a quorum; where there is
-    /// none, what this manager has.
+    /// Whom to show external authorities that we are; without it none can be reached.
+    pub fn identify(&self, live: Arc<Live>) {
+        // Told once, by whoever made this.
+        let _ = self.identity.set(live);
+    }
+
+    /// Reads: what was answered anywhere before is seen, where there is a quorum; where none is found,
+    /// what this manager has.
     async fn look<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
-        let knows_leader = self.replica.store().leadership().borrow().leader.is_some();
-        if knows_leader {
-            match tokio::time::timeout(FRESH, self.replica.fresh()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "answering from this manager's own copy"),
-                Err(_) => {
-                    tracing::debug!("no quorum in time: answering from this manager's own copy");
-                }
+        let (term, knows_leader) = {
+            let leadership = self.replica.store().leadership();
+            let now = leadership.borrow();
+            (now.term, now.leader.is_some())
+        };
+        if knows_leader || *self.alone.lock() != Some(term) {
+            let fresh = tokio::time::timeout(FRESH, self.replica.fresh()).await;
+            let is_fresh = matches!(fresh, Ok(Ok(())));
+            *self.alone.lock() = (!is_fresh).then_some(term);
+            if let Ok(Err(error)) = fresh {
+                tracing::debug!(%error, "answering from this manager's own copy");
+            } else if !is_fresh {
+                tracing::debug!("no quorum in time: answering from this manager's own copy");
             }
         }
         self.replica.read(look)

@@ -42,10 +42,10 @@ fn spec(spec: &ServiceSpec) -> ServiceSpec {
 pub(super) fn template(template: &Arc<TaskSpec>) -> Arc<TaskSpec> {
     let container = template.container_spec.as_ref();
     let has_auth = container.is_some_and(|container| container.rest.contains_key(PULL_OPTIONS));
-    if !has_auth {
+    if !has_auth && template.host.is_none() {
         return Arc::clone(template);
     }
-    let mut shown = TaskSpec::clone(template);
+    let mut shown = TaskSpec { host: None, ..TaskSpec::clone(template) };
     if let Some(container) = &mut shown.container_spec {
         container.rest.remove(PULL_OPTIONS);
     }

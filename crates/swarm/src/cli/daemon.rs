@@ -13,6 +13,8 @@ Examples:
       docker service create --name web --publish published=80,target=80,mode=host nginx
   swarm daemon --node-host unix:///run/swarm/docker.sock --node-host tcp://127.0.0.1:2374
       the same endpoint behind two addresses
+  docker -H unix:///run/swarm/cluster.sock ps
+      the containers of all nodes, on a manager: also run, exec, logs, cp, events, stats
 
 Restarting or upgrading the daemon, or the engine with live-restore, stops no task.
 
@@ -20,8 +22,10 @@ File (--config, TOML); flags and environment win over it:
   engine = \"unix:///var/run/docker.sock\"
   data-dir = \"/var/lib/swarm\"
   node-host = [\"unix:///run/swarm/docker.sock\"]
+  cluster-host = [\"unix:///run/swarm/cluster.sock\"]
   listen-addr = \"0.0.0.0:2377\"
   advertise-addr = \"eth0\"
+  allow = [\"privileged\", \"device=/dev/fuse\"]
   metrics-addr = \"127.0.0.1:9324\"
   tlsverify = true
   tlscacert = \"/etc/swarm/ca.pem\"
@@ -49,6 +53,11 @@ pub struct DaemonFlags {
     /// be repeated [default: unix:///run/swarm/docker.sock] [env: SWARM_NODE_HOST]
     #[arg(short = 'H', long = "node-host", value_name = "ADDRESS", help_heading = "API")]
     pub node_hosts: Vec<String>,
+    /// Address to serve all nodes' engines as one on, where this node is a manager: unix:///PATH or
+    /// tcp://HOST:PORT; may be repeated [default: cluster.sock beside the node endpoint's socket, that is
+    /// unix:///run/swarm/cluster.sock] [env: SWARM_CLUSTER_HOST]
+    #[arg(long = "cluster-host", value_name = "ADDRESS", help_heading = "API")]
+    pub cluster_hosts: Vec<String>,
 
     /// Where this node listens as a manager, if docker swarm init or join name nothing else: an
     /// address or an interface, with a port or without [default: 0.0.0.0:2377]
@@ -58,6 +67,16 @@ pub struct DaemonFlags {
     /// this machine's only address]
     #[arg(long, value_name = "ADDRESS", help_heading = "Swarm")]
     pub advertise_addr: Option<String>,
+
+    /// What services may ask of this machine beyond Docker's, by labels swarm.host.NAME: privileged,
+    /// devices, gpus, cgroup-parent, ...; NAME for any value, NAME=VALUE for one (device=/dev/fuse), all
+    /// for everything; by commas or repeated [default: nothing] [env: SWARM_ALLOW]
+    #[arg(long, value_name = "NAME[=VALUE]", value_delimiter = ',', help_heading = "Swarm")]
+    pub allow: Vec<String>,
+    /// A manager of this node's swarm, HOST:PORT, to be asked beside those that it remembers: after a
+    /// restore under another address. May be repeated
+    #[arg(long = "manager", value_name = "ADDRESS", help_heading = "Swarm")]
+    pub managers: Vec<String>,
 
     /// Address to serve metrics for Prometheus on, at /metrics: HOST:PORT, or :PORT for this machine
     /// alone; without it there are none [env: SWARM_METRICS_ADDR]

@@ -5,6 +5,7 @@
 //! Environment variables are read by `config`, not by clap: a variable that is set but empty
 //! counts as not set, as it did in classic.
 
+mod backup;
 mod clients;
 mod daemon;
 mod manage;
@@ -17,9 +18,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::tokens::{CreateFlags, SERVICE_EXAMPLES, ServiceFlags};
 
+pub use backup::{BackupFlags, PassphraseFlags, RestoreFlags};
 pub use clients::{
     BundleFlags, DoctorFlags, DrainFlags, ManagerFlags, NodeCommand, NodesFlags, RebalanceFlags,
-    StatusFlags, TopFlags,
+    RestartFlags, ServiceCommand, StatusFlags, TopFlags,
 };
 pub use daemon::DaemonFlags;
 pub use manage::ManageFlags;
@@ -27,7 +29,8 @@ pub use proxy::ProxyFlags;
 pub use registrator::RegistratorFlags;
 pub use tls::TlsFlags;
 
-use clients::{DOCTOR_HELP, NODE_EXAMPLES};
+use backup::{BACKUP_HELP, RESTORE_HELP};
+use clients::{DOCTOR_HELP, NODE_EXAMPLES, SERVICE_COMMANDS};
 use daemon::DAEMON_EXAMPLES;
 use manage::MANAGE_EXAMPLES;
 use proxy::PROXY_HELP;
@@ -109,6 +112,12 @@ pub enum Command {
     #[command(args_override_self = true)]
     #[command(after_help = DAEMON_EXAMPLES)]
     Daemon(Box<DaemonFlags>),
+    /// Write what the managers of a swarm have into one sealed file
+    #[command(args_override_self = true, after_help = BACKUP_HELP)]
+    Backup(BackupFlags),
+    /// Make a manager's folder of such a file, after all managers were lost
+    #[command(args_override_self = true, after_help = RESTORE_HELP)]
+    Restore(RestoreFlags),
     /// Keep an engine registered in a pool's discovery
     #[command(visible_alias = "j", args_override_self = true, after_help = SCHEMES)]
     Join(JoinFlags),
@@ -124,6 +133,9 @@ pub enum Command {
     /// Show a pool's engines, keep them from getting containers, empty them, take them out
     #[command(subcommand, after_help = NODE_EXAMPLES)]
     Node(NodeCommand),
+    /// Restart a swarm's services
+    #[command(subcommand, after_help = SERVICE_COMMANDS)]
+    Service(ServiceCommand),
     /// Show what would even a pool out, and with --apply do it
     #[command(args_override_self = true)]
     Rebalance(RebalanceFlags),

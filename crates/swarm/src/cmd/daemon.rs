@@ -1,5 +1,5 @@
-//! `swarm daemon`: the node endpoint and this node's part in a swarm put together, and taken apart in
-//! order.
+//! `swarm daemon`: the node and the cluster endpoint and this node's part in a swarm put together, and
+//! taken apart in order.
 //!
 //! Invariants: nothing is served before every address is bound; at the end leadership is handed over,
 //! and no task is stopped; a second signal ends the process at once.
@@ -7,10 +7,11 @@
 use std::path::PathBuf;
 
 use prometheus_client::registry::Registry;
-use swarm_api::ServerOptions;
+use swarm_api::{ApiMetrics, Listener, ServerOptions};
 use swarm_engine::{ClientOptions, EngineClient};
 use swarm_metrics::process;
-use swarm_node::{Node, NodeOptions};
+use swarm_node::{Clients, Cluster, Node, NodeOptions};
+use swarm_pool::Build;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -32,18 +33,26 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     for address in &config.listen {
         listeners.push(open(address, &tls, verified).await?);
     }
+    let mut cluster_listeners = Vec::new();
+    for address in &config.cluster {
+        cluster_listeners.push(open(address, &tls, verified).await?);
+    }
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
     info!(engine = %config.engine, folder = %config.data_dir.display(), "starting the node");
     let engine = ClientOptions { max_idle: KEPT, ..ClientOptions::default() };
+    let (clients, passed_on) = Clients::new();
     let node = Node::start(NodeOptions {
         engine: EngineClient::new(config.engine, engine),
         folder: config.data_dir,
         volatile: PathBuf::from(VOLATILE),
         listen: config.listen_addr,
         advertise: config.advertise_addr,
+        clients,
+        allows: config.allows,
+        managers: config.managers,
     })
     .await;
     let options =
@@ -58,13 +67,31 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         tokio::spawn(server.serve(registry, metrics_stop.clone()));
     }
     notify(sd_notify::NotifyState::Ready);
+    let cluster_stop = CancellationToken::new();
+    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
+    let cluster = Cluster::start(&node, build, &cluster_stop);
+    // Counted apart: the metrics are the node endpoint's.
+    let of_clients = ServerOptions {
+        forward: Some(cluster.of_clients()),
+        metrics: ApiMetrics::default(),
+        ..options.clone()
+    };
+    let of_managers = ServerOptions { forward: Some(cluster.of_managers()), ..of_clients.clone() };
+    let passed_on = vec![Listener::handed(passed_on)];
+    let serve = |listeners, options| {
+        swarm_api::serve(listeners, cluster.backend(), options, serving.clone())
+    };
     let backend = std::sync::Arc::clone(&node) as _;
-    tokio::join!(swarm_api::serve_node(listeners, backend, options, serving.clone()), async {
+    let serve_node = swarm_api::serve_node(listeners, backend, options, serving.clone());
+    let serve_all = serve(cluster_listeners, of_clients);
+    let serve_managers = serve(passed_on, of_managers);
+    tokio::join!(serve_node, serve_all, serve_managers, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
         // While requests under way end: the others have a leader again the sooner.
         node.shutdown().await;
     });
+    cluster_stop.cancel();
     metrics_stop.cancel();
     info!("stopped");
     Ok(())

@@ -83,6 +83,11 @@ impl Manager {
         Ok(Lines { body: reply.body, waiting: Vec::new() })
     }
 
+    /// Asks with a document, and gives the answer's bytes as they come.
+    pub async fn bytes(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Body> {
+        Ok(self.begin(method, path, Some(body)).await?.body)
+    }
+
     async fn begin(
         &self,
         method: Method,

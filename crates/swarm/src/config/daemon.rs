@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use swarm_engine::{EngineAddress, PLAIN_PORT};
+use swarm_model::service::host::grants;
 
 use super::{Env, LOCAL_ENGINE, set, tls_paths};
 use crate::cli::{DaemonFlags, TlsFlags};
@@ -14,8 +15,12 @@ use crate::values::{Listen, listen, local_listen};
 
 /// Where the node endpoint is by default.
 const NODE_HOST: &str = "unix:///run/swarm/docker.sock";
+/// Where the cluster endpoint is, where the node endpoint has no socket beside which it could be.
+const CLUSTER_HOST: &str = "unix:///run/swarm/cluster.sock";
+/// Its file's name there.
+const CLUSTER_SOCKET: &str = "cluster.sock";
 /// Where a node keeps what it has to.
-const DATA_DIR: &str = "/var/lib/swarm";
+pub const DATA_DIR: &str = "/var/lib/swarm";
 
 /// What `swarm daemon` runs with.
 #[derive(Debug)]
@@ -26,10 +31,16 @@ pub struct DaemonConfig {
     pub data_dir: PathBuf,
     /// Where the node endpoint is served.
     pub listen: Vec<Listen>,
+    /// Where the cluster endpoint is served.
+    pub cluster: Vec<Listen>,
     /// `--listen-addr`, as it was written.
     pub listen_addr: String,
     /// `--advertise-addr`, as it was written.
     pub advertise_addr: String,
+    /// What services may ask of this machine beyond Docker's.
+    pub allows: Vec<String>,
+    /// `--manager`: `HOST:PORT` each.
+    pub managers: Vec<String>,
     /// Where metrics are served: `HOST:PORT`.
     pub metrics: Option<String>,
     /// TLS of `tcp://` addresses.
@@ -43,8 +54,11 @@ struct File {
     engine: Option<String>,
     data_dir: Option<String>,
     node_host: Vec<String>,
+    cluster_host: Vec<String>,
     listen_addr: Option<String>,
     advertise_addr: Option<String>,
+    allow: Vec<String>,
+    manager: Vec<String>,
     metrics_addr: Option<String>,
     tls: bool,
     tlsverify: bool,
@@ -81,21 +95,30 @@ impl DaemonConfig {
                 "the engine has to be this machine's own, by its socket: unix:///PATH",
             ));
         }
-        let variable = set(env, "SWARM_NODE_HOST").into_iter();
-        let variable = variable
-            .flat_map(|all| all.split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>());
+        let hosts = given_as(flags.node_hosts, set(env, "SWARM_NODE_HOST"), file.node_host);
+        let listen = addresses("--node-host", &hosts, NODE_HOST, &engine)?;
+        let beside = listen.iter().find_map(|one| match one {
+            Listen::Unix(socket) => Some(socket.with_file_name(CLUSTER_SOCKET)),
+            Listen::Tcp(_) => None,
+        });
+        let usual = beside
+            .map_or_else(|| CLUSTER_HOST.to_owned(), |path| format!("unix://{}", path.display()));
         let hosts =
-            [flags.node_hosts, variable.collect(), file.node_host, vec![NODE_HOST.to_owned()]];
-        let hosts = hosts.into_iter().find(|hosts| !hosts.is_empty()).unwrap_or_default();
-        let listen: Vec<_> =
-            hosts.iter().map(|text| listen("--node-host", text)).collect::<Result<_, _>>()?;
-        if let EngineAddress::Unix(socket) = &engine
-            && listen.contains(&Listen::Unix(socket.into()))
-        {
+            given_as(flags.cluster_hosts, set(env, "SWARM_CLUSTER_HOST"), file.cluster_host);
+        let cluster = addresses("--cluster-host", &hosts, &usual, &engine)?;
+        let allows = given_as(flags.allow, set(env, "SWARM_ALLOW"), file.allow);
+        let allows = allows
+            .iter()
+            .map(|text| {
+                grants::grant(text)
+                    .map_err(|wrong| UsageError::value("--allow", text, wrong.to_string()))
+            })
+            .collect::<Result<_, _>>()?;
+        if cluster.iter().any(|one| listen.contains(one)) {
             return Err(UsageError::value(
-                "--node-host",
+                "--cluster-host",
                 &hosts.join(","),
-                "this is the engine's own socket; the daemon needs one of its own",
+                "the node endpoint is there; an address is one of the two",
             ));
         }
         let tls = TlsFlags {
@@ -105,18 +128,57 @@ impl DaemonConfig {
             tlscert: flags.tls.tlscert.or(file.tlscert),
             tlskey: flags.tls.tlskey.or(file.tlskey),
         };
+        let managers = [flags.managers, file.manager].into_iter().find(|all| !all.is_empty());
+        let managers = managers.unwrap_or_default();
         let data_dir = given(flags.data_dir, "SWARM_DATA_DIR", file.data_dir);
         let metrics = given(flags.metrics_addr, "SWARM_METRICS_ADDR", file.metrics_addr);
         Ok(Self {
             engine,
             data_dir: data_dir.unwrap_or_else(|| DATA_DIR.to_owned()).into(),
             listen,
+            cluster,
             listen_addr: flags.listen_addr.or(file.listen_addr).unwrap_or_default(),
             advertise_addr: flags.advertise_addr.or(file.advertise_addr).unwrap_or_default(),
+            allows,
+            managers: managers.iter().map(|one| swarm_node::identity::with_port(one)).collect(),
             metrics: metrics.map(|text| local_listen("--metrics-addr", &text)).transpose()?,
             tls: tls_paths(&tls)?,
         })
     }
+}
+
+/// What was given: by flags, by a variable with commas, or in the file.
+fn given_as(flags: Vec<String>, variable: Option<String>, file: Vec<String>) -> Vec<String> {
+    let split = |all: String| {
+        let each = all.split(',').map(|one| one.trim().to_owned());
+        each.filter(|one| !one.is_empty()).collect()
+    };
+    let given = [flags, variable.map(split).unwrap_or_default(), file];
+    given.into_iter().find(|hosts| !hosts.is_empty()).unwrap_or_default()
+}
+
+/// Where to listen: at `hosts`, or where there are none, as usual. Never on the engine's own socket.
+fn addresses(
+    flag: &str,
+    hosts: &[String],
+    usual: &str,
+    engine: &EngineAddress,
+) -> Result<Vec<Listen>, UsageError> {
+    let given = hosts.iter().map(|text| listen(flag, text));
+    let mut addresses = given.collect::<Result<Vec<_>, _>>()?;
+    if addresses.is_empty() {
+        addresses.push(listen(flag, usual)?);
+    }
+    if let EngineAddress::Unix(socket) = engine
+        && addresses.contains(&Listen::Unix(socket.into()))
+    {
+        return Err(UsageError::value(
+            flag,
+            &hosts.join(","),
+            "this is the engine's own socket; the daemon needs one of its own",
+        ));
+    }
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -144,17 +206,26 @@ mod tests {
         let plain = plain.unwrap();
         assert_eq!(plain.data_dir, PathBuf::from("/a"));
         assert_eq!(plain.listen, [Listen::Unix("/a.sock".into())]);
+        assert!(plain.allows.is_empty());
         let flags = DaemonFlags {
+            allow: vec!["device=/dev/fuse".to_owned()],
             config,
             node_hosts: vec!["tcp://127.0.0.1:1".to_owned()],
             ..DaemonFlags::default()
         };
-        let both = resolve(flags, &[("SWARM_DATA_DIR", "/b")]).unwrap();
+        let both = resolve(flags, &[("SWARM_DATA_DIR", "/b"), ("SWARM_ALLOW", "all")]).unwrap();
+        assert_eq!(both.allows, ["devices=/dev/fuse"]);
         assert_eq!(both.data_dir, PathBuf::from("/b"));
         assert_eq!(both.listen, [Listen::Tcp("127.0.0.1:1".to_owned())]);
         assert_eq!(both.engine.to_string(), "unix:///e");
         let none = resolve(DaemonFlags::default(), &[]).unwrap();
         assert_eq!(none.listen, [Listen::Unix("/run/swarm/docker.sock".into())]);
+        assert_eq!(none.cluster, [Listen::Unix("/run/swarm/cluster.sock".into())]);
+        assert_eq!(plain.cluster, [Listen::Unix("/cluster.sock".into())], "beside the other");
+        assert_eq!(both.cluster, none.cluster);
+        let variable = [("SWARM_CLUSTER_HOST", "unix:///a, tcp://127.0.0.1:2")];
+        let two = resolve(DaemonFlags::default(), &variable).unwrap().cluster;
+        assert_eq!(two, [Listen::Unix("/a".into()), Listen::Tcp("127.0.0.1:2".to_owned())]);
         assert_eq!(none.data_dir, PathBuf::from("/var/lib/swarm"));
     }
 
@@ -180,6 +251,24 @@ mod tests {
                     ..DaemonFlags::default()
                 },
                 "the engine's own socket",
+            ),
+            (
+                DaemonFlags {
+                    cluster_hosts: vec!["unix:///var/run/docker.sock".into()],
+                    ..DaemonFlags::default()
+                },
+                "--cluster-host",
+            ),
+            (
+                DaemonFlags {
+                    cluster_hosts: vec!["unix:///run/swarm/docker.sock".into()],
+                    ..DaemonFlags::default()
+                },
+                "the node endpoint is there",
+            ),
+            (
+                DaemonFlags { allow: vec!["everything".into()], ..DaemonFlags::default() },
+                "none of the settings",
             ),
         ];
         for (flags, words) in cases {

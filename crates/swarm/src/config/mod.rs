@@ -29,7 +29,7 @@ use crate::usage::UsageError;
 use crate::values::{Listen, count, duration, listen, local_listen};
 
 pub use cluster::ClusterOptions;
-pub use daemon::DaemonConfig;
+pub use daemon::{DATA_DIR, DaemonConfig};
 pub use discovery::{discovery_url, heartbeat, pairs, required_discovery};
 pub use state::Replication;
 use state::{choose_store, replication};

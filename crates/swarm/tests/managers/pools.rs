@@ -49,6 +49,7 @@ async fn manage(store: &Arc<Memory>, fleet: &Fleet) -> Managed {
         election: election.clone(),
         engine: ClientOptions::default(),
         build: Build { version: "0.0.0", commit: "test" },
+        swarm: None,
     };
     let discovery = Discovery::parse(&fleet.discovery_url(), &DiscoveryOptions::default()).unwrap();
     let pool = Pool::start(config, discovery, kept, stop.clone());

@@ -67,6 +67,25 @@ fn told(exposition: &Exposition) -> Told {
     told
 }
 
+/// What a node of a swarm tells, as the page has it: `swarm-node`'s own test compares the two.
+fn of_swarm_mode(page: &str) -> Told {
+    let mut told = Told::new();
+    let rows = page.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    for row in rows.filter(|row| row.len() > 3) {
+        let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let names: Vec<String> = quoted(row[1]);
+        let of_a_node =
+            |name: &&String| name.starts_with("swarm_node_") || name.starts_with("swarm_manager_");
+        for name in names.iter().filter(of_a_node) {
+            let labels: Vec<String> = quoted(row[3]);
+            let entry = told.entry(name.clone()).or_default();
+            entry.extend(labels.into_iter().map(|label| (label, BTreeSet::new())));
+        }
+    }
+    assert!(told.len() > 10, "{told:?}");
+    told
+}
+
 /// What is wrong with the names of an expression; `page` is docs/metrics.md.
 fn wrong(expression: &str, told: &Told, page: &str) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -113,7 +132,9 @@ fn wrong(expression: &str, told: &Told, page: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn alerts_and_dashboard_name_what_a_manager_tells() {
-    let (told, page) = (scrape().await, read("docs/metrics.md"));
+    let page = read("docs/metrics.md");
+    let mut told = scrape().await;
+    told.extend(of_swarm_mode(&page));
     for alert in alerts::all() {
         let wrong = wrong(&alert.expression, &told, &page);
         assert!(wrong.is_empty(), "{}: {}: {wrong:?}", alert.name, alert.expression);

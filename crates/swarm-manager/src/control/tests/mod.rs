@@ -8,6 +8,7 @@ mod networks;
 mod nodes;
 mod races;
 mod reads;
+mod rebalance;
 mod services;
 
 use logs::Written;
@@ -72,6 +73,7 @@ fn cluster() -> Cluster {
         spec: ClusterSpec::default(),
         join_tokens: JoinTokens { worker: token(), manager: token() },
         authority: json!(Authority::new(KeptRoot::with_key(&root))),
+        unlock_key: None,
         default_addr_pool: vec!["10.0.0.0/8".to_owned()],
         subnet_size: 24,
         data_path_port: 4789,

@@ -156,6 +156,9 @@ async fn connect(address: &str) -> Result<(), String> {
             EngineAddress::Tcp { host, port } => {
                 TcpStream::connect((host.as_str(), *port)).await.map(drop)
             }
+            EngineAddress::Node { id, .. } => {
+                Err(std::io::Error::other(format!("there is no way to node {id} from here")))
+            }
         }
     };
     match timeout(CONNECTION, connecting).await {
