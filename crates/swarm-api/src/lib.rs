@@ -15,7 +15,7 @@
 //! - no header, body or query is ever logged: they can hold credentials;
 //! - a request that panics, stalls or is abandoned costs its own connection and nothing else.
 //!
-//! Reading order: `route`, the resource files, `surface`, `connection`, `upgrade`, `server`.
+//! Reading order: `route`, the resource files, `surface`, `connection`, `server`.
 
 mod build;
 mod connection;
@@ -41,7 +41,6 @@ mod surface;
 mod swarm;
 mod system;
 pub mod tls;
-mod upgrade;
 mod volumes;
 
 pub use coverage::coverage_markdown;

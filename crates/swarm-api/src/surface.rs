@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -26,6 +26,7 @@ use swarm_backend::{
     full,
 };
 use swarm_docker::Query;
+use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 use tracing::{Instrument, debug, debug_span, error};
 
 use crate::connection::Link;
@@ -36,7 +37,9 @@ use crate::intake::{arriving, take_in};
 use crate::metrics::{ApiMetrics, Begun, Counted};
 use crate::path::{check_version, read_name, split_version};
 use crate::route::{self, Disposition, Hit};
-use crate::upgrade;
+
+/// How long a silent client is kept after the engine has ended its side of a raw connection.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Answers every request of every connection.
 pub(crate) struct Surface<B: ?Sized> {
@@ -204,7 +207,9 @@ async fn join(client: OnUpgrade, engine: Upgraded, phases: Phases) {
     phases.set(Phase::Open);
     let ended = match (client, engine) {
         (Ok(client), Ok(engine)) => {
-            upgrade::join(TokioIo::new(client), engine).await.map_err(BoxError::from)
+            swarm_splice::join(TokioIo::new(client), engine.compat(), LINGER)
+                .await
+                .map_err(BoxError::from)
         }
         (Err(error), _) => Err(error.into()),
         (_, Err(error)) => Err(error),

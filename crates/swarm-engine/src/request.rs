@@ -8,7 +8,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, Method, Uri};
-use swarm_backend::{Body, Exchange};
+use swarm_backend::{Body, Exchange, Onward};
 use swarm_docker::ApiVersion;
 
 use crate::EngineError;
@@ -58,6 +58,19 @@ impl Outgoing {
             headers: exchange.headers,
             body: exchange.body,
             upgrade: exchange.upgrade,
+        }
+    }
+
+    /// A client's request as another manager gets it: as it came.
+    pub fn onward(request: Onward) -> Self {
+        Self {
+            method: request.method,
+            path_and_query: request.target,
+            // The target has it already.
+            version: None,
+            headers: request.headers,
+            body: request.body,
+            upgrade: request.upgrade,
         }
     }
 

@@ -210,15 +210,7 @@ impl Link {
 
     async fn send(&self, request: Onward) -> std::result::Result<Reply, Failed> {
         let client = if request.reads { &self.reads } else { &self.changes };
-        let outgoing = Outgoing {
-            method: request.method,
-            path_and_query: request.target,
-            // The target has it already.
-            version: None,
-            headers: request.headers,
-            body: request.body,
-            upgrade: request.upgrade,
-        };
+        let outgoing = Outgoing::onward(request);
         // No deadline: the primary has one for whatever it asks an engine, and a primary that died
         // is noticed by its connection, or by the next one's election.
         match client.send(outgoing, None).await {

@@ -38,6 +38,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-gossip",
             "swarm-network",
             "swarm-tls",
+            "swarm-splice",
             "swarm-dns",
         ],
     ),
@@ -70,7 +71,7 @@ const CRATES: &[(Layer, &[&str])] = &[
 /// Uses that the layers would not allow, each with its reason: the replicated state machine speaks
 /// the store port's words, the two stores of our own are nothing but that machine, kept, a
 /// failed TLS handshake is told in the same words by all who meet one, the services beside the
-/// Docker API listen in one way, and a node is its agent and, when promoted, its manager, which shows
+/// Docker API listen in one way, two raw connections are joined in one way, and a node is its agent and, when promoted, its manager, which shows
 /// all nodes as a pool.
 const BESIDES: &[(&str, &str)] = &[
     ("swarm-store", "swarm-kv"),
@@ -79,6 +80,7 @@ const BESIDES: &[(&str, &str)] = &[
     ("swarm-engine", "swarm-tls"),
     ("swarm-consul", "swarm-tls"),
     ("swarm-etcd", "swarm-tls"),
+    ("swarm-api", "swarm-splice"),
     ("swarm-token", "swarm-listen"),
     ("swarm-metrics", "swarm-listen"),
     ("swarm-visualizer", "swarm-listen"),

@@ -157,15 +157,7 @@ impl Forward for Forwarder {
             }
             Err(error) => return Err(error),
         };
-        let outgoing = Outgoing {
-            method: request.method,
-            path_and_query: request.target,
-            // The target has it already.
-            version: None,
-            headers: request.headers,
-            body: request.body,
-            upgrade: request.upgrade,
-        };
+        let outgoing = Outgoing::onward(request);
         // No deadline: the leader has one for whatever it asks an engine, and one that is gone is
         // noticed by its connection.
         match self.client(&leader).send(outgoing, None).await {

@@ -4,8 +4,6 @@
 //! Invariants: only the manager of this session is dialled, proven to be one; all end with the session;
 //! how many there are is bounded; what is not opened is told, with the reason.
 
-mod copy;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +20,10 @@ use crate::session::dial::Dial;
 const MOST: usize = 512;
 /// How long reaching the engine, or the leader, may take: the leader does not wait longer.
 const REACH: Duration = Duration::from_secs(3);
+
+/// How long the leader may take to let go of a connection that the engine has ended. It keeps none that
+/// says nothing more, so this is for one that hangs.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// The tunnels of one session; dropped, they end.
 pub(crate) struct Tunnels {
@@ -84,7 +86,7 @@ async fn tunnel(
     let said = timeout(REACH, preamble::write(&mut called, id, opened)).await;
     said.map_err(|_| "the leader takes nothing".to_owned())?.map_err(|error| error.to_string())?;
     match reached {
-        Ok(raw) => copy::both(called, raw).await.map_err(|error| error.to_string()),
+        Ok(raw) => swarm_splice::join(called, raw, LINGER).await.map_err(|error| error.to_string()),
         Err(why) => Err(format!("the engine: {why}")),
     }
 }
