@@ -106,6 +106,15 @@ impl<'l> Machines<'l> {
         ran
     }
 
+    /// `docker` where the person is, with the endpoint of a host's manager and the certificates of a folder.
+    pub fn endpoint(&self, host: u8, certs: &Path, arguments: &[&str]) -> Ran {
+        let mut command = self.lab.fabric_command("timeout");
+        command.args(["--kill-after=5", "60", "docker"]).args(arguments);
+        command.env("DOCKER_HOST", format!("tcp://{}:3376", self.lab.ip(host)));
+        command.env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", certs);
+        run_within(command, &arguments.join(" "))
+    }
+
     /// `docker` on a host, with its daemon.
     pub fn docker(&self, host: u8, arguments: &[&str]) -> Result<String> {
         let mut command = self.lab.command(host, "docker")?;

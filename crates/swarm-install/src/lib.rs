@@ -2,7 +2,7 @@
 //! what they were before.
 //!
 //! The pure part does no I/O: `target` (how a machine is written), `facts` (what its scripts said),
-//! `program` (the binary that is to be there), `manifest` (what was put on a machine), `standing` (its
+//! `program` (the binary that is to be there), `certs` (of an endpoint on TCP), `manifest` (what was put on a machine), `standing` (its
 //! part in a swarm), `check` (what stands in the way), `plan` (the steps, and the sentence of each). The
 //! rest acts: `ssh` (the system's own, one connection per machine), `script` (what runs over there),
 //! `remote` (one machine), `asked` (its daemon's API, through `swarm dial-stdio`), `look` (all machines
@@ -14,6 +14,7 @@
 
 mod apply;
 mod asked;
+mod certs;
 mod check;
 mod facts;
 mod look;
@@ -26,11 +27,12 @@ mod ssh;
 mod standing;
 mod target;
 
-pub use apply::{Applied, Watcher, apply};
+pub use apply::{Applied, Goods, Watcher, apply};
+pub use certs::{Authority, CertError};
 pub use check::Refusal;
 pub use look::{Look, Seen, Swarm, look};
 pub use manifest::Manifest;
-pub use plan::{Action, DownWish, Plan, Step, UpWish, plan_down, plan_up};
+pub use plan::{Action, DownWish, EndpointWish, Plan, Step, UpWish, name, plan_down, plan_up};
 pub use program::{BadProgram, Program};
 pub use ssh::{BadCommand, Ssh, SshError};
 pub use standing::{Listed, Member, Standing};

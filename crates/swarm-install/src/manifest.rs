@@ -21,6 +21,22 @@ pub struct Manifest {
     /// Its node in the swarm, once it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// The endpoint that it serves on TCP, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+}
+
+/// An endpoint on TCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its port.
+    pub port: u16,
+    /// SHA-256 of the authority's certificate; empty while it is planned.
+    pub authority: String,
+    /// For what addresses and names its certificate is good.
+    pub names: Vec<String>,
+    /// When its certificate ends, in seconds since 1970; 0 while it is planned.
+    pub ends: i64,
 }
 
 impl Manifest {
@@ -33,12 +49,20 @@ impl Manifest {
             files: Vec::new(),
             folders: Vec::new(),
             node: None,
+            endpoint: None,
         }
     }
 
     /// Reads one; `None` where this version cannot.
     pub fn read(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok().filter(|manifest: &Self| manifest.format == FORMAT)
+    }
+
+    /// Notes a file.
+    pub fn add_file(&mut self, file: &str) {
+        if !self.files.iter().any(|known| known == file) {
+            self.files.push(file.to_owned());
+        }
     }
 
     /// As it is kept.

@@ -15,6 +15,11 @@ pub const UNIT_FILE: &str = "/etc/systemd/system/swarm-daemon.service";
 pub const MANIFEST: &str = "/etc/swarm/up.json";
 /// The manifest's folder.
 pub const SETTINGS: &str = "/etc/swarm";
+/// The daemon's settings for an endpoint on TCP.
+pub const ENDPOINT: &str = "/etc/swarm/up.toml";
+/// The endpoint's authority, certificate and key.
+pub const ENDPOINT_FILES: [&str; 3] =
+    ["/etc/swarm/up-ca.pem", "/etc/swarm/up-cert.pem", "/etc/swarm/up-key.pem"];
 /// What a node keeps.
 pub const DATA: &str = "/var/lib/swarm";
 /// A daemon's sockets.

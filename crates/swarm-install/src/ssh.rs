@@ -216,7 +216,10 @@ impl Ssh {
         command.args(options).arg("-T");
         let path = format!("ControlPath={}/%C", self.folder.path().display());
         let alive = ["ServerAliveInterval=5", "ServerAliveCountMax=3"];
-        for option in ["ControlMaster=auto", PERSIST, path.as_str()].iter().chain(&alive) {
+        // What a person has set for logging in is not for these.
+        let plain = ["RemoteCommand=none", "ClearAllForwardings=yes"];
+        let own = ["ControlMaster=auto", PERSIST, path.as_str()];
+        for option in own.iter().chain(&alive).chain(&plain) {
             command.args(["-o", option]);
         }
         if !(ask && self.person) {

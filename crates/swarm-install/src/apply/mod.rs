@@ -7,11 +7,13 @@ mod place;
 mod take_part;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
 use crate::asked::AskError;
+use crate::certs::{Authority, CertError};
 use crate::check::Refusal;
 use crate::look::{Look, Seen};
 use crate::manifest::Manifest;
@@ -45,6 +47,8 @@ pub(crate) enum StepError {
     Ssh(#[from] SshError),
     #[error(transparent)]
     Ask(#[from] AskError),
+    #[error(transparent)]
+    Cert(#[from] CertError),
     #[error("{0}")]
     Words(String),
 }
@@ -55,9 +59,19 @@ pub(crate) type Said = Result<Option<String>, StepError>;
 /// What the steps need to know.
 pub(crate) struct Work<'a> {
     pub look: &'a Look,
-    pub plan: &'a Plan,
     /// What to put there; `swarm down` has none.
-    pub program: Option<&'a Program>,
+    pub goods: Option<&'a Goods>,
+    /// What is noted on the machines by now.
+    pub noted: Mutex<BTreeMap<usize, Manifest>>,
+}
+
+/// What `swarm up` puts on machines.
+#[derive(Debug)]
+pub struct Goods {
+    /// The binary.
+    pub program: Program,
+    /// Who signs the certificates of an endpoint on TCP, where one is asked for.
+    pub authority: Option<Authority>,
 }
 
 impl Work<'_> {
@@ -67,25 +81,23 @@ impl Work<'_> {
         self.look.hosts.get(host).ok_or_else(none)
     }
 
-    /// What is noted on a machine, once this plan's own note is there.
+    /// What is noted on a machine.
     pub fn manifest(&self, host: usize) -> Option<Manifest> {
-        let planned = self.plan.steps().find_map(|step| match &step.action {
-            Action::Manifest(manifest) if step.host == host => Some(manifest.clone()),
-            _ => None,
-        });
-        planned.or_else(|| self.look.hosts.get(host)?.facts.manifest.clone())
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = noted.get(&host).cloned();
+        now.or_else(|| self.look.hosts.get(host)?.facts.manifest.clone())
     }
 }
 
-/// Does it. `program` is what `swarm up` puts there.
+/// Does it. `goods` are what `swarm up` puts there.
 pub async fn apply(
     look: &Look,
     plan: &Plan,
-    program: Option<&Program>,
+    goods: Option<&Goods>,
     watcher: &dyn Watcher,
 ) -> Result<Applied, Vec<Refusal>> {
     let begun = Instant::now();
-    let work = Work { look, plan, program };
+    let work = Work { look, goods, noted: Mutex::default() };
     for stage in &plan.stages {
         let mut hosts: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
         for step in stage {
@@ -124,6 +136,7 @@ async fn one(work: &Work<'_>, step: &Step) -> Said {
         Action::Manifest(manifest) => place::manifest(work, host, manifest).await,
         Action::Binary { .. } => place::binary(work, host).await,
         Action::Unit => place::unit(work, host).await,
+        Action::Endpoint(endpoint) => place::endpoint(work, host, endpoint).await,
         Action::Start => place::start(work, host, "start").await,
         Action::Restart => place::start(work, host, "restart").await,
         Action::Stop => place::stop(work, host).await,

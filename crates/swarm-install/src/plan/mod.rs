@@ -8,9 +8,9 @@ mod up;
 use std::fmt;
 
 pub use down::{DownWish, plan_down};
-pub use up::{UpWish, plan_up, unit};
+pub use up::{EndpointWish, UpWish, name, plan_up, unit};
 
-use crate::manifest::Manifest;
+use crate::manifest::{Endpoint, Manifest};
 use crate::script::{BINARY, MANIFEST, UNIT, UNIT_FILE};
 
 /// One step.
@@ -36,6 +36,8 @@ pub enum Action {
     },
     /// The unit is put in its place.
     Unit,
+    /// What an endpoint on TCP needs is put in its place.
+    Endpoint(Endpoint),
     /// The daemon is turned on.
     Start,
     /// The daemon is started again, with what is new.
@@ -121,6 +123,14 @@ impl fmt::Display for Action {
                 write!(f, "put {what} to {BINARY}, over the one that is there")
             }
             Self::Unit => write!(f, "put the unit to {UNIT_FILE}"),
+            Self::Endpoint(endpoint) => {
+                write!(
+                    f,
+                    "have all nodes served as one engine on port {} by TLS, ",
+                    endpoint.port
+                )?;
+                write!(f, "with a certificate for {}", endpoint.names.join(", "))
+            }
             Self::Start => write!(f, "turn {UNIT} on"),
             Self::Restart => write!(f, "restart {UNIT} (containers go on)"),
             Self::Begin { name, advertise } => {

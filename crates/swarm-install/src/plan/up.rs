@@ -3,14 +3,16 @@
 //! Invariants: what is as it should be gets no step; managers that run are restarted, joined and promoted one
 //! at a time, so that a swarm that works goes on; nothing is planned while anything stands in the way.
 
+mod endpoint;
+
 use std::collections::BTreeMap;
 
 use super::{Action, Plan, Step, count};
 use crate::check::{Refusal, node, notes};
 use crate::look::{Look, Seen, Swarm};
-use crate::manifest::Manifest;
+use crate::manifest::{Endpoint, Manifest};
 use crate::program::{Program, digest};
-use crate::script::{BINARY, DATA, SETTINGS, UNIT_FILE};
+use crate::script::{BINARY, DATA, ENDPOINT, ENDPOINT_FILES, SETTINGS, UNIT_FILE};
 use crate::standing::Standing;
 
 /// The unit, with the binary where `swarm up` puts it.
@@ -20,9 +22,11 @@ const DEFAULT: &str = "default";
 /// The longest name.
 const LONGEST: usize = 63;
 
-/// The unit as it is put there.
-pub fn unit() -> String {
-    PACKAGED_UNIT.replace("ExecStart=/usr/bin/swarm", &format!("ExecStart={BINARY}"))
+/// The unit as it is put there; with the settings of an endpoint on TCP where there is one.
+pub fn unit(endpoint: bool) -> String {
+    let settings =
+        if endpoint { format!("Environment=SWARM_CONFIG={ENDPOINT}\n") } else { String::new() };
+    PACKAGED_UNIT.replace("ExecStart=/usr/bin/swarm", &format!("{settings}ExecStart={BINARY}"))
 }
 
 /// What is wanted.
@@ -40,6 +44,21 @@ pub struct UpWish {
     pub program: Program,
     /// The binary in words.
     pub what: String,
+    /// The endpoint on TCP, where one is asked for.
+    pub endpoint: Option<EndpointWish>,
+}
+
+/// An endpoint on TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointWish {
+    /// Its port.
+    pub port: u16,
+    /// SHA-256 of the authority that is there; `None` where one will be made.
+    pub authority: Option<String>,
+    /// The folder of it, for words.
+    pub folder: String,
+    /// Seconds since 1970.
+    pub now: i64,
 }
 
 /// The steps, or what stands in the way.
@@ -52,7 +71,7 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
             words.into_iter().map(|words| Refusal::new(&seen.target, words))
         })
         .collect();
-    let name = match name(look, wish) {
+    let name = match name(look, wish.name.as_deref()) {
         Ok(name) => name,
         Err(found) => {
             refusals.extend(found);
@@ -62,6 +81,10 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
     refusals.extend(strangers(look, look.swarm.as_ref()));
     let managers = managers(look, wish);
     for (at, seen) in look.hosts.iter().enumerate() {
+        if managers.contains(&at) {
+            let words = endpoint::refusal(seen, wish);
+            refusals.extend(words.map(|words| Refusal::new(&seen.target, words)));
+        }
         let begins = !matches!(seen.standing, Standing::Member(_));
         if managers.contains(&at) && begins && seen.facts.port_taken {
             let words = "something else listens at port 2377, which a manager needs";
@@ -75,14 +98,14 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
     for (at, seen) in look.hosts.iter().enumerate() {
         plan.notes.extend(notes(seen, managers.contains(&at)).into_iter().map(|words| (at, words)));
     }
-    install(look, wish, &mut plan);
+    install(look, wish, &managers, &mut plan);
     members(look, wish, &managers, &mut plan);
     Ok(plan)
 }
 
 /// The cluster's name: of the swarm that is there, or the chosen one.
-fn name(look: &Look, wish: &UpWish) -> Result<String, Vec<Refusal>> {
-    if let Some(chosen) = &wish.name {
+pub fn name(look: &Look, chosen: Option<&str>) -> Result<String, Vec<Refusal>> {
+    if let Some(chosen) = chosen {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let first = chosen.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
         if !first || chosen.len() > LONGEST || !chosen.chars().all(plain) {
@@ -105,7 +128,7 @@ fn name(look: &Look, wish: &UpWish) -> Result<String, Vec<Refusal>> {
             refusals.push(Refusal::new(&seen.target, words));
         }
     }
-    match (&wish.name, &name) {
+    match (chosen, &name) {
         (Some(chosen), Some(there)) if chosen != there => {
             let seen = look.swarm.as_ref().and_then(|swarm| look.hosts.get(swarm.by));
             let seen = seen.or_else(|| look.hosts.iter().find(|s| s.facts.manifest.is_some()));
@@ -116,7 +139,7 @@ fn name(look: &Look, wish: &UpWish) -> Result<String, Vec<Refusal>> {
         _ => {}
     }
     if refusals.is_empty() {
-        Ok(name.or_else(|| wish.name.clone()).unwrap_or_else(|| DEFAULT.to_owned()))
+        Ok(name.or_else(|| chosen.map(str::to_owned)).unwrap_or_else(|| DEFAULT.to_owned()))
     } else {
         Err(refusals)
     }
@@ -169,10 +192,13 @@ fn managers(look: &Look, wish: &UpWish) -> Vec<usize> {
 }
 
 /// What each machine lacks. Managers that run are restarted last, each alone.
-fn install(look: &Look, wish: &UpWish, plan: &mut Plan) {
+fn install(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
     let (mut first, mut later) = (Vec::new(), Vec::new());
     for (host, seen) in look.hosts.iter().enumerate() {
-        let actions = of_host(seen, wish, &plan.name);
+        let asked = wish.endpoint.as_ref().filter(|_| managers.contains(&host));
+        let advertise = wish.advertise.get(&host).map(String::as_str);
+        let endpoint = asked.and_then(|asked| endpoint::lacking(seen, asked, advertise));
+        let actions = of_host(seen, wish, &plan.name, endpoint);
         let manages = seen.standing.member().is_some_and(|member| member.manager);
         for action in actions {
             let step = Step { host, action };
@@ -187,7 +213,7 @@ fn install(look: &Look, wish: &UpWish, plan: &mut Plan) {
     plan.one_by_one(later);
 }
 
-fn of_host(seen: &Seen, wish: &UpWish, name: &str) -> Vec<Action> {
+fn of_host(seen: &Seen, wish: &UpWish, name: &str, endpoint: Option<Endpoint>) -> Vec<Action> {
     let facts = &seen.facts;
     let mut actions = Vec::new();
     let unit = facts.unit.as_ref();
@@ -198,22 +224,28 @@ fn of_host(seen: &Seen, wish: &UpWish, name: &str) -> Vec<Action> {
             Some(manifest) => manifest.clone(),
             None => Manifest::new(name, &wish.program.version),
         };
+        let serves = manifest.endpoint.is_some() || endpoint.is_some();
         let old_binary = facts.binary.as_ref().is_some_and(|sum| *sum != wish.program.sum);
         let new_binary = facts.binary.is_none() || old_binary;
         let new_unit = unit.is_none_or(|unit| {
-            unit.file != UNIT_FILE || unit.sum != digest(self::unit().as_bytes())
+            unit.file != UNIT_FILE || unit.sum != digest(self::unit(serves).as_bytes())
         });
         if new_binary {
             manifest.version.clone_from(&wish.program.version);
-            note(&mut manifest.files, BINARY);
+            manifest.add_file(BINARY);
         }
         if new_unit {
-            note(&mut manifest.files, UNIT_FILE);
+            manifest.add_file(UNIT_FILE);
+        }
+        if endpoint.is_some() {
+            for file in ENDPOINT_FILES.into_iter().chain([ENDPOINT]) {
+                manifest.add_file(file);
+            }
         }
         if facts.manifest.is_none() {
             for (folder, there) in [(SETTINGS, facts.settings), (DATA, facts.data)] {
                 if !there {
-                    note(&mut manifest.folders, folder);
+                    manifest.folders.push(folder.to_owned());
                 }
             }
         }
@@ -223,10 +255,12 @@ fn of_host(seen: &Seen, wish: &UpWish, name: &str) -> Vec<Action> {
         if new_binary {
             actions.push(Action::Binary { what: wish.what.clone(), replaces: old_binary });
         }
+        renewed = new_binary || new_unit || endpoint.is_some();
+        // Before the unit that names its settings.
+        actions.extend(endpoint.map(Action::Endpoint));
         if new_unit {
             actions.push(Action::Unit);
         }
-        renewed = new_binary || new_unit;
     }
     if !runs || unit.is_some_and(|unit| !unit.enabled) {
         actions.push(Action::Start);
@@ -237,17 +271,26 @@ fn of_host(seen: &Seen, wish: &UpWish, name: &str) -> Vec<Action> {
     actions
 }
 
-fn note(all: &mut Vec<String>, one: &str) {
-    if !all.iter().any(|known| known == one) {
-        all.push(one.to_owned());
-    }
+/// Whether it was made a node before, and its daemon does not run.
+fn sleeps(seen: &Seen) -> bool {
+    let noted = seen.facts.manifest.as_ref().is_some_and(|manifest| manifest.node.is_some());
+    seen.standing == Standing::Absent && noted && seen.facts.data
 }
 
 /// Who begins, joins, is promoted.
 fn members(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
     let hosts = look.hosts.iter().enumerate();
-    let new: Vec<_> =
-        hosts.filter(|(_, seen)| seen.standing.member().is_none()).map(|(at, _)| at).collect();
+    let is_new = |seen: &Seen| seen.standing.member().is_none() && !sleeps(seen);
+    let new: Vec<_> = hosts.filter(|(_, seen)| is_new(seen)).map(|(at, _)| at).collect();
+    let sleeping = look.hosts.iter().filter(|seen| sleeps(seen)).count();
+    if sleeping > 0 && look.swarm.is_none() {
+        // What they are a part of is only known when they run.
+        plan.afterwards.push(format!(
+            "{} had a daemon that did not run: the same command again goes on from there",
+            count(sleeping, "node")
+        ));
+        return;
+    }
     let advertise = |at: usize| {
         let seen = look.hosts.get(at).and_then(|seen| seen.address.clone());
         wish.advertise.get(&at).cloned().or(seen)
@@ -291,7 +334,7 @@ fn members(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
     let nodes = known.iter().filter(|node| node.ready).count();
     let there = known.iter().filter(|node| node.manager).count();
     let (nodes, all) = match &look.swarm {
-        Some(_) => (nodes + others.len(), there + as_managers.len() + more),
+        Some(_) => (nodes + others.len() + sleeping, there + as_managers.len() + more),
         None => (others.len() + 1, as_managers.len() + 1),
     };
     let action = Action::Ready { by: keeper, nodes, managers: all };

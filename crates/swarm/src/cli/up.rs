@@ -8,12 +8,13 @@ Examples:
   swarm up --name prod --managers 3 h1 h2 h3 h4 h5          a name, three managers
   swarm up h1 ssh://ann@h6:2222                             h6 joins the swarm that h1 is in
   swarm up --manager h2 h1 h2                               h2, a worker so far, becomes a manager
+  swarm up --endpoint 3376 h1 h2 h3                         all nodes as one engine, by TLS on managers
   swarm up --dry-run h1 h2 h3                               show each step, change nothing
 
 A machine is written as for ssh, and reached with your ssh's configuration, keys and jump hosts. It needs
 systemd, a Docker Engine, and root or sudo without a password. Of an existing swarm name a manager too.
 Run again, it does what is missing and nothing else; a newer binary is put in place of an older one. Only
-managers' port 2377 (TCP) listens, and no firewall is changed.
+managers' port 2377 (TCP) listens, and the endpoint's where one is asked for; no firewall is changed.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 
@@ -57,6 +58,14 @@ pub struct UpFlags {
     /// [default: the address at which ssh reached it]
     #[arg(long = "advertise-addr", value_name = "HOST=ADDRESS")]
     pub advertise: Vec<String>,
+    /// Have managers serve all nodes as one engine on this TCP port, to clients with a certificate; these
+    /// are made [default: no TCP port]
+    #[arg(long, value_name = "PORT", help_heading = "Endpoint", allow_hyphen_values = true)]
+    pub endpoint: Option<String>,
+    /// Folder of the endpoint's certificates, for docker's DOCKER_CERT_PATH; an authority and a client's
+    /// certificate are made there once [default: swarm/NAME in $XDG_CONFIG_HOME or ~/.config]
+    #[arg(long, value_name = "FOLDER", help_heading = "Endpoint")]
+    pub certs: Option<String>,
     /// The binary to put there, for machines of another kind than this one [default: this program]
     #[arg(long, value_name = "FILE")]
     pub binary: Option<String>,

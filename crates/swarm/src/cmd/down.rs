@@ -34,7 +34,7 @@ async fn down(machines: &Machines, wish: &DownWish, dry_run: bool) -> anyhow::Re
     } else if let Some(applied) = applied {
         say(&format!("done, {} steps in {:.1} s", applied.steps, applied.took.as_secs_f64()))?;
         for words in &plan.afterwards {
-            say(&format!("left to do {words}"))?;
+            say(&format!("left to do: {words}"))?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_install::{Applied, Look, Plan, Program, Refusal, Ssh, Step, Target, Watcher};
+use swarm_install::{Applied, Goods, Look, Plan, Refusal, Ssh, Step, Target, Watcher};
 
 use crate::cli::SshFlags;
 use crate::config::{Env, set};
@@ -76,7 +76,7 @@ impl Machines {
         &self,
         look: &Look,
         plan: &Plan,
-        program: Option<&Program>,
+        goods: Option<&Goods>,
         dry_run: bool,
     ) -> anyhow::Result<Option<Applied>> {
         for (host, words) in &plan.notes {
@@ -93,7 +93,7 @@ impl Machines {
             return Ok(None);
         }
         let progress = Progress;
-        let applied = swarm_install::apply(look, plan, program, &progress).await;
+        let applied = swarm_install::apply(look, plan, goods, &progress).await;
         let what =
             "not all was done; what was done stays, and the same command goes on from there:";
         applied.map(Some).map_err(|refusals| not_done(what, refusals))

@@ -13,6 +13,7 @@ fn wish() -> UpWish {
         advertise: BTreeMap::new(),
         program: program(),
         what: "swarm 1.0.0 (23 MB)".into(),
+        endpoint: None,
     }
 }
 
@@ -26,7 +27,7 @@ fn node_of(name: &str, id: &str, manager: bool) -> Seen {
     seen.facts.binary = Some("new".into());
     let file = UNIT_FILE.to_owned();
     seen.facts.unit =
-        Some(Unit { file, sum: digest(unit().as_bytes()), active: true, enabled: true });
+        Some(Unit { file, sum: digest(unit(false).as_bytes()), active: true, enabled: true });
     (seen.facts.settings, seen.facts.data, seen.facts.port_taken) = (true, true, manager);
     seen.standing = Standing::Member(Member {
         node: id.into(),
@@ -74,8 +75,11 @@ fn refused(look: &Look, wish: &UpWish) -> String {
 
 #[test]
 fn the_unit_runs_the_binary_that_is_put_there() {
-    assert!(unit().contains("\nExecStart=/usr/local/bin/swarm daemon\n"));
-    assert!(!unit().contains("/usr/bin/swarm"));
+    assert!(unit(false).contains("\nExecStart=/usr/local/bin/swarm daemon\n"));
+    assert!(!unit(false).contains("/usr/bin/swarm") && !unit(false).contains("SWARM_CONFIG"));
+    let line =
+        "\nEnvironment=SWARM_CONFIG=/etc/swarm/up.toml\nExecStart=/usr/local/bin/swarm daemon\n";
+    assert!(unit(true).contains(line));
 }
 
 #[test]
@@ -198,4 +202,55 @@ fn what_stands_in_the_way_is_told_before_anything_is_planned() {
     let mut taken = fresh("h1");
     taken.facts.port_taken = true;
     assert!(refused(&look(vec![taken]), &wish()).contains("port 2377"));
+}
+
+#[test]
+fn managers_are_given_the_endpoint_that_is_asked_for() {
+    let day = 24 * 3600;
+    let asked = |authority: Option<&str>| EndpointWish {
+        port: 3376,
+        authority: authority.map(str::to_owned),
+        folder: "/certs".into(),
+        now: 1000 * day,
+    };
+    let with = |authority| UpWish { endpoint: Some(asked(authority)), ..wish() };
+    let steps = told(&look(vec![fresh("h1"), fresh("h2")]), &with(None));
+    let step = "h1 have all nodes served as one engine on port 3376 by TLS, with a certificate for \
+                10.0.0.1, h1, localhost, 127.0.0.1\nh1 put the unit";
+    assert!(steps.contains(step), "{steps}");
+    assert_eq!(steps.matches("port 3376").count(), 1, "workers serve nothing: {steps}");
+    // One that has it, until its last month; and not by another authority.
+    let mut there = node_of("h1", "a", true);
+    let mut set = |ends| {
+        let names = ["h1", "10.0.0.1", "localhost", "127.0.0.1"].map(String::from).into();
+        let endpoint = Endpoint { port: 3376, authority: "ca".into(), names, ends };
+        there.facts.unit.as_mut().unwrap().sum = digest(unit(true).as_bytes());
+        there.facts.manifest.as_mut().unwrap().endpoint = Some(endpoint);
+        look(vec![there.clone()])
+    };
+    let now = set(1100 * day);
+    assert_eq!(told(&now, &with(Some("ca"))), "");
+    assert_eq!(told(&now, &wish()), "", "it stays where it is not asked for again");
+    assert!(refused(&now, &with(None)).contains("--certs"));
+    let steps = told(&set(1020 * day), &with(Some("ca")));
+    assert!(steps.contains("port 3376") && steps.contains("restart"), "{steps}");
+}
+
+#[test]
+fn nodes_whose_daemon_does_not_run_are_started_and_stay_what_they_were() {
+    let asleep = |name: &str, id: &str| {
+        let mut seen = node_of(name, id, false);
+        seen.facts.manifest.as_mut().unwrap().node = Some(id.into());
+        seen.facts.unit.as_mut().unwrap().active = false;
+        seen.standing = Standing::Absent;
+        seen
+    };
+    let steps = told(&look(vec![node_of("h1", "a", true), asleep("h2", "b")]), &wish());
+    let expected = "h2 turn swarm-daemon.service on\n\nh1 wait until 2 nodes are ready, 1 manager";
+    assert_eq!(steps, expected);
+    // Without a manager that runs: nobody knows what they are a part of.
+    let alone = look(vec![asleep("h1", "a"), asleep("h2", "b")]);
+    let plan = plan_up(&alone, &wish()).unwrap();
+    assert!(plan.steps().all(|step| step.action == Action::Start));
+    assert!(plan.afterwards[0].contains("2 nodes had a daemon that did not run"));
 }
