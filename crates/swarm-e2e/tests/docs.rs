@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
+use swarm_e2e::Browser;
 use swarm_e2e::docs::{Block, Need, What, World, all, root};
 
 /// As many blocks may be left out, each with its reason.
@@ -97,21 +98,63 @@ fn help_knows(program: &str, words: &[&str]) -> Result<()> {
         }
         return Ok(());
     }
-    let built = std::env::current_exe()?.with_file_name("../xtask");
-    let mut command = if built.exists() {
-        Command::new(built)
-    } else {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["run", "--quiet", "-p", "xtask", "--"]).current_dir(root());
-        cargo
-    };
-    let output = command.args(words.first()).arg("--help").output()?;
+    let output = xtask()?.args(words.first()).arg("--help").output()?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for flag in flags {
         ensure!(said.contains(&format!("--{flag}")), "--{flag} is not in:\n{said}");
     }
     Ok(())
+}
+
+/// `cargo xtask`, as it is built already where it runs these tests.
+fn xtask() -> Result<Command> {
+    let built = std::env::current_exe()?.with_file_name("../xtask");
+    if built.exists() {
+        return Ok(Command::new(built));
+    }
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["run", "--quiet", "-p", "xtask", "--"]).current_dir(root());
+    Ok(cargo)
+}
+
+#[tokio::test]
+async fn the_site_is_read_and_searched_in_a_browser() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let site = folder.path().join("site");
+    let made = xtask()?.args(["site", "--into"]).arg(&site).output()?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let browser = Browser::start(1200, 900).await?;
+    browser.open(&format!("file://{}", site.join("index.html").display())).await?;
+    browser
+        .until("a heading", "document.querySelector('h1')?.innerText.startsWith('swarm')")
+        .await?;
+    browser.run("document.querySelector('a[href=\"nodes.html\"]').click()").await?;
+    browser.until("the page of nodes", "document.title === 'Nodes of a pool'").await?;
+    browser
+        .run(
+            "const f = document.getElementById('search'); f.value = 'managers mistake'; \
+              f.dispatchEvent(new Event('input'))",
+        )
+        .await?;
+    let first = "document.querySelector('#found a')?.getAttribute('href')";
+    let found = browser.until("what is found", first).await?;
+    ensure!(found == "managers.html#two-managers-by-mistake", "{found}");
+    // Dark and light: the button turns what the system chose.
+    let back = "return getComputedStyle(document.body).backgroundColor";
+    let before = browser.run(back).await?;
+    browser.run("document.getElementById('light').click()").await?;
+    ensure!(browser.run(back).await? != before, "the button does nothing");
+    // Whatever the policy of the pages, or a file that is missing, had refused would be told here.
+    let asked = "return performance.getEntriesByType('resource').map(entry => entry.name)";
+    let asked = browser.run(asked).await?;
+    let outside = asked
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|name| !name.as_str().unwrap_or_default().starts_with("file://"));
+    ensure!(outside.count() == 0, "{asked}");
+    browser.close().await
 }
 
 #[test]
