@@ -12,9 +12,10 @@ use tokio::time::{Instant, timeout_at};
 
 /// More marked containers than this are read with the list of all.
 const MOST_CONTAINERS: usize = 64;
-/// How long events of containers are gathered before they are read: one that is made and started, or
-/// stopped and removed, is read once then, and a person does not notice.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long events of containers are gathered before they are read: what belongs together (connected and
+/// started; died, disconnected, destroyed) is read once then. Who asks because of an event he was told,
+/// by a command that has to start first, finds it read.
+const GATHER: Duration = Duration::from_millis(25);
 /// More than this are no longer told apart: every container is inspected.
 const MOST_REMEMBERED: usize = 1_024;
 
