@@ -25,6 +25,7 @@
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
 //! - `certs`: certificates for TLS tests.
+//! - `doorway`: a way into a host of a lab, for a browser.
 //! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
@@ -36,6 +37,7 @@ mod browser;
 mod certs;
 mod client;
 mod daemons;
+mod doorway;
 mod labs;
 pub mod linear;
 mod load;
@@ -52,6 +54,7 @@ pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use daemons::Daemons;
+pub use doorway::Doorway;
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use load::{Load, Miss, get};
 pub use managers::Managers;
