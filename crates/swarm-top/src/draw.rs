@@ -144,8 +144,7 @@ fn bar(amount: Use) -> Span<'static> {
 fn state_style(state: &str) -> Style {
     match state {
         "ready" | "running" | "active" => Style::new().fg(Color::Green),
-        "down" | "dead" | "disconnected" => Style::new().fg(Color::Red),
-        "failed" | "rejected" => Style::new().fg(Color::Red),
+        "down" | "dead" | "disconnected" | "failed" | "rejected" => Style::new().fg(Color::Red),
         "exited" | "created" | "complete" | "shutdown" => Style::new().add_modifier(Modifier::DIM),
         _ => Style::new().fg(Color::Yellow),
     }
