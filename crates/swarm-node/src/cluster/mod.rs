@@ -3,7 +3,8 @@
 //! leads; every other manager sends requests on to it.
 //!
 //! Reading order: [`nodes`] (which engines there are), [`follow`] (who says so), [`way`] (how they, and
-//! the leader, are reached), [`forward`] (whose request it is).
+//! the leader, are reached), [`forward`] (whose request it is), [`onlooker`] and [`watching`] (the same
+//! and the swarm's own, for those who look on).
 //!
 //! Invariants: only the manager that leads asks an engine; a request goes one step, to the leader; no
 //! engine is known by an address of its own.
@@ -11,12 +12,14 @@
 mod follow;
 mod forward;
 mod nodes;
+mod onlooker;
+mod watching;
 mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_backend::{Backend, Forward};
+use swarm_backend::{Backend, Forward, Overview};
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_engine::{ClientOptions, Raw};
@@ -30,6 +33,7 @@ use crate::node::Node;
 use follow::Sight;
 use forward::{Forwarder, From};
 use nodes::SwarmNodes;
+use onlooker::Onlooker;
 use way::ToNodes;
 
 /// How many clients that another manager passed on may wait to be taken.
@@ -64,14 +68,17 @@ impl Clients {
 /// what to do.
 #[derive(Debug)]
 pub struct Cluster {
+    node: Arc<Node>,
     pool: Arc<Pool>,
     forwarder: Forwarder,
+    version: &'static str,
 }
 
 impl Cluster {
     /// Begins; all of it ends with `stop`.
     pub fn start(node: &Arc<Node>, build: Build, stop: &CancellationToken) -> Self {
         let (sight, seen) = watch::channel(Sight::default());
+        let version = build.version;
         let config = PoolConfig {
             strategy: Strategy::Spread,
             filters: FilterSet::default(),
@@ -100,7 +107,13 @@ impl Cluster {
         let pool = Pool::start(config, discovery, store, stop.clone());
         tokio::spawn(follow::run(Arc::clone(node), Arc::clone(&pool), sight, stop.clone()));
         let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen);
-        Self { pool, forwarder }
+        Self { node: Arc::clone(node), pool, forwarder, version }
+    }
+
+    /// What is shown.
+    pub fn overview(&self) -> Arc<dyn Overview> {
+        let (node, pool) = (Arc::clone(&self.node), Arc::clone(&self.pool));
+        Arc::new(Onlooker::new(node, pool, self.version))
     }
 
     /// What answers.

@@ -14,6 +14,7 @@
 
 mod config;
 mod daemon;
+mod enter;
 mod fabric;
 mod host;
 mod http;
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 
 pub use config::{HostConfig, LabConfig, MOST_HOSTS, default_base};
 pub use daemon::Daemon;
+pub use enter::connect_in;
 pub use http::{Answer, ask, get, post};
 pub use leash::janitor;
 pub use manager::Manager;

@@ -15,7 +15,7 @@ use swarm_pool::Build;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::manage::{COMMIT, notify, open, reload_on_hangup, stop_on_signals};
+use super::manage::{COMMIT, notify, open, reload_on_hangup, show, stop_on_signals};
 use crate::config::DaemonConfig;
 use crate::metrics;
 use crate::tls::Tls;
@@ -38,6 +38,10 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         cluster_listeners.push(open(address, &tls, verified).await?);
     }
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
+    let door = match &config.page {
+        Some(page) => Some(page.open(&tls).await?),
+        None => None,
+    };
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
@@ -77,6 +81,7 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         ..options.clone()
     };
     let of_managers = ServerOptions { forward: Some(cluster.of_managers()), ..of_clients.clone() };
+    let page = show(door, cluster.overview(), &mut cluster_listeners, serving.clone());
     let passed_on = vec![Listener::handed(passed_on)];
     let serve = |listeners, options| {
         swarm_api::serve(listeners, cluster.backend(), options, serving.clone())
@@ -85,7 +90,7 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     let serve_node = swarm_api::serve_node(listeners, backend, options, serving.clone());
     let serve_all = serve(cluster_listeners, of_clients);
     let serve_managers = serve(passed_on, of_managers);
-    tokio::join!(serve_node, serve_all, serve_managers, async {
+    tokio::join!(serve_node, serve_all, serve_managers, page, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
         // While requests under way end: the others have a leader again the sooner.
