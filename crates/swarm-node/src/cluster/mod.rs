@@ -11,6 +11,7 @@
 mod follow;
 mod forward;
 mod nodes;
+mod own_info;
 mod way;
 
 use std::sync::Arc;
