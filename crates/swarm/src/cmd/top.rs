@@ -90,7 +90,7 @@ async fn look(manager: &Manager) -> anyhow::Result<Answers> {
 enum News {
     Key(Key),
     Resized,
-    Looked(anyhow::Result<Answers>),
+    Looked(Box<anyhow::Result<Answers>>),
     Happened(Value),
 }
 
@@ -132,8 +132,10 @@ async fn follow(
                 Next::Quit => break,
             },
             Some(News::Resized) => {}
-            Some(News::Looked(Ok(answers))) => sight.answered(&answers),
-            Some(News::Looked(Err(error))) => sight.failed(crate::said_once(&error)),
+            Some(News::Looked(looked)) => match *looked {
+                Ok(answers) => sight.answered(&answers),
+                Err(error) => sight.failed(crate::said_once(&error)),
+            },
             Some(News::Happened(event)) => {
                 sight.happened(&event);
                 wanted.notify_one();
@@ -165,7 +167,7 @@ async fn keep_looking(
         let begun = Instant::now();
         let _ = timeout(interval, wanted.notified()).await;
         sleep(BREATH.saturating_sub(begun.elapsed())).await;
-        if tell.send(News::Looked(look(&manager).await)).await.is_err() {
+        if tell.send(News::Looked(Box::new(look(&manager).await))).await.is_err() {
             return;
         }
     }

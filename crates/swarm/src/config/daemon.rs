@@ -64,7 +64,8 @@ struct File {
     manager: Vec<String>,
     metrics_addr: Option<String>,
     ui: Option<String>,
-    ui_token_file: Option<String>,
+    #[serde(rename = "ui-token-file")]
+    ui_token: Option<String>,
     ui_write: Option<bool>,
     tls: bool,
     tlsverify: bool,
@@ -143,7 +144,7 @@ impl DaemonConfig {
         let write = flags.page.ui_write;
         let page = PageArgs {
             ui: or(flags.page.ui, "SWARM_UI", file.ui),
-            ui_token_file: or(flags.page.ui_token_file, "SWARM_UI_TOKEN_FILE", file.ui_token_file),
+            ui_token_file: or(flags.page.ui_token_file, "SWARM_UI_TOKEN_FILE", file.ui_token),
             ui_write: if set(env, "SWARM_UI_WRITE").is_some() {
                 write
             } else {

@@ -147,7 +147,8 @@ async fn exchange(
         head.push_str(&[name, ": ", value, "\r\n"].concat());
     }
     if !body.is_empty() {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        let length = body.len().to_string();
+        head.push_str(&["Content-Length: ", &length, "\r\n"].concat());
     }
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
