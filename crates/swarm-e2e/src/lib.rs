@@ -24,6 +24,7 @@
 //! - `load`: many short requests, and what became of each.
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
+//! - `docs`: the documentation's blocks, and machines on which they run.
 //! - `certs`: certificates for TLS tests.
 //! - `doorway`: a way into a host of a lab, for a browser.
 //! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
@@ -37,6 +38,7 @@ mod browser;
 mod certs;
 mod client;
 mod daemons;
+pub mod docs;
 mod doorway;
 mod labs;
 pub mod linear;

@@ -275,6 +275,11 @@ impl Manager {
         self.stop.cancelled().await;
     }
 
+    /// Whether it was stopped, or is being.
+    pub fn is_ended(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// The swarm's objects.
     pub fn replica(&self) -> &Arc<Replica> {
         &self.replica

@@ -205,7 +205,7 @@ impl Lab {
 
     /// The name of host `i`, which is the name of its engine.
     pub fn hostname(&self, i: u8) -> String {
-        Layout::hostname(i)
+        self.layout.hostname(i)
     }
 
     /// The engine's socket of host `i`, reachable from everywhere on this machine.
@@ -290,7 +290,7 @@ impl Lab {
         let last = self.hosts().last().copied().unwrap_or(0).max(n);
         let mut text = "127.0.0.1 localhost\n".to_owned();
         for i in 1..=last {
-            writeln!(text, "{} {}", self.ip(i), Layout::hostname(i))?;
+            writeln!(text, "{} {}", self.ip(i), self.layout.hostname(i))?;
         }
         // In place: running hosts have this very file mounted.
         Ok(fs::write(self.dir().join("hosts"), text)?)

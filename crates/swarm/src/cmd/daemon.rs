@@ -93,6 +93,7 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     tokio::join!(serve_node, serve_all, serve_managers, page, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
+        cluster.resign().await;
         // While requests under way end: the others have a leader again the sooner.
         node.shutdown().await;
     });
