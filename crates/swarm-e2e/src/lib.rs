@@ -25,7 +25,9 @@
 //! - `load`: many short requests, and what became of each.
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
+//! - `docs`: the documentation's blocks, and machines on which they run.
 //! - `certs`: certificates for TLS tests.
+//! - `doorway`: a way into a host of a lab, for a browser.
 //! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
@@ -37,6 +39,8 @@ mod browser;
 mod certs;
 mod client;
 mod daemons;
+pub mod docs;
+mod doorway;
 mod labs;
 pub mod linear;
 mod load;
@@ -54,6 +58,7 @@ pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use daemons::Daemons;
+pub use doorway::Doorway;
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use load::{Load, Miss, get};
 pub use machines::Machines;

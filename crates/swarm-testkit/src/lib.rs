@@ -1,6 +1,7 @@
 //! What the workspace's tests and benchmarks stand on. Development only: nothing that
 //! ships depends on it.
 
+pub mod collector;
 pub mod exposition;
 pub mod fleet;
 pub mod lab;

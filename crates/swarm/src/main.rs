@@ -19,6 +19,7 @@ mod statsd;
 mod store;
 mod tls;
 mod tokens;
+mod traces;
 mod usage;
 mod values;
 
@@ -28,6 +29,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
 use crate::config::{DaemonConfig, ManageConfig};
+use crate::traces::Traces;
 use crate::usage::UsageError;
 
 /// Something failed while running.
@@ -78,12 +80,16 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 tracing::warn!("--experimental turns nothing on in this version");
             }
             limits::raise_open_files();
-            runtime()?.block_on(cmd::manage::run(config))
+            start_tls();
+            let traces = Traces::start(&env)?;
+            runtime()?.block_on(cmd::manage::run(config, traces))
         }
         Some(Command::Daemon(flags)) => {
             let config = DaemonConfig::resolve(*flags, &env)?;
             limits::raise_open_files();
-            runtime()?.block_on(cmd::daemon::run(config))
+            start_tls();
+            let traces = Traces::start(&env)?;
+            runtime()?.block_on(cmd::daemon::run(config, traces))
         }
         Some(Command::Up(flags)) => runtime()?.block_on(cmd::up::run(*flags, &env)),
         Some(Command::Down(flags)) => runtime()?.block_on(cmd::down::run(*flags, &env)),
@@ -108,9 +114,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // Two TLS providers in one process panic at the first handshake: one is chosen here.
+/// Two TLS providers in one process panic at the first handshake: one is chosen here.
+fn start_tls() {
     // It can only fail where one was chosen already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    start_tls();
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -22,6 +22,9 @@ pub struct LabConfig {
     pub name: String,
     /// The first three numbers of the lab's /24. Labs are isolated, so they may share it.
     pub net: String,
+    /// What hosts' names begin with; host 1 is `host-1`.
+    #[serde(default = "host_names")]
+    pub host_names: String,
     /// Bytes per frame on the fabric.
     pub mtu: u16,
     /// The directory that holds every lab's own directory.
@@ -90,6 +93,7 @@ impl LabConfig {
         Self {
             name: name.into(),
             net: "10.77.0".into(),
+            host_names: host_names(),
             mtu: 1500,
             base: default_base(),
             patience: 60,
@@ -145,6 +149,10 @@ impl LabConfig {
         }
         Ok(())
     }
+}
+
+fn host_names() -> String {
+    "host-".into()
 }
 
 fn set(host: &mut HostConfig, what: &str, value: &str) {

@@ -98,7 +98,7 @@ impl Lab {
             .args(["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"])
             .args(["--mount-proc", "--propagation", "private", "sh"])
             .arg(self.dir().join("init.sh"))
-            .args([host.as_os_str(), Layout::hostname(i).as_ref(), self.ip(0).as_ref()])
+            .args([host.as_os_str(), self.layout.hostname(i).as_ref(), self.ip(0).as_ref()])
             .args([if self.config().host(i).systemd { "systemd" } else { "tini" }])
             .arg(format!("{}/h{i}", self.layout.cgroup()))
             .env_clear()

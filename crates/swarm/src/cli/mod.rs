@@ -9,6 +9,7 @@ mod backup;
 mod clients;
 mod daemon;
 mod manage;
+mod page;
 mod proxy;
 mod registrator;
 mod tls;
@@ -26,6 +27,7 @@ pub use clients::{
 };
 pub use daemon::DaemonFlags;
 pub use manage::ManageFlags;
+pub use page::PageArgs;
 pub use proxy::ProxyFlags;
 pub use registrator::RegistratorFlags;
 pub use tls::TlsFlags;
