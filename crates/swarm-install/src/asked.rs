@@ -12,6 +12,7 @@ use swarm_engine::{
     ClientOptions, EngineAddress, EngineClient, EngineError, Outgoing, read_body, refusal,
 };
 use swarm_model::Secret;
+use tokio::sync::Semaphore;
 
 use crate::facts::text_of;
 use crate::remote::Remote;
@@ -23,6 +24,9 @@ const ANSWER: Duration = Duration::from_secs(15);
 const LONG: Duration = Duration::from_mins(1);
 /// More is no answer to any of these, bytes.
 const LARGEST: usize = 64 << 20;
+/// Requests at a time to one daemon: each is a session of one SSH connection, of which sshd allows ten
+/// (`MaxSessions`).
+const AT_ONCE: usize = 4;
 /// How often a change is tried again that another one overtook.
 const AGAIN: usize = 5;
 
@@ -42,6 +46,7 @@ pub struct AskError {
 #[derive(Debug)]
 pub struct Asked {
     client: EngineClient,
+    turns: Semaphore,
     complaint: Arc<Mutex<String>>,
 }
 
@@ -51,13 +56,14 @@ impl Asked {
         let way = remote.way();
         let complaint = way.complaint();
         let options = ClientOptions {
-            max_idle: 1,
+            max_idle: AT_ONCE,
             connect_deadline: ANSWER,
             tunnels: Some(Arc::new(way)),
             ..ClientOptions::default()
         };
         let address = EngineAddress::Node { id: "daemon".to_owned(), ip: None };
-        Self { client: EngineClient::new(address, options), complaint }
+        let client = EngineClient::new(address, options);
+        Self { client, turns: Semaphore::new(AT_ONCE), complaint }
     }
 
     /// Its part in a swarm.
@@ -189,6 +195,8 @@ impl Asked {
         request: Outgoing,
         patience: Duration,
     ) -> Result<Vec<u8>, AskError> {
+        // It is never closed; each of those that are before it has its deadline.
+        let _turn = self.turns.acquire().await;
         let asked = async {
             let reply = self.client.send(request, Some(patience)).await?;
             if !reply.status.is_success() {

@@ -16,11 +16,12 @@ const LABELS: &str = "docs/labels.md";
 const DEVELOPMENT: [&str; 4] = ["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench"];
 
 /// What the names of labels and variables begin with.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "com.docker.swarm.",
     "com.docker.compose.",
     "com.docker.stack.",
     "swarm.re",
+    "swarm.cluster",
     "swarm.drain",
     "swarm.overcommit",
     "swarm.createretry",

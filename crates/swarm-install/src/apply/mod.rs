@@ -7,12 +7,13 @@ mod place;
 mod take_part;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
 
-use crate::asked::AskError;
+use crate::asked::{AskError, Asked};
 use crate::certs::{Authority, CertError};
 use crate::check::Refusal;
 use crate::look::{Look, Seen};
@@ -20,6 +21,9 @@ use crate::manifest::Manifest;
 use crate::plan::{Action, Plan, Step};
 use crate::program::Program;
 use crate::ssh::SshError;
+
+/// Machines at a time: each may be sent the binary.
+const AT_ONCE: usize = 32;
 
 /// Who is told how it goes.
 pub trait Watcher: Send + Sync {
@@ -63,6 +67,8 @@ pub(crate) struct Work<'a> {
     pub goods: Option<&'a Goods>,
     /// What is noted on the machines by now.
     pub noted: Mutex<BTreeMap<usize, Manifest>>,
+    /// The ways to their daemons: one each, whoever asks.
+    asked: Mutex<BTreeMap<usize, Arc<Asked>>>,
 }
 
 /// What `swarm up` puts on machines.
@@ -81,6 +87,13 @@ impl Work<'_> {
         self.look.hosts.get(host).ok_or_else(none)
     }
 
+    /// The way to the daemon of a machine.
+    pub fn asked(&self, host: usize) -> Result<Arc<Asked>, StepError> {
+        let remote = &self.seen(host)?.remote;
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(all.entry(host).or_insert_with(|| Arc::new(Asked::new(remote)))))
+    }
+
     /// What is noted on a machine.
     pub fn manifest(&self, host: usize) -> Option<Manifest> {
         let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,14 +110,15 @@ pub async fn apply(
     watcher: &dyn Watcher,
 ) -> Result<Applied, Vec<Refusal>> {
     let begun = Instant::now();
-    let work = Work { look, goods, noted: Mutex::default() };
+    let work = Work { look, goods, noted: Mutex::default(), asked: Mutex::default() };
     for stage in &plan.stages {
         let mut hosts: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
         for step in stage {
             hosts.entry(step.host).or_default().push(step);
         }
-        let all = hosts.values().map(|steps| on_host(&work, steps, watcher));
-        let failed: Vec<_> = join_all(all).await.into_iter().filter_map(Result::err).collect();
+        let all = iter(hosts.values()).map(|steps| on_host(&work, steps, watcher));
+        let done: Vec<_> = all.buffer_unordered(AT_ONCE).collect().await;
+        let failed: Vec<_> = done.into_iter().filter_map(Result::err).collect();
         if !failed.is_empty() {
             return Err(failed);
         }

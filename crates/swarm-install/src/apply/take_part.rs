@@ -16,10 +16,6 @@ const DRAIN: Duration = Duration::from_mins(1);
 /// Between two looks: nothing announces these to us.
 const LOOK: Duration = Duration::from_millis(200);
 
-fn asked(work: &Work<'_>, host: usize) -> Result<Asked, StepError> {
-    Ok(Asked::new(&work.seen(host)?.remote))
-}
-
 /// Looks until there is an answer; the last thing in its way is the error.
 async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, StepError>
 where
@@ -44,7 +40,7 @@ fn words(error: &AskError) -> String {
 
 /// Waits until the daemon of a machine answers; one that was a manager answers as one again.
 pub async fn answers(work: &Work<'_>, host: usize) -> Said {
-    let asked = asked(work, host)?;
+    let asked = work.asked(host)?;
     let managed = work.seen(host)?.standing.member().is_some_and(|member| member.manager);
     until("its daemon answers", || async {
         match asked.standing().await.map_err(|error| words(&error))? {
@@ -83,7 +79,7 @@ async fn note(work: &Work<'_>, host: usize, node: &str) -> Result<(), StepError>
 
 /// Begins the swarm.
 pub async fn begin(work: &Work<'_>, host: usize, name: &str, advertise: Option<&str>) -> Said {
-    let asked = asked(work, host)?;
+    let asked = work.asked(host)?;
     asked.begin(name, advertise).await?;
     let member = member(&asked, true).await?;
     note(work, host, &member.node).await?;
@@ -98,10 +94,10 @@ pub async fn join(
     manager: bool,
     advertise: Option<&str>,
 ) -> Said {
-    let keeper = asked(work, by)?;
+    let keeper = work.asked(by)?;
     let token = keeper.token(manager).await?;
     let managers = member(&keeper, true).await?.managers;
-    let new = asked(work, host)?;
+    let new = work.asked(host)?;
     new.join(&managers, &token, advertise).await?;
     let member = member(&new, manager).await?;
     note(work, host, &member.node).await?;
@@ -110,14 +106,15 @@ pub async fn join(
 
 /// A worker becomes a manager.
 pub async fn promote(work: &Work<'_>, host: usize, by: usize, node: &str) -> Said {
-    asked(work, by)?.set_node(node, "Role", "manager").await?;
-    member(&asked(work, host)?, true).await?;
+    work.asked(by)?.set_node(node, "Role", "manager").await?;
+    let new = work.asked(host)?;
+    member(&new, true).await?;
     Ok(None)
 }
 
 /// Waits for the nodes.
 pub async fn ready(work: &Work<'_>, by: usize, nodes: usize, managers: usize) -> Said {
-    let keeper = asked(work, by)?;
+    let keeper = work.asked(by)?;
     until("the nodes are ready", || async {
         let listed = keeper.nodes().await.map_err(|error| words(&error))?;
         let ready = listed.iter().filter(|node| node.ready).count();
@@ -133,7 +130,7 @@ pub async fn ready(work: &Work<'_>, by: usize, nodes: usize, managers: usize) ->
 
 /// Its tasks go elsewhere. Those that have no other place do not keep it.
 pub async fn drain(work: &Work<'_>, by: usize, node: &str) -> Said {
-    let keeper = asked(work, by)?;
+    let keeper = work.asked(by)?;
     keeper.set_node(node, "Availability", "drain").await?;
     let begun = Instant::now();
     loop {
@@ -150,11 +147,11 @@ pub async fn drain(work: &Work<'_>, by: usize, node: &str) -> Said {
 
 /// A manager becomes a worker; one whose daemon does not run is only told of.
 pub async fn demote(work: &Work<'_>, host: usize, by: usize, node: &str) -> Said {
-    asked(work, by)?.set_node(node, "Role", "worker").await?;
+    work.asked(by)?.set_node(node, "Role", "worker").await?;
     if work.seen(host)?.standing.member().is_none() {
         return Ok(None);
     }
-    let asked = asked(work, host)?;
+    let asked = work.asked(host)?;
     until("it is a worker", || async {
         match asked.standing().await.map_err(|error| words(&error))? {
             Standing::Member(member) if member.manager => Err("it is a manager".to_owned()),
@@ -168,7 +165,7 @@ pub async fn demote(work: &Work<'_>, host: usize, by: usize, node: &str) -> Said
 
 /// Leaves.
 pub async fn leave(work: &Work<'_>, host: usize, force: bool) -> Said {
-    let asked = asked(work, host)?;
+    let asked = work.asked(host)?;
     asked.leave(force).await?;
     until("it has left", || async {
         match asked.standing().await.map_err(|error| words(&error))? {
@@ -182,7 +179,7 @@ pub async fn leave(work: &Work<'_>, host: usize, force: bool) -> Said {
 
 /// Taken out of the list: by force, for it has left, or is silent and was named.
 pub async fn remove(work: &Work<'_>, by: usize, node: &str) -> Said {
-    let keeper = asked(work, by)?;
+    let keeper = work.asked(by)?;
     until("it is out of the list", || async {
         match keeper.remove_node(node, true).await {
             Err(error) if !error.missing => Err(words(&error)),
