@@ -152,13 +152,11 @@ fn changed(old: &ClusterSpec, asked: &ClusterSpec) -> Result<ClusterSpec> {
     keep(&mut raft.election_tick, was.election_tick);
     keep(&mut raft.heartbeat_tick, was.heartbeat_tick);
     raft.keep_old_snapshots = raft.keep_old_snapshots.or(was.keep_old_snapshots);
-    let fixed = |raft: &RaftSettings| {
-        (raft.log_entries_for_slow_followers, raft.election_tick, raft.heartbeat_tick)
-    };
-    if fixed(raft) != fixed(was) {
+    let ticks = |raft: &RaftSettings| (raft.election_tick, raft.heartbeat_tick);
+    if ticks(raft) != ticks(was) {
         return not_yet(
-            "the store decides by itself how long it waits for a leader and what it keeps for managers \
-             that are behind: ElectionTick, HeartbeatTick and LogEntriesForSlowFollowers cannot be set",
+            "how long managers wait for a leader is fixed when they start: ElectionTick and HeartbeatTick \
+             cannot be set",
         );
     }
     if new.task_defaults != old.task_defaults {

@@ -107,9 +107,8 @@ async fn what_is_wrong_or_not_there_yet_is_refused() {
             "",
             |spec| spec["Raft"]["ElectionTick"] = 20.into(),
             501,
-            "the store decides by itself how long it waits for a leader and what it keeps for \
-             managers that are behind: ElectionTick, HeartbeatTick and LogEntriesForSlowFollowers \
-             cannot be set",
+            "how long managers wait for a leader is fixed when they start: ElectionTick and \
+             HeartbeatTick cannot be set",
         ),
         ("rotateWorkerToken=x", |_| (), 400, "invalid value for rotateWorkerToken: x"),
     ];
