@@ -77,7 +77,7 @@ type Refusal = (&'static str, fn(&mut Value), u16, &'static str);
 #[tokio::test]
 async fn what_is_wrong_or_not_there_yet_is_refused() {
     let rig = Rig::begun().await;
-    let refusals: [Refusal; 7] = [
+    let refusals: [Refusal; 9] = [
         ("", |spec| spec["Name"] = "x".into(), 400, "modification of cluster name is not allowed"),
         (
             "",
@@ -105,10 +105,21 @@ async fn what_is_wrong_or_not_there_yet_is_refused() {
         ),
         (
             "",
-            |spec| spec["Raft"]["ElectionTick"] = 20.into(),
-            501,
-            "how long managers wait for a leader is fixed when they start: ElectionTick and \
-             HeartbeatTick cannot be set",
+            |spec| spec["Raft"]["HeartbeatTick"] = 10.into(),
+            400,
+            "election tick must be greater than heartbeat tick",
+        ),
+        (
+            "",
+            |spec| spec["Raft"]["HeartbeatTick"] = (-1).into(),
+            400,
+            "heartbeat tick must be greater than 0",
+        ),
+        (
+            "",
+            |spec| spec["Raft"]["ElectionTick"] = 1001.into(),
+            400,
+            "election tick must be at most 1000",
         ),
         ("rotateWorkerToken=x", |_| (), 400, "invalid value for rotateWorkerToken: x"),
     ];
