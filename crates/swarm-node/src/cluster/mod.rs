@@ -4,7 +4,8 @@
 //!
 //! Reading order: [`nodes`] (which engines there are), [`follow`] (who says so), [`way`] (how they, and
 //! the leader, are reached), [`forward`] (whose request it is), [`kept`] (where it is kept what is
-//! wanted of containers), [`appoint`] (who keeps it).
+//! wanted of containers), [`appoint`] (who keeps it), [`onlooker`] and [`watching`] (the same and the
+//! swarm's own, for those who look on).
 //!
 //! Invariants: only the manager that leads asks an engine; a request goes one step, to the leader; no
 //! engine is known by an address of its own.
@@ -14,13 +15,15 @@ mod follow;
 mod forward;
 mod kept;
 mod nodes;
+mod onlooker;
 mod own_info;
+mod watching;
 mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use swarm_backend::{Backend, Forward};
+use swarm_backend::{Backend, Forward, Overview};
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_engine::{ClientOptions, Raw};
@@ -36,6 +39,7 @@ use follow::Sight;
 use forward::{Forwarder, From};
 use kept::SwarmStore;
 use nodes::SwarmNodes;
+use onlooker::Onlooker;
 use way::ToNodes;
 
 /// How many clients that another manager passed on may wait to be taken.
@@ -75,15 +79,18 @@ impl Clients {
 /// what to do.
 #[derive(Debug)]
 pub struct Cluster {
+    node: Arc<Node>,
     pool: Arc<Pool>,
     forwarder: Forwarder,
     election: Election,
+    version: &'static str,
 }
 
 impl Cluster {
     /// Begins; all of it ends with `stop`.
     pub fn start(node: &Arc<Node>, build: Build, stop: &CancellationToken) -> Self {
         let (sight, seen) = watch::channel(Sight::default());
+        let version = build.version;
         let (store, layout) = (Arc::new(SwarmStore(Arc::clone(node))), kept::layout());
         let store = store as Arc<dyn KeyValue>;
         // Another one each time: what an earlier run of this node left behind is nobody's.
@@ -122,7 +129,13 @@ impl Cluster {
         let pool = Pool::start(config, discovery, store, stop.clone());
         tokio::spawn(follow::run(Arc::clone(node), Arc::clone(&pool), sight, stop.clone()));
         let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen);
-        Self { pool, forwarder, election }
+        Self { node: Arc::clone(node), pool, forwarder, election, version }
+    }
+
+    /// What is shown.
+    pub fn overview(&self) -> Arc<dyn Overview> {
+        let (node, pool) = (Arc::clone(&self.node), Arc::clone(&self.pool));
+        Arc::new(Onlooker::new(node, pool, self.version))
     }
 
     /// From now on this manager moves no containers, and the next one may at once; returns within
