@@ -36,7 +36,8 @@ pub use local::{Local, Part};
 pub use networks::Networks;
 pub use nodes::{Nodes, Pools};
 pub use overview::{
-    ALWAYS, ContainerSight, MoveSight, NodeSight, Overview, PoolSight, Waiting, Wanted,
+    ALWAYS, Asked, ContainerSight, MoveSight, NOWHERE, NodeSight, Overview, PoolSight,
+    ServiceSight, TaskSight, Waiting, Wanted,
 };
 pub use plugins::Plugins;
 pub use secrets::{Configs, Secrets};

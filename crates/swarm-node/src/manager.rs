@@ -12,6 +12,7 @@ use swarm_ca::tls::Removed;
 use swarm_kv::StoreError;
 use swarm_manager::authority::{Founded, Gate, keep_removed, passages, routes};
 use swarm_manager::clock::Clock;
+use swarm_manager::dispatcher::drivers::SecretDrivers;
 use swarm_manager::dispatcher::logs::relay::{LeaderCalls, Relay};
 use swarm_manager::dispatcher::service::Service;
 use swarm_manager::dispatcher::{Dispatcher, Identify};
@@ -59,6 +60,8 @@ pub struct Seat {
     pub node_id: Id,
     /// Where clients go that another manager passes on.
     pub clients: Clients,
+    /// Who has the values of secrets that the swarm has not.
+    pub drivers: Arc<dyn SecretDrivers>,
 }
 
 impl Seat {
@@ -151,6 +154,7 @@ impl Manager {
         let clock = Clock::system();
         let callers = Identify::by_certificate(Arc::clone(&replica));
         let dispatcher = Dispatcher::new(Arc::clone(&replica), callers, clock.clone());
+        dispatcher.drive(Arc::clone(&seat.drivers));
         let connections = Connections::new();
         let gate = Gate {
             live: Arc::clone(live),
@@ -273,6 +277,11 @@ impl Manager {
     /// Waits until it is stopped.
     pub async fn ended(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Whether it was stopped, or is being.
+    pub fn is_ended(&self) -> bool {
+        self.stop.is_cancelled()
     }
 
     /// The swarm's objects.

@@ -23,6 +23,7 @@ use crate::engine::LocalEngine;
 use crate::identity::{Ended, Own, Wishes, keep_renewed};
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager, ManagerError, Seat};
+use crate::plugins::Plugins;
 use crate::transport::ToManagers;
 
 mod asked;
@@ -120,6 +121,7 @@ impl Member {
             cluster_id: cluster_id.clone(),
             node_id: node_id.clone(),
             clients,
+            drivers: Arc::new(Plugins::new(engine.client().clone())),
         };
         let (manager, trouble) = match beginning {
             Some(beginning) => (Some(Manager::start(&seat, beginning).await?), None),

@@ -38,6 +38,7 @@ impl Control {
         let manager = flag(&exchange, "rotateManagerToken")?;
         let unlock = flag(&exchange, "rotateManagerUnlockKey")?;
         self.authorities_answer(&spec).await?;
+        let next = self.next_root(&spec, version).await?;
         self.write(|tables, batch| {
             let old = tables.cluster.as_ref().ok_or_else(no_swarm)?;
             let mut cluster = Cluster::clone(old);
@@ -46,7 +47,9 @@ impl Control {
                 return Err(out_of_sequence());
             }
             cluster.unlock_key = unlock::next(old, &cluster.spec, unlock)?;
-            rotation::begin(&mut cluster, &spec)?;
+            if let Some(next) = &next {
+                rotation::begin(&mut cluster, next)?;
+            }
             if worker {
                 cluster.join_tokens.worker = token(old)?;
             }

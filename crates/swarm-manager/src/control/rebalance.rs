@@ -140,6 +140,11 @@ impl Control {
     }
 }
 
+/// What would be moved, as it is shown.
+pub(crate) fn planned(tables: &Tables, limit: usize) -> Value {
+    plan(tables, limit).shown
+}
+
 fn plan(tables: &Tables, limit: usize) -> Planned {
     let mut board =
         Board::new(tables.nodes.values().cloned(), tables.tasks.values().map(|task| &**task));
@@ -210,15 +215,18 @@ fn show(tables: &Tables, moves: &[(Move, Task)], kept: &[Value], limit: usize) -
     json!({"Note": note, "Moves": shown, "Kept": kept})
 }
 
-fn starts_first(tables: &Tables, task: &Task) -> bool {
+/// Whether another task runs before it ends.
+pub(crate) fn starts_first(tables: &Tables, task: &Task) -> bool {
     let service = tables.services.get(&task.service_id);
     service.is_some_and(|service| swarm_core::orchestrator::moves_start_first(service))
 }
 
-fn task_name(task: &Task) -> String {
+/// A replicated service's task by its slot.
+pub(crate) fn task_name(task: &Task) -> String {
     format!("{}.{}", task.service_annotations.name, task.slot)
 }
 
-fn node_name(tables: &Tables, id: &Id) -> String {
+/// A node by its host's name.
+pub(crate) fn node_name(tables: &Tables, id: &Id) -> String {
     tables.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name().to_owned())
 }

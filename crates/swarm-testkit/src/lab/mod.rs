@@ -14,6 +14,7 @@
 
 mod config;
 mod daemon;
+mod enter;
 mod fabric;
 mod host;
 mod http;
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 
 pub use config::{HostConfig, LabConfig, MOST_HOSTS, default_base};
 pub use daemon::Daemon;
+pub use enter::connect_in;
 pub use http::{Answer, ask, get, post};
 pub use leash::janitor;
 pub use manager::Manager;
@@ -277,6 +279,7 @@ impl Lab {
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("init.sh"), include_str!("init.sh"))?;
         fs::write(dir.join("start.sh"), include_str!("start.sh"))?;
+        fs::write(dir.join("systemd.sh"), include_str!("systemd.sh"))?;
         let text = serde_json::to_string_pretty(&self.config())?;
         // Whole or not at all: a killed process must not leave half a configuration.
         let new = dir.join("lab.json.new");

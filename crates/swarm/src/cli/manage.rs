@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DiscoveryFlags, TlsFlags};
+use super::{DiscoveryFlags, PageArgs, TlsFlags};
 use crate::values::boolean;
 
 pub(super) const MANAGE_EXAMPLES: &str = "\
@@ -23,6 +23,9 @@ Cluster options:
                           on-node-failure or on-node-failure-with-volumes
   swarm.reschedule.grace=10s      how long an engine is silent before its containers move
   swarm.reschedule.stale=remove   what becomes of old copies when it returns: remove or keep
+
+Traces:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318 sends them; the standard OTEL_ variables for traces count
 
 Signals:
   SIGHUP reads the TLS files again; SIGTERM and SIGINT end in order, a second one at once.";
@@ -50,14 +53,9 @@ pub struct ManageFlags {
     #[arg(hide_possible_values = true, value_name = "BOOL")]
     pub cors: bool,
 
-    /// Address to serve the pool's page on, for a browser; off unless it is given. Other than
-    /// loopback addresses need TLS and --ui-token-file [env: SWARM_UI]
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Page")]
-    pub ui: Option<String>,
-    /// File with the token that a browser must give as its password (any user name); 16 characters
-    /// or more [env: SWARM_UI_TOKEN_FILE]
-    #[arg(long, value_name = "FILE", help_heading = "Page")]
-    pub ui_token_file: Option<String>,
+    /// The page.
+    #[command(flatten)]
+    pub page: PageArgs,
 
     /// How an engine is chosen: spread (the least loaded), binpack (the fullest that fits)
     /// or random [default: spread] [env: SWARM_STRATEGY]

@@ -15,10 +15,11 @@ use swarm_pool::Build;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::manage::{COMMIT, notify, open, reload_on_hangup, stop_on_signals};
+use super::manage::{COMMIT, notify, open, reload_on_hangup, show, stop_on_signals};
 use crate::config::DaemonConfig;
 use crate::metrics;
 use crate::tls::Tls;
+use crate::traces::Traces;
 
 /// For secrets: a folder in memory on every system with `/run` as it should be.
 const VOLATILE: &str = "/run/swarm/tasks";
@@ -26,7 +27,7 @@ const VOLATILE: &str = "/run/swarm/tasks";
 const KEPT: usize = 8;
 
 /// Serves until a signal.
-pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
+pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     let tls = Tls::load(config.tls.as_ref(), None)?;
     let verified = config.tls.as_ref().is_some_and(|tls| tls.verify);
     let mut listeners = Vec::new();
@@ -38,6 +39,10 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         cluster_listeners.push(open(address, &tls, verified).await?);
     }
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
+    let door = match &config.page {
+        Some(page) => Some(page.open(&tls).await?),
+        None => None,
+    };
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
@@ -55,17 +60,22 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         managers: config.managers,
     })
     .await;
-    let options =
-        ServerOptions { version: env!("CARGO_PKG_VERSION").to_owned(), ..ServerOptions::default() };
+    let options = ServerOptions {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        endpoint: "node",
+        ..ServerOptions::default()
+    };
     let metrics_stop = CancellationToken::new();
     if let Some(server) = metrics_server {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("swarm");
         options.metrics.register(ours);
         node.register(ours);
+        traces.counts.register(ours);
         process::register(&mut registry, env!("CARGO_PKG_VERSION"), COMMIT);
         tokio::spawn(server.serve(registry, metrics_stop.clone()));
     }
+    let traces = traces.send();
     notify(sd_notify::NotifyState::Ready);
     let cluster_stop = CancellationToken::new();
     let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
@@ -73,10 +83,12 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     // Counted apart: the metrics are the node endpoint's.
     let of_clients = ServerOptions {
         forward: Some(cluster.of_clients()),
+        endpoint: "cluster",
         metrics: ApiMetrics::default(),
         ..options.clone()
     };
     let of_managers = ServerOptions { forward: Some(cluster.of_managers()), ..of_clients.clone() };
+    let page = show(door, cluster.overview(), &mut cluster_listeners, serving.clone());
     let passed_on = vec![Listener::handed(passed_on)];
     let serve = |listeners, options| {
         swarm_api::serve(listeners, cluster.backend(), options, serving.clone())
@@ -85,14 +97,16 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     let serve_node = swarm_api::serve_node(listeners, backend, options, serving.clone());
     let serve_all = serve(cluster_listeners, of_clients);
     let serve_managers = serve(passed_on, of_managers);
-    tokio::join!(serve_node, serve_all, serve_managers, async {
+    tokio::join!(serve_node, serve_all, serve_managers, page, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
+        cluster.resign().await;
         // While requests under way end: the others have a leader again the sooner.
         node.shutdown().await;
     });
     cluster_stop.cancel();
     metrics_stop.cancel();
+    traces.end().await;
     info!("stopped");
     Ok(())
 }

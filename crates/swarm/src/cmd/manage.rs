@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
-use swarm_backend::Forward;
+use swarm_backend::{Forward, Overview};
 use swarm_engine::ClientOptions;
 use swarm_metrics::{StoreMetrics, statsd};
 use swarm_pool::{Build, Election, Pool, PoolConfig};
+use swarm_visualizer::{Backend, Door};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -21,8 +22,10 @@ use tracing::{info, warn};
 use crate::config::ManageConfig;
 use crate::election;
 use crate::metrics::{self, Sources};
+use crate::page;
 use crate::store::{Choice, Opened};
 use crate::tls::Tls;
+use crate::traces::Traces;
 use crate::values::Listen;
 
 /// The commit it was built from, where the build says so.
@@ -37,7 +40,7 @@ const RUNTIME: &str = "/run/swarm";
 const LAST_METRICS: Duration = Duration::from_secs(2);
 
 /// Serves until a signal.
-pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
+pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
     for note in &config.notes {
         warn!("{note}");
     }
@@ -77,7 +80,9 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     let Opened { config: kept, embedded, discovery, .. } = opened;
     let pool_config = pool_config(config, &tls, election.clone());
     let pool = Pool::start(pool_config, discovery, kept, pool_stop.clone());
-    let sources = Sources { pool: &pool, api: &options.metrics, store: &counted };
+    let spans = traces.counts.clone();
+    let sources = Sources { pool: &pool, api: &options.metrics, store: &counted, spans: &spans };
+    let traces = traces.send();
     let last_metrics = CancellationToken::new();
     let sending = statsd.map(|config| {
         info!(format = ?config.dialect, "metrics are sent to udp://{}", config.address);
@@ -87,7 +92,7 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
     }
     notify(sd_notify::NotifyState::Ready);
-    let page = show(door, pool.clone(), serving.clone());
+    let page = show(door, pool.clone(), &mut listeners, serving.clone());
     let serve = swarm_api::serve(listeners, pool, options, serving.clone());
     tokio::join!(serve, page, async {
         serving.cancelled().await;
@@ -100,6 +105,7 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         last_metrics.cancel();
         let _ = tokio::time::timeout(LAST_METRICS, sending).await;
     }
+    traces.end().await;
     pool_stop.cancel();
     if let Some(embedded) = embedded {
         embedded.shutdown().await;
@@ -108,10 +114,22 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves the pool's page, where one is wanted.
-async fn show(door: Option<swarm_visualizer::Door>, pool: Arc<Pool>, stop: CancellationToken) {
-    if let Some(door) = door {
-        swarm_visualizer::serve(door, pool, stop).await;
+/// Serves the page, where one is wanted; what it asks for arrives at one more of the API's listeners.
+pub fn show(
+    door: Option<Door>,
+    sight: Arc<dyn Overview>,
+    listeners: &mut Vec<Listener>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let page = door.map(|door| {
+        let (api, listener) = page::inside();
+        listeners.push(listener);
+        swarm_visualizer::serve(door, Backend { sight, api }, stop)
+    });
+    async move {
+        if let Some(page) = page {
+            page.await;
+        }
     }
 }
 

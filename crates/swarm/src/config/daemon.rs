@@ -8,7 +8,8 @@ use swarm_engine::{EngineAddress, PLAIN_PORT};
 use swarm_model::service::host::grants;
 
 use super::{Env, LOCAL_ENGINE, set, tls_paths};
-use crate::cli::{DaemonFlags, TlsFlags};
+use crate::cli::{DaemonFlags, PageArgs, TlsFlags};
+use crate::page::PageFlags;
 use crate::tls::TlsPaths;
 use crate::usage::UsageError;
 use crate::values::{Listen, listen, local_listen};
@@ -43,6 +44,8 @@ pub struct DaemonConfig {
     pub managers: Vec<String>,
     /// Where metrics are served: `HOST:PORT`.
     pub metrics: Option<String>,
+    /// Where the page is served.
+    pub page: Option<PageFlags>,
     /// TLS of `tcp://` addresses.
     pub tls: Option<TlsPaths>,
 }
@@ -60,6 +63,10 @@ struct File {
     allow: Vec<String>,
     manager: Vec<String>,
     metrics_addr: Option<String>,
+    ui: Option<String>,
+    #[serde(rename = "ui-token-file")]
+    ui_token: Option<String>,
+    ui_write: Option<bool>,
     tls: bool,
     tlsverify: bool,
     tlscacert: Option<String>,
@@ -128,6 +135,23 @@ impl DaemonConfig {
             tlscert: flags.tls.tlscert.or(file.tlscert),
             tlskey: flags.tls.tlskey.or(file.tlskey),
         };
+        let tls = tls_paths(&tls)?;
+        // A flag, or else the environment, or else the file, which is taken in as a flag.
+        let or = |flag: Option<String>, name: &str, file: Option<String>| match set(env, name) {
+            None => flag.or(file),
+            Some(_) => flag,
+        };
+        let write = flags.page.ui_write;
+        let page = PageArgs {
+            ui: or(flags.page.ui, "SWARM_UI", file.ui),
+            ui_token_file: or(flags.page.ui_token_file, "SWARM_UI_TOKEN_FILE", file.ui_token),
+            ui_write: if set(env, "SWARM_UI_WRITE").is_some() {
+                write
+            } else {
+                write.or(file.ui_write)
+            },
+        };
+        let page = PageFlags::resolve(&page, tls.is_some(), env)?;
         let managers = [flags.managers, file.manager].into_iter().find(|all| !all.is_empty());
         let managers = managers.unwrap_or_default();
         let data_dir = given(flags.data_dir, "SWARM_DATA_DIR", file.data_dir);
@@ -142,7 +166,8 @@ impl DaemonConfig {
             allows,
             managers: managers.iter().map(|one| swarm_node::identity::with_port(one)).collect(),
             metrics: metrics.map(|text| local_listen("--metrics-addr", &text)).transpose()?,
-            tls: tls_paths(&tls)?,
+            page,
+            tls,
         })
     }
 }
