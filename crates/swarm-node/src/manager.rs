@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::cluster::Clients;
 use crate::identity::Own;
 use crate::locked::{keep_locked, store_lock};
+use crate::pace::Pace;
 use crate::snapshots;
 
 /// The store's folder in the node's.
@@ -60,6 +61,8 @@ pub struct Seat {
     pub node_id: Id,
     /// Where clients go that another manager passes on.
     pub clients: Clients,
+    /// How soon it notices that its leader is gone.
+    pub pace: Pace,
     /// Who has the values of secrets that the swarm has not.
     pub drivers: Arc<dyn SecretDrivers>,
 }
@@ -147,6 +150,7 @@ impl Manager {
             swarm: Some(Swarm { transport, join }),
             alone,
             lock: store_lock(seat.own.lock_key().as_ref())?,
+            timing: seat.pace.timing(),
             ..EmbeddedOptions::new(seat.folder.join(STORE))
         });
         let store = store.await?;
@@ -287,6 +291,12 @@ impl Manager {
     /// The swarm's objects.
     pub fn replica(&self) -> &Arc<Replica> {
         &self.replica
+    }
+
+    /// How soon the swarm wants managers to notice that their leader is gone.
+    pub fn pace(&self) -> Option<Pace> {
+        let raft = |cluster: &Arc<swarm_model::Cluster>| Pace::of(&cluster.spec.raft);
+        self.replica.read(|tables| tables.cluster.as_ref().map(raft))
     }
 
     /// The store.
