@@ -16,13 +16,14 @@ const LABELS: &str = "docs/labels.md";
 const DEVELOPMENT: [&str; 4] = ["swarm-testkit", "swarm-sim", "swarm-e2e", "swarm-bench"];
 
 /// What the names of labels and variables begin with.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "com.docker.swarm.",
     "com.docker.compose.",
     "com.docker.stack.",
-    "swarm.re",
     "swarm.cluster",
     "swarm.drain",
+    "swarm.rebalance",
+    "swarm.reschedule",
     "swarm.overcommit",
     "swarm.createretry",
     "interlock.",

@@ -184,6 +184,14 @@ docs_consul() {
     docs_until curl -sf http://127.0.0.1:8500/v1/status/leader
 }
 
+# A service of that name with one task that runs; docker's own client would watch it for five seconds more.
+docs_service() {
+    local name=$1
+    shift
+    docker service create --detach --name "$name" "$@" >/dev/null || return
+    docs_until sh -c "docker service ls --format '{{.Name}} {{.Replicas}}' | grep -qx '$name 1/1'"
+}
+
 # Until a command succeeds; what it said last, if it does not within half a minute.
 docs_until() {
     local tries=0 said
