@@ -9,6 +9,7 @@ mod demo;
 mod deny;
 mod dist;
 mod lab;
+mod openssh;
 mod pages;
 mod progress;
 mod prometheus;

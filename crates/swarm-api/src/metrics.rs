@@ -159,6 +159,12 @@ impl Begun {
         self.counted.observe(route, elapsed);
     }
 
+    /// The method and the pattern of the route that it fits, where it fits one.
+    pub(crate) fn pattern(&self) -> Option<(&'static str, &'static str)> {
+        let route = self.route();
+        (route.pattern != OTHER).then_some((route.method, route.pattern))
+    }
+
     fn route(&self) -> &OfRoute {
         let found = self.route.get().and_then(|number| self.counted.routes.get(*number));
         found.unwrap_or(&self.counted.other)

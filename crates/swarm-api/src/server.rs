@@ -39,6 +39,8 @@ pub struct ServerOptions {
     pub drain: Duration,
     /// Asked first for every request, where the pool has several managers.
     pub forward: Option<Arc<dyn Forward>>,
+    /// What traces call it: `pool`, `node`, `cluster`.
+    pub endpoint: &'static str,
     /// Where requests are counted; a clone of it is registered by whoever publishes the counts.
     pub metrics: ApiMetrics,
 }
@@ -52,6 +54,7 @@ impl Default for ServerOptions {
             max_connections: 8192,
             drain: Duration::from_secs(10),
             forward: None,
+            endpoint: "pool",
             metrics: ApiMetrics::default(),
         }
     }
@@ -92,6 +95,7 @@ async fn serve_endpoint<B: Endpoint + ?Sized>(
             backend,
             options.forward.clone(),
             signature,
+            options.endpoint,
             options.metrics.clone(),
         )),
         places: Arc::new(Semaphore::new(places)),

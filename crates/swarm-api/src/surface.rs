@@ -26,6 +26,7 @@ use swarm_backend::{
     full,
 };
 use swarm_docker::Query;
+use swarm_trace::Arrived;
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 use tracing::{Instrument, debug, debug_span, error};
 
@@ -46,6 +47,8 @@ pub(crate) struct Surface<B: ?Sized> {
     backend: Arc<B>,
     forward: Option<Arc<dyn Forward>>,
     signature: Signature,
+    /// What traces call this endpoint.
+    name: &'static str,
     counted: Arc<Counted>,
     /// Numbers requests in the log.
     requests: AtomicU64,
@@ -62,10 +65,11 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         backend: Arc<B>,
         forward: Option<Arc<dyn Forward>>,
         signature: Signature,
+        name: &'static str,
         metrics: ApiMetrics,
     ) -> Self {
         let counted = Arc::new(Counted::new(B::RESOURCES, metrics));
-        Self { backend, forward, signature, counted, requests: AtomicU64::new(1) }
+        Self { backend, forward, signature, name, counted, requests: AtomicU64::new(1) }
     }
 
     /// The answer to `request`; never fails.
@@ -78,6 +82,7 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         let span = debug_span!("request", id, %method, path = request.uri().path());
         let mut begun = Counted::begin(&self.counted);
+        let mut traced = swarm_trace::arrived(&request, self.name, id);
         let answered = async {
             let started = Instant::now();
             link.phases.set(Phase::Request);
@@ -101,11 +106,12 @@ impl<B: Endpoint + ?Sized> Surface<B> {
             debug!(status = answer.status().as_u16(), ?elapsed, "answered");
             answer
         };
-        let answer = answered.instrument(span).await;
+        let answer = traced.span().run(answered.instrument(span)).await;
+        traced.answered(begun.pattern(), answer.status());
         // The phase of an upgrade ends where both sides have switched.
         let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         let ends = (!switched).then(|| link.phases.clone());
-        answer.map(|body| Outgoing { body, ends, _begun: begun })
+        answer.map(|body| Outgoing { body, ends, traced, _begun: begun })
     }
 
     async fn dispatch(
@@ -233,6 +239,8 @@ fn refusal(error: &ApiError) -> Response<Body> {
 pub(crate) struct Outgoing {
     body: Body,
     ends: Option<Phases>,
+    /// Its span ends here, too.
+    traced: Arrived,
     /// The request counts as under way until here.
     _begun: Begun,
 }
@@ -253,7 +261,9 @@ impl http_body::Body for Outgoing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        let _within = this.traced.span().enter();
+        Pin::new(&mut this.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -16,6 +16,7 @@
 //! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
 //! - `pool`: a manager over a lab, and the clients that talk to it.
 //! - `managers`: three managers that replicate among themselves.
+//! - `machines`: hosts with systemd and sshd, for `swarm up`.
 //! - `daemons`: `swarm daemon` on each host.
 //! - `linear`: answers of managers that fail, judged as a whole.
 //! - `torture`: seeded rounds of faults, and checkers over what happened in them.
@@ -43,6 +44,7 @@ mod doorway;
 mod labs;
 pub mod linear;
 mod load;
+mod machines;
 mod managers;
 mod pool;
 mod shown;
@@ -59,6 +61,7 @@ pub use daemons::Daemons;
 pub use doorway::Doorway;
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use load::{Load, Miss, get};
+pub use machines::Machines;
 pub use managers::Managers;
 pub use pool::{Pool, host_number};
 pub use shown::Shown;

@@ -3,6 +3,8 @@
 //!
 //! `DOCS=pool` runs only the blocks of pages whose name contains that, and says how long each took.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -75,7 +77,7 @@ fn commands_of_the_workspace_exist_with_their_flags() -> Result<()> {
                 }
                 _ => bail!("{}: `{line}` is no command of the workspace", block.place()),
             };
-            help_knows(program, words)
+            program_knows(program, words)
                 .map_err(|error| error.context(format!("{}: `{line}`", block.place())))?;
             looked += 1;
         }
@@ -84,27 +86,37 @@ fn commands_of_the_workspace_exist_with_their_flags() -> Result<()> {
     Ok(())
 }
 
-/// Whether a program has the verb and the flags: xtask by its help; the others, which no test builds, by
-/// the fields that their command lines are read into.
-fn help_knows(program: &str, words: &[&str]) -> Result<()> {
-    let flags = words.iter().filter_map(|word| word.strip_prefix("--"));
-    if program != "xtask" {
-        let folder = root().join("crates").join(program).join("src");
-        let output = Command::new("cat").arg(folder.join("main.rs")).output()?;
-        let source = String::from_utf8(output.stdout)?;
-        for flag in flags {
-            let field = format!(" {}: ", flag.replace('-', "_"));
-            ensure!(source.contains(&field), "{program} has no --{flag}");
-        }
-        return Ok(());
+/// Whether a program knows the verb and the flags: verbs of xtask by its help, flags by the source, for no
+/// test builds all these programs.
+fn program_knows(program: &str, words: &[&str]) -> Result<()> {
+    let mut folder = root().join("crates").join(program).join("src");
+    if program == "xtask" {
+        let output = xtask()?.arg("help").args(words.first()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        folder = root().join("xtask/src");
     }
-    let output = xtask()?.args(words.first()).arg("--help").output()?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for flag in flags {
-        ensure!(said.contains(&format!("--{flag}")), "--{flag} is not in:\n{said}");
+    let source = source(&folder)?;
+    for flag in words.iter().filter_map(|word| word.strip_prefix("--")) {
+        let field = format!(" {}: ", flag.replace('-', "_"));
+        let named = [format!("\"--{flag}\""), format!("long = \"{flag}\"")];
+        let known = source.contains(&field) || named.iter().any(|name| source.contains(name));
+        ensure!(known, "{program} has no --{flag}");
     }
     Ok(())
+}
+
+/// All of a folder's source.
+fn source(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            text.push_str(&source(&path)?);
+        } else {
+            text.push_str(&fs::read_to_string(&path)?);
+        }
+    }
+    Ok(text)
 }
 
 /// `cargo xtask`, as it is built already where it runs these tests.

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use swarm_backend::Reply;
 use swarm_docker::ApiVersion;
+use swarm_trace::Asked;
 use tokio_util::sync::CancellationToken;
 
 use crate::dial::{Purpose, dial, within};
@@ -49,6 +50,8 @@ struct Inner {
     idle: Arc<Idle>,
     pinger: Pinger,
     versions: ArcSwapOption<EngineVersion>,
+    /// What it is called in traces, once that is known.
+    name: ArcSwapOption<String>,
     /// Cuts every connection made since the last cut.
     cut: Mutex<CancellationToken>,
 }
@@ -69,6 +72,7 @@ impl EngineClient {
             host: HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("docker")),
             idle: Idle::new(options.idle_timeout, options.max_idle),
             versions: ArcSwapOption::empty(),
+            name: ArcSwapOption::empty(),
             cut: Mutex::default(),
             address,
             options,
@@ -79,6 +83,11 @@ impl EngineClient {
     /// Where the engine is.
     pub fn address(&self) -> &EngineAddress {
         &self.inner.address
+    }
+
+    /// Traces show it by this name from now on, beside its address.
+    pub fn is_called(&self, name: &str) {
+        self.inner.name.store(Some(Arc::new(name.to_owned())));
     }
 
     /// Asks `GET /version` (unversioned) and remembers the range of API versions both speak.
@@ -109,15 +118,19 @@ impl EngineClient {
     /// [`EngineError`] inside its error.
     pub async fn send(
         &self,
-        request: Outgoing,
+        mut request: Outgoing,
         deadline: Option<Duration>,
     ) -> Result<Reply, EngineError> {
         let prefix = self.prefix(request.version);
-        let exchange = self.exchange(request, prefix);
-        match deadline {
+        let mut asked = self.asks(&mut request);
+        // Boxed: every future around it, up to a request's own, would hold it again.
+        let exchange = asked.span().run(Box::pin(self.exchange(request, prefix)));
+        let answer = match deadline {
             Some(after) => within("answer", after, exchange).await,
             None => exchange.await,
-        }
+        };
+        conclude(&mut asked, &answer);
+        answer
     }
 
     /// `GET` and read JSON; an error status is [`EngineError::Status`]. `deadline` covers the whole
@@ -142,9 +155,13 @@ impl EngineClient {
         limit: usize,
         deadline: Duration,
     ) -> Result<Bytes, EngineError> {
+        let mut request = Outgoing::get(path_and_query);
+        let mut asked = self.asks(&mut request);
         within("answer", deadline, async {
-            let reply = self.exchange(Outgoing::get(path_and_query), self.prefix(None)).await?;
-            read_success(reply, limit).await
+            let exchange = Box::pin(self.exchange(request, self.prefix(None)));
+            let answer = asked.span().run(exchange).await;
+            conclude(&mut asked, &answer);
+            read_success(answer?, limit).await
         })
         .await
     }
@@ -218,6 +235,16 @@ impl EngineClient {
         }
     }
 
+    /// The request becomes part of the trace that the caller is in.
+    fn asks(&self, request: &mut Outgoing) -> Asked {
+        let asked = swarm_trace::asks(&request.method, &request.path_and_query, || {
+            let name = self.inner.name.load();
+            (name.as_deref().cloned(), self.inner.address.to_string())
+        });
+        asked.tell(&mut request.headers);
+        asked
+    }
+
     async fn exchange(
         &self,
         mut request: Outgoing,
@@ -281,6 +308,14 @@ impl EngineClient {
 struct Failed {
     heard: bool,
     error: EngineError,
+}
+
+/// Tells the trace what became of a request.
+fn conclude(asked: &mut Asked, answer: &Result<Reply, EngineError>) {
+    match answer {
+        Ok(reply) => asked.answered(reply.status),
+        Err(error) => asked.failed(error.reason(), || error.to_string()),
+    }
 }
 
 async fn read_success(reply: Reply, limit: usize) -> Result<Bytes, EngineError> {

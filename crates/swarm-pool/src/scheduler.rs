@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use swarm_core::placement::containers::{ContainerFacts, ContainerLookup, Labels};
-use swarm_core::placement::decision::Refusal;
+use swarm_core::placement::decision::{Decision, Refusal};
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::node::{NodeId, NodeSummary};
 use swarm_core::placement::place::place;
@@ -59,8 +59,12 @@ pub struct Placed {
     pub engine: EngineKey,
     /// Its id.
     pub node: NodeId,
+    /// Its name.
+    pub name: Arc<str>,
     /// Why it, in words.
     pub reason: String,
+    /// How many engines each filter removed.
+    pub removed: Vec<(&'static str, usize)>,
     /// Gives the reservation back when dropped.
     pub hold: Hold,
 }
@@ -70,23 +74,22 @@ pub struct Placed {
 pub struct NotPlaced {
     /// For the client.
     pub error: ApiError,
-    /// The filters that removed engines; none where there was no engine, or where the one that was
-    /// chosen is gone.
-    pub filters: Vec<&'static str>,
+    /// How many engines each filter removed; none where there was no engine, or where the one that
+    /// was chosen is gone.
+    pub removed: Vec<(&'static str, usize)>,
 }
 
 impl From<ApiError> for NotPlaced {
     fn from(error: ApiError) -> Self {
-        Self { error, filters: Vec::new() }
+        Self { error, removed: Vec::new() }
     }
 }
 
 impl From<Refusal> for NotPlaced {
     fn from(refusal: Refusal) -> Self {
-        let mut filters: Vec<_> = refusal.removals.iter().map(|removal| removal.filter).collect();
-        filters.sort_unstable();
-        filters.dedup();
-        Self { error: ApiError::conflict(refusal.to_string()), filters }
+        let removals = refusal.removals.iter();
+        let removed = removals.map(|removal| (removal.filter, removal.count)).collect();
+        Self { error: ApiError::conflict(refusal.to_string()), removed }
     }
 }
 
@@ -149,6 +152,11 @@ impl Scheduler {
     /// The strategy's name.
     pub fn strategy(&self) -> String {
         self.strategy.to_string()
+    }
+
+    /// How many engines there are to choose from.
+    pub fn size(&self) -> usize {
+        self.table.lock().board.nodes().len()
     }
 
     /// The filters' names, in order.
@@ -283,7 +291,8 @@ impl Scheduler {
         table.claims.insert(claim, Held { engine, name: request.name.clone(), made: None });
         drop(table);
         let hold = Hold { scheduler: Arc::clone(self), claim, made: false };
-        Ok(Placed { engine, node: decision.node, reason: decision.reason, hold })
+        let Decision { node, name, reason, removed, .. } = decision;
+        Ok(Placed { engine, node, name, reason, removed, hold })
     }
 }
 

@@ -1,9 +1,15 @@
 //! Where the log goes and how much of it: standard error, one line per event, colours on a
 //! terminal only; or one JSON object per event, for programs. Standard output belongs to what a command prints.
+//! What is said within a trace has the trace's id, so that either leads to the other.
 
+use std::fmt;
 use std::io::IsTerminal;
 
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::LogFlags;
 use crate::config::Env;
@@ -30,21 +36,68 @@ pub fn start(flags: &LogFlags, env: Env<'_>) -> Result<(), UsageError> {
         })?,
         (None, None) => ours("info"),
     };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .with_target(false);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start (there is none outside tests) keeps the first.
     let _ = match flags.format.as_deref() {
-        None | Some("text") => log.try_init(),
+        None | Some("text") => {
+            let text = format().with_target(false).with_ansi(colours);
+            log.with_ansi(colours)
+                .event_format(Joined { format: text, shape: Shape::Text })
+                .try_init()
+        }
         // What an event says beside its words stands at the first level, as log stores want it.
-        Some("json") => log.json().flatten_event(true).with_ansi(false).try_init(),
+        Some("json") => {
+            let json = format().with_target(false).json().flatten_event(true);
+            let joined = Joined { format: json, shape: Shape::Json };
+            log.with_ansi(false).fmt_fields(JsonFields::new()).event_format(joined).try_init()
+        }
         Some(other) => {
             return Err(UsageError::value("--log-format", other, "expected text or json"));
         }
     };
     Ok(())
+}
+
+/// A line of the log, with the id of the trace that it is part of.
+struct Joined<F> {
+    format: F,
+    shape: Shape,
+}
+
+enum Shape {
+    Text,
+    Json,
+}
+
+impl<S, N, F> FormatEvent<S, N> for Joined<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(id) = swarm_trace::current_id() else {
+            return self.format.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{}", self.shape.with_id(line.trim_end(), &id))
+    }
+}
+
+impl Shape {
+    fn with_id(&self, line: &str, id: &str) -> String {
+        match (self, line.strip_suffix('}')) {
+            (Self::Json, Some(open)) => format!("{open},\"trace_id\":\"{id}\"}}"),
+            _ => format!("{line} trace_id={id}"),
+        }
+    }
 }
 
 /// Classic's names; its `fatal` and `panic` end a process, so they show errors here.
@@ -60,5 +113,18 @@ fn parse(level: &str) -> Result<&'static str, UsageError> {
             level,
             "expected debug, info, warn, error, fatal or panic",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_carries_its_trace_as_its_own_notation_has_it() {
+        assert_eq!(Shape::Text.with_id("INFO created a=1", "4b"), "INFO created a=1 trace_id=4b");
+        let line = Shape::Json.with_id(r#"{"level":"INFO"}"#, "4b");
+        assert_eq!(line, r#"{"level":"INFO","trace_id":"4b"}"#);
+        assert_eq!(Shape::Json.with_id("broken", "4b"), "broken trace_id=4b");
     }
 }

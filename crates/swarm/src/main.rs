@@ -19,6 +19,7 @@ mod statsd;
 mod store;
 mod tls;
 mod tokens;
+mod traces;
 mod usage;
 mod values;
 
@@ -28,6 +29,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{Cli, Command};
 use crate::config::{DaemonConfig, ManageConfig};
+use crate::traces::Traces;
 use crate::usage::UsageError;
 
 /// Something failed while running.
@@ -78,13 +80,20 @@ fn run(cli: Cli) -> anyhow::Result<()> {
                 tracing::warn!("--experimental turns nothing on in this version");
             }
             limits::raise_open_files();
-            runtime()?.block_on(cmd::manage::run(config))
+            start_tls();
+            let traces = Traces::start(&env)?;
+            runtime()?.block_on(cmd::manage::run(config, traces))
         }
         Some(Command::Daemon(flags)) => {
             let config = DaemonConfig::resolve(*flags, &env)?;
             limits::raise_open_files();
-            runtime()?.block_on(cmd::daemon::run(config))
+            start_tls();
+            let traces = Traces::start(&env)?;
+            runtime()?.block_on(cmd::daemon::run(config, traces))
         }
+        Some(Command::Up(flags)) => runtime()?.block_on(cmd::up::run(*flags, &env)),
+        Some(Command::Down(flags)) => runtime()?.block_on(cmd::down::run(*flags, &env)),
+        Some(Command::DialStdio(flags)) => cmd::dial::run(&flags),
         Some(Command::Backup(flags)) => runtime()?.block_on(cmd::backup::run(flags, &env)),
         Some(Command::Restore(flags)) => runtime()?.block_on(cmd::restore::run(flags, &env)),
         Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(flags, &env)),
@@ -105,9 +114,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    // Two TLS providers in one process panic at the first handshake: one is chosen here.
+/// Two TLS providers in one process panic at the first handshake: one is chosen here.
+fn start_tls() {
     // It can only fail where one was chosen already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    start_tls();
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use swarm_api::ApiMetrics;
 use swarm_metrics::{MetricsServer, StoreMetrics, process};
+use swarm_otlp::SpanCounts;
 use swarm_pool::Pool;
 use tracing::{info, warn};
 
@@ -32,6 +33,8 @@ pub struct Sources<'a> {
     pub api: &'a ApiMetrics,
     /// The store's calls.
     pub store: &'a StoreMetrics,
+    /// What becomes of traces.
+    pub spans: &'a SpanCounts,
 }
 
 impl Sources<'_> {
@@ -42,6 +45,7 @@ impl Sources<'_> {
         self.pool.register(swarm);
         self.api.register(swarm);
         self.store.register(swarm);
+        self.spans.register(swarm);
         process::register(&mut registry, env!("CARGO_PKG_VERSION"), commit);
         registry
     }

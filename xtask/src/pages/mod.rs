@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 pub use anchor::Anchors;
 
@@ -61,6 +61,20 @@ impl Page {
         self.headings.first().map_or(&self.path, |heading| &heading.text)
     }
 
+    /// The lines of blocks of code that no fence makes.
+    pub fn indented(&self) -> Vec<usize> {
+        let blocks = self.events().into_offset_iter().filter_map(|(event, range)| match event {
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)) => Some(range.start),
+            _ => None,
+        });
+        blocks.map(|start| self.line(start)).collect()
+    }
+
+    /// The line of a place in the text, from 1.
+    fn line(&self, at: usize) -> usize {
+        self.text[..at].matches('\n').count() + 1
+    }
+
     fn find(&mut self) {
         let (mut headings, mut links, mut anchors) = (Vec::new(), Vec::new(), Anchors::default());
         let mut heading: Option<(HeadingLevel, String)> = None;
@@ -75,7 +89,7 @@ impl Page {
                     }
                 }
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
-                    let line = self.text[..range.start].matches('\n').count() + 1;
+                    let line = self.line(range.start);
                     link = Some(Link { line, target: dest_url.to_string(), words: String::new() });
                 }
                 Event::End(TagEnd::Link | TagEnd::Image) => links.extend(link.take()),

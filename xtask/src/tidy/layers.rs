@@ -21,7 +21,7 @@ use Layer::{Adapter, Binary, Decision, Development, Port, Runtime, Surface, Voca
 
 const CRATES: &[(Layer, &[&str])] = &[
     (Vocabulary, &["swarm-model", "swarm-docker"]),
-    (Port, &["swarm-backend", "swarm-kv"]),
+    (Port, &["swarm-backend", "swarm-kv", "swarm-trace"]),
     (Decision, &["swarm-core", "swarm-store", "swarm-doctor"]),
     (
         Adapter,
@@ -39,6 +39,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-network",
             "swarm-tls",
             "swarm-splice",
+            "swarm-otlp",
             "swarm-dns",
         ],
     ),
@@ -48,6 +49,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-pool",
             "swarm-registrator",
             "swarm-proxy",
+            "swarm-install",
             "swarm-manager",
             "swarm-agent",
             "swarm-node",

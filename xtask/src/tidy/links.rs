@@ -1,5 +1,5 @@
-//! Whether the links of the documentation lead to a file that is there, and to a heading in it; and
-//! whether every page is in the documentation's index.
+//! Whether the links of the documentation lead to a file that is there, and to a heading in it; whether
+//! every page is in the documentation's index; and whether its blocks are such as the tests see: fenced.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,6 +36,13 @@ fn breaches(all: &[Page], there: impl Fn(&str) -> bool) -> Vec<String> {
             }
         }
     }
+    for page in all.iter().filter(|page| page.path == "README.md" || page.path.starts_with("docs/"))
+    {
+        for line in page.indented() {
+            let rule = "a block of code by its indent: fence it, so that it is run";
+            breaches.push(format!("{}:{line}: {rule}", page.path));
+        }
+    }
     if let Some(index) = by_path.get(INDEX) {
         let named: Vec<_> =
             index.links.iter().filter_map(|link| pages::lead(INDEX, &link.target)).collect();
@@ -67,10 +74,16 @@ mod tests {
     fn what_leads_nowhere_is_told_with_its_line() {
         let pages = [
             Page::new("docs/README.md", "# D\n".into()),
-            Page::new("docs/a.md", "# A\n\n[x](b.md)\n[y](#two)\n[z](c.md#d)\n".into()),
+            Page::new("docs/a.md", "# A\n\n[x](b.md)\n[y](#two)\n[z](c.md#d)\n\n    code\n".into()),
         ];
         let found = breaches(&pages, |path| path == "docs/a.md");
-        let begins = ["docs/a.md:3: ", "docs/a.md:4: ", "docs/a.md:5: ", "docs/a.md: docs/README"];
+        let begins = [
+            "docs/a.md:3: ",
+            "docs/a.md:4: ",
+            "docs/a.md:5: ",
+            "docs/a.md:7: a block",
+            "docs/a.md: docs/README",
+        ];
         assert_eq!(found.len(), begins.len(), "{found:?}");
         assert!(found.iter().zip(begins).all(|(told, begin)| told.starts_with(begin)), "{found:?}");
     }

@@ -16,6 +16,8 @@ pub struct Decision {
     pub name: Arc<str>,
     /// Why, in one sentence.
     pub reason: String,
+    /// How many nodes each filter removed, in the order of the filters; none that removed nobody.
+    pub removed: Vec<(&'static str, usize)>,
 }
 
 /// Nodes whose own reason a refusal lists, per filter: enough for a small pool, short for any.

@@ -56,7 +56,8 @@ pub fn place<R: Rng + ?Sized>(
             let node = &nodes[best.index];
             let reason = reason(strategy, node, (nodes.len(), suitable), &soft, level);
             let (id, name) = (node.id.clone(), node.name.clone());
-            Ok(Decision { index: best.index, node: id, name, reason })
+            let removed = removed(&hard, &tallies);
+            Ok(Decision { index: best.index, node: id, name, reason, removed })
         }
         None => Err(refusal(nodes, request, &hard, &tallies)),
     }
@@ -147,6 +148,13 @@ fn reason(
         text.push_str(&dropped.join(", "));
     }
     text
+}
+
+/// Who removed how many.
+fn removed(hard: &[Rule<'_>], tallies: &[Tally]) -> Vec<(&'static str, usize)> {
+    let filters = hard.iter().map(|rule| rule.filter).chain([RESOURCES]);
+    let counts = filters.zip(tallies.iter().map(|tally| tally.count));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 fn refusal(

@@ -8,6 +8,7 @@ use swarm_backend::Result;
 use swarm_docker::ApiError;
 use swarm_kv::StoreError;
 use swarm_store::When;
+use swarm_trace::Traced;
 use tokio::time::Instant;
 
 use super::{Control, NO_LEADER, failed};
@@ -27,10 +28,26 @@ impl Control {
     /// Decides a change and writes it; again, while what it was decided on is changed by others.
     pub(super) async fn write<T>(
         &self,
-        mut decide: impl FnMut(&Tables, &mut Batch) -> Result<T> + Send,
+        decide: impl FnMut(&Tables, &mut Batch) -> Result<T> + Send,
     ) -> Result<T> {
+        let span = Traced::within("store write");
+        let written = span.run(self.write_on(decide, &span)).await;
+        if let Err(error) = &written {
+            span.fail(error.status().as_str().to_owned(), error.message.as_str());
+        }
+        written
+    }
+
+    async fn write_on<T>(
+        &self,
+        mut decide: impl FnMut(&Tables, &mut Batch) -> Result<T> + Send,
+        span: &Traced,
+    ) -> Result<T> {
+        let mut attempts = 0_i64;
         let until = Instant::now() + PATIENCE;
         loop {
+            attempts += 1;
+            span.set("swarm.store.attempts", attempts);
             let fresh = tokio::time::timeout(ATTEMPT, self.replica.fresh()).await;
             fresh.map_err(|_| late())?.map_err(failed)?;
             let mut batch = Batch::default();

@@ -7,7 +7,6 @@
 mod tied;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -27,10 +26,6 @@ use crate::Pool;
 use crate::engine::{CHANGE_DEADLINE, Engine, Mark, post_json};
 use crate::index::NameGuard;
 use crate::keeper::follow_volumes_of;
-use crate::scheduler::{NotPlaced, Placed};
-
-/// How often a place is looked for while what was removed is being read back.
-const PLACEMENTS: usize = 5;
 
 /// A create as the client asked for it, or as the pool makes it anew.
 pub(crate) struct Wish {
@@ -179,38 +174,6 @@ impl Pool {
         warn!(container = request.subject(), %error, "create failed; trying another engine");
         request.tried.push(engine);
         Ok(())
-    }
-
-    /// A place, and its reservation. A refusal counts only when everything that was written
-    /// through here had been read back before: what is in the way may have been removed an
-    /// instant ago.
-    pub(crate) async fn place(&self, request: &Request) -> Result<Placed> {
-        let begun = Instant::now();
-        let decided = self.place_settled(request).await;
-        self.shared.metrics.placed(begun.elapsed(), decided.as_ref().err());
-        decided.map_err(|refused| refused.error)
-    }
-
-    /// A place at once, by what is known now.
-    pub(super) fn place_now(&self, request: &Request) -> Result<Placed> {
-        let begun = Instant::now();
-        let decided = self.shared.scheduler.place(&self.shared.index, request);
-        self.shared.metrics.placed(begun.elapsed(), decided.as_ref().err());
-        decided.map_err(|refused| refused.error)
-    }
-
-    async fn place_settled(&self, request: &Request) -> std::result::Result<Placed, NotPlaced> {
-        let mut settled = false;
-        for _ in 1..PLACEMENTS {
-            match self.shared.scheduler.place(&self.shared.index, request) {
-                Err(_) if !settled => {}
-                decided => return decided,
-            }
-            self.settle_all().await;
-            // Other clients go on writing meanwhile.
-            settled = self.is_settled();
-        }
-        self.shared.scheduler.place(&self.shared.index, request)
     }
 
     async fn create_once(

@@ -20,6 +20,7 @@ mod load;
 mod lost;
 mod networks;
 mod nodes;
+mod placing;
 mod plugins;
 mod progress;
 mod prune;

@@ -80,7 +80,7 @@ where
             told: Arc::clone(&told),
             in_detail: engines.len() <= SHOWN_IN_DETAIL,
         };
-        running.spawn(follower.follow(start(Arc::clone(engine))));
+        running.spawn(swarm_trace::carried(follower.follow(start(Arc::clone(engine)))));
     }
     drop(began);
     let mut outcomes = Vec::with_capacity(engines.len());

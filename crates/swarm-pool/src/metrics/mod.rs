@@ -94,10 +94,15 @@ impl Metrics {
     pub fn placed(&self, elapsed: Duration, refused: Option<&NotPlaced>) {
         let Some(refused) = refused else { return self.placed.observe(elapsed.as_secs_f64()) };
         self.refused.observe(elapsed.as_secs_f64());
-        let nobody = [NO_ENGINE];
-        let filters = if refused.filters.is_empty() { &nobody[..] } else { &refused.filters };
+        let mut filters: Vec<_> = refused.removed.iter().map(|(filter, _)| *filter).collect();
+        // A filter may have removed some for one reason and some for another.
+        filters.sort_unstable();
+        filters.dedup();
+        if filters.is_empty() {
+            filters.push(NO_ENGINE);
+        }
         for filter in filters {
-            self.refusals.get_or_create(&[("filter", *filter)]).inc();
+            self.refusals.get_or_create(&[("filter", filter)]).inc();
         }
     }
 

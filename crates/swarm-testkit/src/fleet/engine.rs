@@ -34,6 +34,8 @@ pub struct Engine {
     /// Rung whenever a container's state changes, for `wait` and `logs -f`.
     pub(super) changed: Notify,
     requests: Mutex<BTreeMap<&'static str, u64>>,
+    /// The last `traceparent` by route; none where the last request had none.
+    pub(super) traces: Mutex<BTreeMap<&'static str, Option<String>>>,
     pub(super) open: AtomicUsize,
     accepted: AtomicU64,
     skew_nanos: AtomicI64,
@@ -78,6 +80,7 @@ impl Engine {
             control: watch::Sender::new(Control { listening: true, ..Control::default() }),
             changed: Notify::new(),
             requests: Mutex::default(),
+            traces: Mutex::default(),
             open: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             skew_nanos: AtomicI64::new(0),
@@ -115,6 +118,11 @@ impl Engine {
     /// Its host name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What trace the last request to this route was part of, as its `traceparent` told.
+    pub fn traceparent(&self, route: &str) -> Option<String> {
+        self.traces.lock().get(route).cloned().flatten()
     }
 
     /// Its containers: (all, running).

@@ -62,6 +62,8 @@ async fn answer(engine: Arc<Engine>, request: Request<Incoming>) -> Result<Reply
     let found = route::find(request.method(), request.uri().path());
     let route = found.as_ref().map_or("unknown", |target| target.route);
     engine.count(route);
+    let trace = request.headers().get("traceparent").and_then(|text| text.to_str().ok());
+    engine.traces.lock().insert(route, trace.map(str::to_owned));
     unless_silent(&mut control).await;
     let now = *control.borrow();
     if !now.delay.is_zero() {

@@ -50,6 +50,10 @@ pub struct HostConfig {
     pub listen: Vec<String>,
     /// More flags, the last ones on the command line.
     pub args: Vec<String>,
+    /// Whether PID 1 is the real systemd, over files of the host's own: for what installs things. Its
+    /// engine is a unit of it.
+    #[serde(default)]
+    pub systemd: bool,
     /// `overlay2` when unset, `vfs` on a file system that overlayfs cannot stack upon.
     pub storage_driver: Option<String>,
 }
@@ -62,6 +66,7 @@ impl Default for HostConfig {
             containerd: "/usr/bin/containerd".into(),
             listen: vec!["tcp://0.0.0.0:2375".into()],
             args: Vec::new(),
+            systemd: false,
             storage_driver: None,
         }
     }

@@ -279,6 +279,7 @@ impl Lab {
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("init.sh"), include_str!("init.sh"))?;
         fs::write(dir.join("start.sh"), include_str!("start.sh"))?;
+        fs::write(dir.join("systemd.sh"), include_str!("systemd.sh"))?;
         let text = serde_json::to_string_pretty(&self.config())?;
         // Whole or not at all: a killed process must not leave half a configuration.
         let new = dir.join("lab.json.new");

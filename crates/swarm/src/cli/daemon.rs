@@ -35,6 +35,9 @@ File (--config, TOML); flags and environment win over it:
   tlscert = \"/etc/swarm/cert.pem\"
   tlskey = \"/etc/swarm/key.pem\"
 
+Traces:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318 sends them; the standard OTEL_ variables for traces count
+
 Signals:
   SIGHUP reads the TLS files again; SIGTERM and SIGINT end in order, a second one at once.";
 

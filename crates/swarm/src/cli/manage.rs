@@ -24,6 +24,9 @@ Cluster options:
   swarm.reschedule.grace=10s      how long an engine is silent before its containers move
   swarm.reschedule.stale=remove   what becomes of old copies when it returns: remove or keep
 
+Traces:
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318 sends them; the standard OTEL_ variables for traces count
+
 Signals:
   SIGHUP reads the TLS files again; SIGTERM and SIGINT end in order, a second one at once.";
 

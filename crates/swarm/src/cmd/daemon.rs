@@ -19,6 +19,7 @@ use super::manage::{COMMIT, notify, open, reload_on_hangup, show, stop_on_signal
 use crate::config::DaemonConfig;
 use crate::metrics;
 use crate::tls::Tls;
+use crate::traces::Traces;
 
 /// For secrets: a folder in memory on every system with `/run` as it should be.
 const VOLATILE: &str = "/run/swarm/tasks";
@@ -26,7 +27,7 @@ const VOLATILE: &str = "/run/swarm/tasks";
 const KEPT: usize = 8;
 
 /// Serves until a signal.
-pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
+pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     let tls = Tls::load(config.tls.as_ref(), None)?;
     let verified = config.tls.as_ref().is_some_and(|tls| tls.verify);
     let mut listeners = Vec::new();
@@ -59,17 +60,22 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
         managers: config.managers,
     })
     .await;
-    let options =
-        ServerOptions { version: env!("CARGO_PKG_VERSION").to_owned(), ..ServerOptions::default() };
+    let options = ServerOptions {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        endpoint: "node",
+        ..ServerOptions::default()
+    };
     let metrics_stop = CancellationToken::new();
     if let Some(server) = metrics_server {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("swarm");
         options.metrics.register(ours);
         node.register(ours);
+        traces.counts.register(ours);
         process::register(&mut registry, env!("CARGO_PKG_VERSION"), COMMIT);
         tokio::spawn(server.serve(registry, metrics_stop.clone()));
     }
+    let traces = traces.send();
     notify(sd_notify::NotifyState::Ready);
     let cluster_stop = CancellationToken::new();
     let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
@@ -77,6 +83,7 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     // Counted apart: the metrics are the node endpoint's.
     let of_clients = ServerOptions {
         forward: Some(cluster.of_clients()),
+        endpoint: "cluster",
         metrics: ApiMetrics::default(),
         ..options.clone()
     };
@@ -99,6 +106,7 @@ pub async fn run(config: DaemonConfig) -> anyhow::Result<()> {
     });
     cluster_stop.cancel();
     metrics_stop.cancel();
+    traces.end().await;
     info!("stopped");
     Ok(())
 }

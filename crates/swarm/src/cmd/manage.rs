@@ -25,6 +25,7 @@ use crate::metrics::{self, Sources};
 use crate::page;
 use crate::store::{Choice, Opened};
 use crate::tls::Tls;
+use crate::traces::Traces;
 use crate::values::Listen;
 
 /// The commit it was built from, where the build says so.
@@ -39,7 +40,7 @@ const RUNTIME: &str = "/run/swarm";
 const LAST_METRICS: Duration = Duration::from_secs(2);
 
 /// Serves until a signal.
-pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
+pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
     for note in &config.notes {
         warn!("{note}");
     }
@@ -79,7 +80,9 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
     let Opened { config: kept, embedded, discovery, .. } = opened;
     let pool_config = pool_config(config, &tls, election.clone());
     let pool = Pool::start(pool_config, discovery, kept, pool_stop.clone());
-    let sources = Sources { pool: &pool, api: &options.metrics, store: &counted };
+    let spans = traces.counts.clone();
+    let sources = Sources { pool: &pool, api: &options.metrics, store: &counted, spans: &spans };
+    let traces = traces.send();
     let last_metrics = CancellationToken::new();
     let sending = statsd.map(|config| {
         info!(format = ?config.dialect, "metrics are sent to udp://{}", config.address);
@@ -102,6 +105,7 @@ pub async fn run(config: ManageConfig) -> anyhow::Result<()> {
         last_metrics.cancel();
         let _ = tokio::time::timeout(LAST_METRICS, sending).await;
     }
+    traces.end().await;
     pool_stop.cancel();
     if let Some(embedded) = embedded {
         embedded.shutdown().await;

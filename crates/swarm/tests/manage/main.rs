@@ -5,6 +5,7 @@
 mod daemon;
 mod metrics;
 mod statsd;
+mod traces;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -8,14 +8,18 @@ use swarm_testkit::exposition::Exposition;
 use super::{Daemon, SOON, client, fleet, wait_for_healthy};
 
 /// The address in the log.
-async fn metrics_at(daemon: &Daemon) -> String {
+pub async fn metrics_at(daemon: &Daemon) -> String {
     daemon.wait_for("metrics at http://").await;
     let log = daemon.log();
     let rest = log.split("metrics at http://").nth(1).unwrap();
     rest.split('/').next().unwrap().to_owned()
 }
 
-async fn read(address: &str, path: &str, accept: Option<&'static str>) -> (u16, String, String) {
+pub async fn read(
+    address: &str,
+    path: &str,
+    accept: Option<&'static str>,
+) -> (u16, String, String) {
     let mut asked = Outgoing::get(path);
     if let Some(accept) = accept {
         asked.headers.insert("accept", accept.parse().unwrap());

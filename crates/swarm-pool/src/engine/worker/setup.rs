@@ -45,6 +45,7 @@ impl Worker {
         if !same {
             self.cache.clear();
         }
+        client.is_called(&identity.name);
         let identity = Arc::new(identity);
         self.cache.identity = Some(Arc::clone(&identity));
         let opened_at = self.engines_now();
