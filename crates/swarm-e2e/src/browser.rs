@@ -103,6 +103,29 @@ impl Browser {
         }
     }
 
+    /// Clicks what a selector finds, once it is there.
+    pub async fn click(&self, selector: &str) -> Result<()> {
+        let script = format!(
+            "(() => {{ const found = document.querySelector({selector:?}); found?.click(); \
+             return found !== null; }})()"
+        );
+        self.until(selector, &script).await.map(drop)
+    }
+
+    /// Presses one of the page's buttons that do something, and agrees; the dialog's words.
+    pub async fn act(&self, button: &str) -> Result<String> {
+        self.click(&format!("[data-act={button}]:not([disabled])")).await?;
+        self.agree().await
+    }
+
+    /// Agrees to what the page asks; its words.
+    pub async fn agree(&self) -> Result<String> {
+        let words = self.until("the dialog", "document.querySelector('dialog[open]')?.innerText");
+        let words = words.await?;
+        self.click("dialog[open] .do").await?;
+        Ok(words.as_str().unwrap_or_default().to_owned())
+    }
+
     /// A picture of the window, PNG.
     pub async fn picture(&self) -> Result<Vec<u8>> {
         self.client.screenshot().await.context("no picture")

@@ -24,19 +24,29 @@ pub struct Shown {
     pub fleet: Fleet,
     manager: Child,
     page: String,
+    acts: bool,
     folder: tempfile::TempDir,
 }
 
 impl Shown {
     /// Starts both; the page answers, and every engine is healthy, when this returns.
     pub async fn start(config: FleetConfig) -> Result<Self> {
+        Self::with(config, false).await
+    }
+
+    /// The same with a page that acts.
+    pub async fn acting(config: FleetConfig) -> Result<Self> {
+        Self::with(config, true).await
+    }
+
+    async fn with(config: FleetConfig, acts: bool) -> Result<Self> {
         let fleet = Fleet::start(config).await?;
         let folder = tempfile::tempdir()?;
         // The same port before and after a restart, so that a browser finds the manager again.
         let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let page = free.to_string();
-        let manager = manage(&fleet, &page, &folder)?;
-        let shown = Self { fleet, manager, page, folder };
+        let manager = manage(&fleet, (&page, acts), &folder)?;
+        let shown = Self { fleet, manager, page, acts, folder };
         shown.answers().await?;
         Ok(shown)
     }
@@ -55,7 +65,7 @@ impl Shown {
 
     /// Starts it again after it was killed.
     pub async fn again(&mut self) -> Result<()> {
-        self.manager = manage(&self.fleet, &self.page, &self.folder)?;
+        self.manager = manage(&self.fleet, (&self.page, self.acts), &self.folder)?;
         self.answers().await
     }
 
@@ -106,12 +116,14 @@ impl Drop for Shown {
     }
 }
 
-fn manage(fleet: &Fleet, page: &str, folder: &tempfile::TempDir) -> Result<Child> {
+fn manage(fleet: &Fleet, page: (&str, bool), folder: &tempfile::TempDir) -> Result<Child> {
+    let (page, acts) = page;
     let socket = format!("unix://{}", folder.path().join("api.sock").display());
     let list: Vec<_> = fleet.addresses().iter().map(ToString::to_string).collect();
     let data = folder.path().join("data").display().to_string();
     Command::new(binaries::swarm()?)
         .args(["--log-level", "error", "manage", "-H", &socket, "--ui", page])
+        .arg(format!("--ui-write={acts}"))
         .args(["--data-dir", &data, "--cluster-opt", "swarm.reschedule.grace=1s"])
         .arg(list.join(","))
         .stdin(Stdio::null())

@@ -162,6 +162,65 @@ async fn what_people_name_is_text_and_can_be_found() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_clicked_is_done_after_it_was_said() -> Result<()> {
+    let shown = Shown::acting(FleetConfig { engines: 2, ..FleetConfig::default() }).await?;
+    let browser = Browser::start(1300, 900).await?;
+    browser.open(&shown.url()).await?;
+    let node = |name: &str| {
+        format!(
+            "[...document.querySelectorAll('.card')].find((card) => \
+             card.querySelector('strong').textContent === '{name}')"
+        )
+    };
+    let second = node("engine-0001");
+    browser.until("nodes", &format!("{second} !== undefined")).await?;
+    browser.run(&format!("{second}.querySelector('.head').click()")).await?;
+    let words = browser.act("cordon").await?;
+    ensure!(words.contains("cordon engine-0001?") && words.contains("nothing new"), "{words}");
+    browser.until("it is cordoned", &format!("{second}.innerText.includes('cordoned')")).await?;
+
+    // All are on the other engine. One is spared, one is not.
+    for name in ["one", "two", "three", "four"] {
+        let labels = json!({"com.docker.swarm.rebalance": "on"});
+        create(&shown, name, json!({"Image": "nginx:1.25", "Labels": labels})).await?;
+    }
+    let all = ["four running", "one running", "three running", "two running"];
+    tiles_become(&browser, "four", &all).await?;
+    browser.click(".tile[title^=one]").await?;
+    browser.click("[data-act=kill]").await?;
+    browser.click("dialog[open] .not").await?;
+    browser.until("nothing is asked", "document.querySelector('dialog[open]') === null").await?;
+    browser.click(".tile[title^=four]").await?;
+    browser.act("remove").await?;
+    tiles_become(&browser, "one is gone", &["one running", "three running", "two running"]).await?;
+    let said = "document.querySelector('.outcome')?.textContent === 'it was removed'";
+    browser.until("what became of it", said).await?;
+
+    // The other engine is used again, and the pool evened out.
+    browser.run(&format!("{second}.querySelector('.head').click()")).await?;
+    browser.act("uncordon").await?;
+    browser.until("it is used", &format!("!{second}.innerText.includes('cordoned')")).await?;
+    browser.click("#tab-plan").await?;
+    browser.click(".plan .ask").await?;
+    browser.click(".plan .apply:not([hidden])").await?;
+    let words = browser.agree().await?;
+    ensure!(words.contains("engine-0000 → engine-0001"), "{words}");
+    let moved = "document.querySelector('.plan .note').textContent.startsWith('1 moved')";
+    browser.until("it says so", moved).await?;
+    let there = format!("{second}.querySelector('small:last-of-type').textContent !== '0'");
+    browser.until("one is there", &there).await?;
+    let list = shown.api("GET", "/containers/json", "").await?;
+    let on = |name: &str| {
+        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter()
+            .filter(|one| one["Names"][0].as_str().is_some_and(|own| own.contains(name)))
+            .count()
+    };
+    ensure!((on("engine-0000"), on("engine-0001")) == (2, 1), "{list}");
+    browser.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_pool_has_few_elements_and_every_tile_can_be_reached() -> Result<()> {
     let config = FleetConfig { engines: 60, containers_per_engine: 30, ..FleetConfig::default() };
     let shown = Shown::start(config).await?;

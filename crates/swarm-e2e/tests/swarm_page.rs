@@ -36,25 +36,6 @@ async fn node_says(browser: &Browser, node: &str, words: &[&str]) -> Result<()> 
     Ok(())
 }
 
-/// Clicks what a selector finds, once it is there.
-async fn click(browser: &Browser, selector: &str) -> Result<()> {
-    let script = format!(
-        "(() => {{ const found = document.querySelector({selector:?}); found?.click(); \
-         return found !== null; }})()"
-    );
-    browser.until(selector, &script).await?;
-    Ok(())
-}
-
-/// Presses a button of what is chosen, and agrees; the dialog's words.
-async fn act(browser: &Browser, button: &str) -> Result<String> {
-    click(browser, &format!("[data-act={button}]:not([disabled])")).await?;
-    let words = "document.querySelector('dialog[open]')?.innerText";
-    let words = browser.until("the dialog", words).await?;
-    click(browser, "dialog[open] .do").await?;
-    Ok(words.as_str().unwrap_or_default().to_owned())
-}
-
 /// A service's running tasks as the API says, named as the page names them.
 fn running(nodes: &Daemons<'_>, by: u8, service: &str) -> Result<Vec<String>> {
     let asked = ["service", "ps", "--filter", "desired-state=running", "--format"];
@@ -116,15 +97,23 @@ async fn what_a_swarm_s_page_shows_is_what_the_api_says_and_what_is_clicked_is_d
     tiles(&browser, "after the fail-over", &["web.1 running", "web.2 running", "web.3 running"])
         .await?;
 
-    // A node dies, on the page of a manager that does not lead.
+    // A node dies. What it had is told of as it was, and what follows it with why it waits.
+    let create = ["service", "create", "--detach", "--name", "there", "--constraint"];
+    let sleep = ["node.hostname==host-3", "--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+    nodes.docker(1, &[&create[..], &sleep].concat()).ok()?;
+    let shown = |tile: &str| format!("{TILES}.includes('{tile}')");
+    browser.until("it is there", &shown("there.1 running")).await?;
     nodes.power_cut(3)?;
     node_says(&browser, "host-3", &["down", "heartbeat failure"]).await?;
     let fewer = format!("{words}.includes('2 of 3 managers answer')");
     browser.until("a manager is away", &fewer).await?;
-    // What it had is told of as it was; another task runs elsewhere.
-    let lost = "web.3 host down, was running";
-    tiles(&browser, "its tasks", &["web.1 running", "web.2 running", lost, "web.3 running"])
-        .await?;
+    browser.until("what it had", &shown("there.1 host down, was running")).await?;
+    browser.until("what follows", &shown("there.1 pending")).await?;
+    let why = format!("{words}.includes('waiting: there.1: no suitable node')");
+    browser.until("why it waits", &why).await?;
+    for tile in ["web.1 running", "web.2 running", "web.3 running"] {
+        browser.until(tile, &shown(tile)).await?;
+    }
     let names = running(&nodes, 1, "web")?;
     ensure!(names == ["web.1 running", "web.2 running", "web.3 running"], "{names:?}");
     browser.close().await
@@ -146,16 +135,16 @@ async fn shows(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result
     ensure!(running(nodes, 2, "web")?.len() == 3);
 
     // Details of a task, asked of whoever has it: its JSON, what it writes, and those before it.
-    click(browser, ".tile[title^='web.1']").await?;
+    browser.click(".tile[title^='web.1']").await?;
     let fact = "document.querySelector('#pane dl')?.textContent.includes('Slot1')";
     browser.until("facts", fact).await?;
-    click(browser, "[data-part=json]").await?;
+    browser.click("[data-part=json]").await?;
     let told = "document.querySelector('#pane pre')?.textContent.includes('\"ServiceID\"')";
     browser.until("JSON", told).await?;
-    click(browser, "[data-part=logs]").await?;
+    browser.click("[data-part=logs]").await?;
     let told = "document.querySelector('#pane pre')?.textContent.includes('begun')";
     browser.until("its output", told).await?;
-    click(browser, "[data-part=history]").await?;
+    browser.click("[data-part=history]").await?;
     browser
         .until("its history", "document.querySelectorAll('#pane .tasks li').length === 1")
         .await?;
@@ -177,12 +166,12 @@ async fn shows(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result
         Ok((listed.lines().count() == 4 && running(nodes, 2, "web")?.len() == 3).then_some(()))
     })?;
     tiles(browser, "again", &["web.1 running", "web.2 running", "web.3 running"]).await?;
-    click(browser, ".tile[title^='web.1']").await?;
+    browser.click(".tile[title^='web.1']").await?;
     browser.until("the slot's history", both).await?;
 
     // Nothing here can change anything.
     for tile in [".tile[title^='web.1']", ".head"] {
-        click(browser, tile).await?;
+        browser.click(tile).await?;
         let none = "document.querySelectorAll('[data-act]').length === 0";
         browser.until("no buttons", none).await?;
     }
@@ -194,11 +183,11 @@ async fn shows(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result
     ensure!(answer.contains(" 405 ") && answer.contains("--ui-write"), "{answer}");
 
     // The service, and what is known to the leader alone.
-    click(browser, "#tab-services").await?;
+    browser.click("#tab-services").await?;
     let counted = "document.querySelector('#pane .own')?.textContent.includes('3/3')";
     browser.until("desired and running", counted).await?;
-    click(browser, "#pane .own .more").await?;
-    click(browser, "[data-part=facts]").await?;
+    browser.click("#pane .own .more").await?;
+    browser.click("[data-part=facts]").await?;
     let told = "document.querySelector('#pane dl')?.textContent.includes('3 of 3')";
     browser.until("a service's facts", told).await?;
     let note = "document.getElementById('note').textContent.includes('leader alone: host-1')";
@@ -217,8 +206,8 @@ async fn acts(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result<
     let web = ["web.1 running", "web.2 running", "web.3 running"];
     tiles(browser, "beside them", &[&["alone running"], &web[..]].concat()).await?;
 
-    click(browser, ".tile[title^=alone]").await?;
-    let words = act(browser, "stop").await?;
+    browser.click(".tile[title^=alone]").await?;
+    let words = browser.act("stop").await?;
     ensure!(words.contains("stop alone on host-2?"), "{words}");
     let stopped = [&["alone exited (137)"], &web[..]].concat();
     tiles(browser, "a stop", &stopped).await?;
@@ -227,19 +216,19 @@ async fn acts(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result<
     let state =
         cluster(nodes, 1).run(&["inspect", "--format", "{{.State.Status}}", "alone"]).ok()?;
     ensure!(state == "exited", "{state}");
-    act(browser, "remove").await?;
+    browser.act("remove").await?;
     tiles(browser, "a removal", &web).await?;
 
     // A service, scaled by what is typed.
-    click(browser, "#tab-services").await?;
-    click(browser, "#pane .own .more").await?;
-    click(browser, "[data-act=scale]").await?;
+    browser.click("#tab-services").await?;
+    browser.click("#pane .own .more").await?;
+    browser.click("[data-act=scale]").await?;
     let type_two = "const input = document.querySelector('dialog[open] input'); if (input === null) \
                     return false; input.value = '2'; input.dispatchEvent(new Event('input')); return true";
     ensure!(browser.run(type_two).await? == json!(true), "no dialog");
     let told = "document.querySelector('dialog[open]').innerText.includes('1 are stopped')";
     browser.until("what it would do", told).await?;
-    click(browser, "dialog[open] .do").await?;
+    browser.click("dialog[open] .do").await?;
     let fewer = format!("{TILES}.length === 2");
     browser.until("two are left", &fewer).await?;
     until(LONG, "the API says so", || Ok((running(nodes, 1, "web")?.len() == 2).then_some(())))?;
@@ -249,7 +238,7 @@ async fn acts(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result<
     let head = "[...document.querySelectorAll('.card')].find((card) => \
                 card.querySelector('strong').textContent === 'host-3').querySelector('.head')";
     browser.run(&format!("{head}.click()")).await?;
-    let words = act(browser, "drain").await?;
+    let words = browser.act("drain").await?;
     ensure!(words.contains("drain host-3?") && words.contains("As it would be now"), "{words}");
     let named = placed.lines().filter(|name| words.contains(&format!("{name}: host-3"))).count();
     ensure!(named <= 2, "{words}\n{placed}");
@@ -258,8 +247,9 @@ async fn acts(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result<
         let asked = ["node", "ps", "--filter", "desired-state=running", "--quiet", "host-3"];
         Ok(nodes.docker(1, &asked).ok()?.is_empty().then_some(()))
     })?;
-    act(browser, "uncordon").await?;
-    node_says(browser, "host-3", &["ready, manager"]).await?;
+    browser.act("uncordon").await?;
+    let said = "document.querySelector('.outcome')?.textContent.includes('given tasks')";
+    browser.until("what became of it", said).await?;
     let log = nodes.logs();
     for line in ["stop container", "scale service", "set node"] {
         ensure!(log.contains(line), "{line} is not in the log");

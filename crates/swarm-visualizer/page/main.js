@@ -116,6 +116,8 @@ setDense(remembered("dense") === "true");
 byId("dense").addEventListener("click", () => setDense(byId("dense").getAttribute("aria-pressed") !== "true"));
 
 document.addEventListener("keydown", (event) => {
+  // What asks whether to do something has keys of its own.
+  if (event.target instanceof Element && event.target.closest("dialog") !== null) return;
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
   if (event.key === "/" && !typing) {
     event.preventDefault();

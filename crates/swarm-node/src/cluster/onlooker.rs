@@ -34,15 +34,23 @@ pub struct Onlooker {
     pool: Arc<Pool>,
     version: &'static str,
     /// The last look; what is read of a node belongs to it.
-    look: Mutex<Arc<Look>>,
+    last: Mutex<Arc<Last>>,
     /// The managers, as they answered last.
     members: Arc<watch::Sender<Vec<Member>>>,
+}
+
+/// One look at the swarm, and at the engines of the same moment.
+#[derive(Default)]
+struct Last {
+    look: Look,
+    /// Of the leader, the engines behind the pool by their nodes' ids: key and revision there.
+    engines: HashMap<String, (String, u64)>,
 }
 
 impl Onlooker {
     pub(super) fn new(node: Arc<Node>, pool: Arc<Pool>, version: &'static str) -> Self {
         let members = Arc::new(watch::Sender::default());
-        Self { node, pool, version, look: Mutex::default(), members }
+        Self { node, pool, version, last: Mutex::default(), members }
     }
 
     /// The manager that leads, if it is this one.
@@ -52,7 +60,6 @@ impl Onlooker {
         leads.then_some(manager)
     }
 
-    /// The engines behind the pool by their nodes' ids: key and revision there.
     fn engines(&self) -> HashMap<String, (String, u64)> {
         let nodes = self.pool.nodes().into_iter();
         nodes.filter_map(|node| Some((id_of(&node.key)?, (node.key, node.revision)))).collect()
@@ -134,7 +141,7 @@ impl Overview for Onlooker {
 
     fn pool(&self) -> PoolSight {
         let Ok(manager) = self.node.manager() else {
-            *self.look.lock() = Arc::default();
+            *self.last.lock() = Arc::default();
             return self.no_manager();
         };
         let now = manager.store().leadership().borrow().clone();
@@ -151,7 +158,8 @@ impl Overview for Onlooker {
             None => "containers that are no tasks are shown by the leader alone".to_owned(),
         });
         let waiting = look.waiting.clone();
-        *self.look.lock() = Arc::new(look);
+        let engines = if now.leads { self.engines() } else { HashMap::new() };
+        *self.last.lock() = Arc::new(Last { look, engines });
         PoolSight {
             kind: "swarm",
             version: self.version.to_owned(),
@@ -166,9 +174,9 @@ impl Overview for Onlooker {
     }
 
     fn nodes(&self) -> Vec<NodeSight> {
-        let look = Arc::clone(&self.look.lock());
+        let last = Arc::clone(&self.last.lock());
+        let Last { look, engines } = &*last;
         let mut nodes = look.nodes.clone();
-        let engines = self.leading().map(|_| self.engines()).unwrap_or_default();
         for node in &mut nodes {
             let mut hasher = DefaultHasher::new();
             (node.revision, engines.get(&node.key).map(|(_, revision)| revision)).hash(&mut hasher);
@@ -191,17 +199,18 @@ impl Overview for Onlooker {
     }
 
     fn services(&self) -> Vec<ServiceSight> {
-        self.look.lock().services.clone()
+        self.last.lock().look.services.clone()
     }
 
     fn containers(&self, key: &str) -> Vec<ContainerSight> {
-        let look = Arc::clone(&self.look.lock());
+        let last = Arc::clone(&self.last.lock());
+        let Last { look, engines } = &*last;
         let tasks = look.on(if key == NOWHERE { "" } else { key });
         let mut sights: Vec<_> =
             tasks.iter().map(|task| overview::task_sight(task, look.name(task), key)).collect();
         let Some(manager) = self.leading() else { return sights };
-        let Some((engine, _)) = self.engines().remove(key) else { return sights };
-        let found = self.pool.containers(&engine);
+        let Some((engine, _)) = engines.get(key) else { return sights };
+        let found = self.pool.containers(engine);
         let history: HashSet<String> = manager.replica().read(|tables| {
             let named = found.iter().filter_map(|one| one.labels.get(TASK));
             named.filter(|task| tables.tasks.contains_key(task.as_str())).cloned().collect()
@@ -226,6 +235,8 @@ impl Overview for Onlooker {
         let manager = self.node.manager()?;
         let mut plan = manager.replica().read(|tables| overview::plan(tables, wanted))?;
         if let Wanted::Drain { node } = wanted {
+            // Nobody may be looking meanwhile.
+            let _ = self.pool();
             self.keep_containers(node, &mut plan);
         }
         Reply::ok(&plan)
@@ -242,8 +253,9 @@ impl Overview for Onlooker {
 impl Onlooker {
     /// Containers of their own stay where they are, whatever a swarm wants of their node.
     fn keep_containers(&self, node: &str, plan: &mut Value) {
-        let look = Arc::clone(&self.look.lock());
-        let Some(node) = look.nodes.iter().find(|one| one.id == node || one.name == node) else {
+        let last = Arc::clone(&self.last.lock());
+        let mut nodes = last.look.nodes.iter();
+        let Some(node) = nodes.find(|one| one.id == node || one.name == node) else {
             return;
         };
         let Some(kept) = plan["Kept"].as_array_mut() else { return };
