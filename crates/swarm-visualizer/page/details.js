@@ -130,8 +130,7 @@ export class Details {
       ["Ended", one.finished === undefined ? "" : date(one.finished)],
       ["Waits", one.waits ?? waiting?.reason],
       ["Placed", one.placed], ["Last move", one.moved === undefined ? "" : `${date(one.moved.at)}: ${moveWords(one.moved)}`],
-      // A swarm keeps services running, and no containers of their own.
-      ["Reschedule", this.#model.isSwarm ? "" : policy],
+      ["Reschedule", this.#model.isSwarm ? one.policy ?? "" : policy],
       ["Generation", one.generation === undefined ? "" : String(one.generation)],
       ["Id", one.id], ["Labels", labelsOf(one.labels)],
     ]);

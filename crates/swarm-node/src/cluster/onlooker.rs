@@ -43,8 +43,11 @@ pub struct Onlooker {
 #[derive(Default)]
 struct Last {
     look: Look,
-    /// Of the leader, the engines behind the pool by their nodes' ids: key and revision there.
+    /// Of the leader, the engines behind the pool by their nodes' ids: key and revision there. What is on
+    /// no engine, and engines of nodes that left, are by their keys there.
     engines: HashMap<String, (String, u64)>,
+    /// Engines of nodes that left, with what is lost with them.
+    left: Vec<NodeSight>,
 }
 
 impl Onlooker {
@@ -60,9 +63,18 @@ impl Onlooker {
         leads.then_some(manager)
     }
 
-    fn engines(&self) -> HashMap<String, (String, u64)> {
-        let nodes = self.pool.nodes().into_iter();
-        nodes.filter_map(|node| Some((id_of(&node.key)?, (node.key, node.revision)))).collect()
+    /// With what the pool over all nodes knows.
+    fn with_engines(&self, look: Look) -> Last {
+        let mut last = Last { look, ..Last::default() };
+        for node in self.pool.nodes() {
+            let id = id_of(&node.key);
+            let key = id.clone().unwrap_or_else(|| node.key.clone());
+            last.engines.insert(key, (node.key.clone(), node.revision));
+            if id.is_none() && node.key != NOWHERE {
+                last.left.push(node);
+            }
+        }
+        last
     }
 
     fn no_manager(&self) -> PoolSight {
@@ -157,9 +169,14 @@ impl Overview for Onlooker {
             ),
             None => "containers that are no tasks are shown by the leader alone".to_owned(),
         });
-        let waiting = look.waiting.clone();
-        let engines = if now.leads { self.engines() } else { HashMap::new() };
-        *self.last.lock() = Arc::new(Last { look, engines });
+        let mut waiting = look.waiting.clone();
+        let last = if now.leads {
+            waiting.extend(self.pool.pool().waiting);
+            self.with_engines(look)
+        } else {
+            Last { look, ..Last::default() }
+        };
+        *self.last.lock() = Arc::new(last);
         PoolSight {
             kind: "swarm",
             version: self.version.to_owned(),
@@ -175,18 +192,21 @@ impl Overview for Onlooker {
 
     fn nodes(&self) -> Vec<NodeSight> {
         let last = Arc::clone(&self.last.lock());
-        let Last { look, engines } = &*last;
+        let Last { look, engines, left } = &*last;
         let mut nodes = look.nodes.clone();
         for node in &mut nodes {
             let mut hasher = DefaultHasher::new();
             (node.revision, engines.get(&node.key).map(|(_, revision)| revision)).hash(&mut hasher);
             node.revision = hasher.finish() >> 1;
         }
+        nodes.extend(left.iter().cloned());
         let homeless = look.on("");
-        if !homeless.is_empty() {
+        let containers = engines.get(NOWHERE);
+        if !homeless.is_empty() || containers.is_some() {
             nodes.push(NodeSight {
                 key: NOWHERE.to_owned(),
-                revision: overview::revision_of(homeless),
+                revision: containers
+                    .map_or_else(|| overview::revision_of(homeless), |(_, revision)| *revision),
                 id: NOWHERE.to_owned(),
                 name: "no node".to_owned(),
                 state: "waiting".to_owned(),
@@ -204,7 +224,7 @@ impl Overview for Onlooker {
 
     fn containers(&self, key: &str) -> Vec<ContainerSight> {
         let last = Arc::clone(&self.last.lock());
-        let Last { look, engines } = &*last;
+        let Last { look, engines, .. } = &*last;
         let tasks = look.on(if key == NOWHERE { "" } else { key });
         let mut sights: Vec<_> =
             tasks.iter().map(|task| overview::task_sight(task, look.name(task), key)).collect();
