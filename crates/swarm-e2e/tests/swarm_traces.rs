@@ -1,6 +1,8 @@
-//! What `swarm daemon` tells of its requests: one trace over two managers, through placement and a
+//! What `swarm daemon` tells of its requests: numbers by endpoint, and one trace over two managers, through placement and a
 //! node's session to its engine, and down to the swarm's store.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,6 +12,7 @@ use swarm_e2e::{Daemons, IMAGE, Scratch, ask_raw, until};
 const LONG: Duration = Duration::from_mins(1);
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
+const METRICS: &str = "127.0.0.1:9324";
 
 /// Spans of the trace that a host's daemon has printed, those of one request last ended.
 fn spans(nodes: &Daemons<'_>, host: u8, last: &str) -> Result<Vec<Value>> {
@@ -46,7 +49,7 @@ fn one_trace_goes_over_managers_and_sessions_to_the_engine_and_the_store() -> Re
     let mut nodes = Daemons::start(&lab, &[])?;
     for host in [1, 2] {
         let to_log = [("OTEL_TRACES_EXPORTER", "console"), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
-        nodes.launch_with(host, &[], &to_log)?;
+        nodes.launch_with(host, &["--metrics-addr", METRICS], &to_log)?;
     }
     nodes.docker(1, &["swarm", "init", "--advertise-addr", &lab.ip(1)]).ok()?;
     nodes.join(2, 1, "manager")?.ok()?;
@@ -103,5 +106,45 @@ fn one_trace_goes_over_managers_and_sessions_to_the_engine_and_the_store() -> Re
     ensure!(written["parent_span_id"] == asked["span_id"], "{written}");
     ensure!(written["attributes"]["swarm.store.attempts"] == 1, "{written}");
     ensure!(!nodes.logs().contains("s3cret"), "a secret: {}", nodes.logs());
+    numbers(&lab)
+}
+
+/// The numbers of both endpoints; those of all nodes' engines from the manager alone that asks them.
+fn numbers(lab: &Scratch) -> Result<()> {
+    let read = |host: u8| {
+        lab.inside(host, || {
+            let mut stream = TcpStream::connect(METRICS)?;
+            stream.set_read_timeout(Some(LONG))?;
+            stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text)
+        })
+    };
+    let create = r#"method="POST",route="/containers/create",status="2xx",endpoint="cluster""#;
+    let service = r#"method="POST",route="/services/create",status="2xx",endpoint="node""#;
+    let (leads, other) = (read(1)?, read(2)?);
+    let counted = |labels: &str| format!("swarm_api_requests_total{{{labels}}} 1\n");
+    for (text, all) in [
+        (&leads, &[counted(create), "swarm_engines{state=\"healthy\"} 2".into()]),
+        (&other, &[counted(create), counted(service)]),
+    ] {
+        for line in all {
+            ensure!(text.contains(line), "{line} is not in {text}");
+        }
+    }
+    let created = "swarm_container_creates_total{result=\"created\"} 1\n";
+    ensure!(leads.contains(created) && leads.contains("swarm_containers{state="), "{leads}");
+    ensure!(!other.contains("swarm_engines{") && !other.contains("swarm_primary"), "{other}");
+    for begin in [
+        "swarm_manager_managers_ready 2",
+        "swarm_manager_task_failures_total 0",
+        "swarm_node_certificate_issued_timestamp_seconds 1",
+        "swarm_node_certificate_expiry_timestamp_seconds 1",
+        "swarm_raft_transaction_latency_seconds_bucket{le=\"0.5\"} ",
+        "swarm_trace_spans_total{result=\"exported\"} ",
+    ] {
+        ensure!(leads.lines().any(|line| line.starts_with(begin)), "{begin}: {leads}");
+    }
     Ok(())
 }

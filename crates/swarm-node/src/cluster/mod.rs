@@ -16,6 +16,7 @@ mod way;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use swarm_backend::{Backend, Forward};
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
@@ -66,6 +67,7 @@ impl Clients {
 pub struct Cluster {
     pool: Arc<Pool>,
     forwarder: Forwarder,
+    sight: watch::Receiver<Sight>,
 }
 
 impl Cluster {
@@ -99,8 +101,15 @@ impl Cluster {
         let discovery = Arc::new(SwarmNodes(seen.clone()));
         let pool = Pool::start(config, discovery, store, stop.clone());
         tokio::spawn(follow::run(Arc::clone(node), Arc::clone(&pool), sight, stop.clone()));
-        let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen);
-        Self { pool, forwarder }
+        let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen.clone());
+        Self { pool, forwarder, sight: seen }
+    }
+
+    /// Has its numbers published: those of all nodes' engines while this manager leads, since only then
+    /// it knows them.
+    pub fn register(&self, registry: &mut Registry) {
+        let sight = self.sight.clone();
+        self.pool.register_nodes(registry, move || sight.borrow().since.is_some());
     }
 
     /// What answers.

@@ -67,6 +67,34 @@ impl Collector for Readings {
     }
 }
 
+/// Reads a pool of a swarm's nodes when asked, while they are asked from here.
+pub(super) struct Nodes {
+    pool: Weak<Pool>,
+    leads: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Nodes {
+    pub(super) fn of(pool: &Arc<Pool>, leads: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { pool: Arc::downgrade(pool), leads: Box::new(leads) }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nodes")
+    }
+}
+
+impl Collector for Nodes {
+    fn encode(&self, encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let Some(pool) = self.pool.upgrade().filter(|_| (self.leads)()) else { return Ok(()) };
+        let mut out = Out(encoder);
+        pool.tell_engines(&mut out)?;
+        pool.tell_reservations(&mut out)?;
+        pool.tell_subscribers(&mut out)
+    }
+}
+
 /// One metric after the other.
 struct Out<'a>(DescriptorEncoder<'a>);
 
@@ -230,6 +258,10 @@ impl Pool {
                 (kind("removed"), state.removed.pending()),
             ],
         )?;
+        self.tell_subscribers(out)
+    }
+
+    fn tell_subscribers(&self, out: &mut Out<'_>) -> fmt::Result {
         out.gauge(
             "event_subscribers",
             "Clients that follow the pool's events.",

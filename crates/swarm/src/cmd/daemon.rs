@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use prometheus_client::registry::Registry;
-use swarm_api::{ApiMetrics, Listener, ServerOptions};
+use swarm_api::{Listener, ServerOptions};
 use swarm_engine::{ClientOptions, EngineClient};
 use swarm_metrics::process;
 use swarm_node::{Clients, Cluster, Node, NodeOptions};
@@ -61,26 +61,28 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         endpoint: "node",
         ..ServerOptions::default()
     };
-    let metrics_stop = CancellationToken::new();
-    if let Some(server) = metrics_server {
+    let cluster_stop = CancellationToken::new();
+    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
+    let cluster = Cluster::start(&node, build, &cluster_stop);
+    let registry = || {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("swarm");
         options.metrics.register(ours);
         node.register(ours);
+        cluster.register(ours);
         traces.counts.register(ours);
         process::register(&mut registry, env!("CARGO_PKG_VERSION"), COMMIT);
-        tokio::spawn(server.serve(registry, metrics_stop.clone()));
+        registry
+    };
+    let metrics_stop = CancellationToken::new();
+    if let Some(server) = metrics_server {
+        tokio::spawn(server.serve(registry(), metrics_stop.clone()));
     }
     let traces = traces.send();
     notify(sd_notify::NotifyState::Ready);
-    let cluster_stop = CancellationToken::new();
-    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
-    let cluster = Cluster::start(&node, build, &cluster_stop);
-    // Counted apart: the metrics are the node endpoint's.
     let of_clients = ServerOptions {
         forward: Some(cluster.of_clients()),
         endpoint: "cluster",
-        metrics: ApiMetrics::default(),
         ..options.clone()
     };
     let of_managers = ServerOptions { forward: Some(cluster.of_managers()), ..of_clients.clone() };
