@@ -2,7 +2,7 @@
 //! node's session to its engine, and down to the swarm's store.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,6 +13,7 @@ const LONG: Duration = Duration::from_mins(1);
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 const METRICS: &str = "127.0.0.1:9324";
+const STATSD: &str = "127.0.0.1:8125";
 
 /// Spans of the trace that a host's daemon has printed, those of one request last ended.
 fn spans(nodes: &Daemons<'_>, host: u8, last: &str) -> Result<Vec<Value>> {
@@ -49,7 +50,8 @@ fn one_trace_goes_over_managers_and_sessions_to_the_engine_and_the_store() -> Re
     let mut nodes = Daemons::start(&lab, &[])?;
     for host in [1, 2] {
         let to_log = [("OTEL_TRACES_EXPORTER", "console"), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
-        nodes.launch_with(host, &["--metrics-addr", METRICS], &to_log)?;
+        let more = ["--metrics-addr", METRICS, "--statsd", STATSD, "--statsd-interval", "1s"];
+        nodes.launch_with(host, &more, &to_log)?;
     }
     nodes.docker(1, &["swarm", "init", "--advertise-addr", &lab.ip(1)]).ok()?;
     nodes.join(2, 1, "manager")?.ok()?;
@@ -146,5 +148,16 @@ fn numbers(lab: &Scratch) -> Result<()> {
     ] {
         ensure!(leads.lines().any(|line| line.starts_with(begin)), "{begin}: {leads}");
     }
-    Ok(())
+    // The same is sent.
+    let sent = lab.inside(1, || {
+        let socket = UdpSocket::bind(STATSD)?;
+        socket.set_read_timeout(Some(LONG))?;
+        Ok(socket)
+    })?;
+    until(LONG, "the leader's numbers are sent", || {
+        let mut datagram = [0; 2048];
+        let length = sent.recv(&mut datagram)?;
+        let text = String::from_utf8_lossy(&datagram[..length]);
+        Ok(text.lines().any(|line| line == "swarm.engines.state.healthy:2|g").then_some(()))
+    })
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::TlsFlags;
+use super::{StatsdFlags, TlsFlags};
 
 pub(super) const DAEMON_EXAMPLES: &str = "\
 Examples:
@@ -27,6 +27,8 @@ File (--config, TOML); flags and environment win over it:
   advertise-addr = \"eth0\"
   allow = [\"privileged\", \"device=/dev/fuse\"]
   metrics-addr = \"127.0.0.1:9324\"
+  statsd = \"127.0.0.1:8125\"
+  statsd-format = \"dogstatsd\"
   tlsverify = true
   tlscacert = \"/etc/swarm/ca.pem\"
   tlscert = \"/etc/swarm/cert.pem\"
@@ -85,6 +87,9 @@ pub struct DaemonFlags {
     /// alone; without it there are none [env: SWARM_METRICS_ADDR]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Metrics")]
     pub metrics_addr: Option<String>,
+    /// The same for StatsD.
+    #[command(flatten)]
+    pub statsd: StatsdFlags,
 
     /// TLS of tcp:// addresses.
     #[command(flatten)]

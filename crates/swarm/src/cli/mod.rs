@@ -11,6 +11,7 @@ mod daemon;
 mod manage;
 mod proxy;
 mod registrator;
+mod statsd;
 mod tls;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -27,6 +28,7 @@ pub use daemon::DaemonFlags;
 pub use manage::ManageFlags;
 pub use proxy::ProxyFlags;
 pub use registrator::RegistratorFlags;
+pub use statsd::StatsdFlags;
 pub use tls::TlsFlags;
 
 use backup::{BACKUP_HELP, RESTORE_HELP};

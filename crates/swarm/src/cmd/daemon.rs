@@ -17,7 +17,7 @@ use tracing::info;
 
 use super::manage::{COMMIT, notify, open, reload_on_hangup, stop_on_signals};
 use crate::config::DaemonConfig;
-use crate::metrics;
+use crate::metrics::{self, Sending};
 use crate::tls::Tls;
 use crate::traces::Traces;
 
@@ -75,6 +75,7 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         registry
     };
     let metrics_stop = CancellationToken::new();
+    let sending = config.statsd.map(|statsd| Sending::start(statsd, registry()));
     if let Some(server) = metrics_server {
         tokio::spawn(server.serve(registry(), metrics_stop.clone()));
     }
@@ -98,7 +99,7 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
         // While requests under way end: the others have a leader again the sooner.
-        node.shutdown().await;
+        tokio::join!(node.shutdown(), metrics::end(sending));
     });
     cluster_stop.cancel();
     metrics_stop.cancel();

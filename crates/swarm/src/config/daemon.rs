@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use swarm_engine::{EngineAddress, PLAIN_PORT};
+use swarm_metrics::statsd::StatsdConfig;
 use swarm_model::service::host::grants;
 
 use super::{Env, LOCAL_ENGINE, set, tls_paths};
-use crate::cli::{DaemonFlags, TlsFlags};
+use crate::cli::{DaemonFlags, StatsdFlags, TlsFlags};
+use crate::statsd;
 use crate::tls::TlsPaths;
 use crate::usage::UsageError;
 use crate::values::{Listen, listen, local_listen};
@@ -43,6 +45,8 @@ pub struct DaemonConfig {
     pub managers: Vec<String>,
     /// Where metrics are served: `HOST:PORT`.
     pub metrics: Option<String>,
+    /// Where they are sent.
+    pub statsd: Option<StatsdConfig>,
     /// TLS of `tcp://` addresses.
     pub tls: Option<TlsPaths>,
 }
@@ -60,6 +64,10 @@ struct File {
     allow: Vec<String>,
     manager: Vec<String>,
     metrics_addr: Option<String>,
+    statsd: Option<String>,
+    statsd_format: Option<String>,
+    statsd_interval: Option<String>,
+    statsd_prefix: Option<String>,
     tls: bool,
     tlsverify: bool,
     tlscacert: Option<String>,
@@ -131,6 +139,17 @@ impl DaemonConfig {
         let managers = [flags.managers, file.manager].into_iter().find(|all| !all.is_empty());
         let managers = managers.unwrap_or_default();
         let data_dir = given(flags.data_dir, "SWARM_DATA_DIR", file.data_dir);
+        let sent = flags.statsd;
+        let statsd = StatsdFlags {
+            statsd: given(sent.statsd, "SWARM_STATSD", file.statsd),
+            statsd_format: given(sent.statsd_format, "SWARM_STATSD_FORMAT", file.statsd_format),
+            statsd_interval: given(
+                sent.statsd_interval,
+                "SWARM_STATSD_INTERVAL",
+                file.statsd_interval,
+            ),
+            statsd_prefix: given(sent.statsd_prefix, "SWARM_STATSD_PREFIX", file.statsd_prefix),
+        };
         let metrics = given(flags.metrics_addr, "SWARM_METRICS_ADDR", file.metrics_addr);
         Ok(Self {
             engine,
@@ -142,6 +161,7 @@ impl DaemonConfig {
             allows,
             managers: managers.iter().map(|one| swarm_node::identity::with_port(one)).collect(),
             metrics: metrics.map(|text| local_listen("--metrics-addr", &text)).transpose()?,
+            statsd: statsd::resolve(&statsd, env)?,
             tls: tls_paths(&tls)?,
         })
     }
@@ -227,6 +247,24 @@ mod tests {
         let two = resolve(DaemonFlags::default(), &variable).unwrap().cluster;
         assert_eq!(two, [Listen::Unix("/a".into()), Listen::Tcp("127.0.0.1:2".to_owned())]);
         assert_eq!(none.data_dir, PathBuf::from("/var/lib/swarm"));
+        assert!(none.statsd.is_none());
+    }
+
+    #[test]
+    fn statsd_is_as_the_flags_the_environment_or_the_file_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("daemon.toml");
+        std::fs::write(&file, "statsd = \"s:1\"\nstatsd-prefix = \"a.b\"").unwrap();
+        let config = Some(file.display().to_string());
+        let variable = [("SWARM_STATSD_FORMAT", "dogstatsd")];
+        let found = resolve(DaemonFlags { config, ..DaemonFlags::default() }, &variable).unwrap();
+        let found = found.statsd.unwrap();
+        assert_eq!((found.address.as_str(), found.prefix.as_str()), ("s:1", "a.b"));
+        assert_eq!(found.dialect, swarm_metrics::statsd::Dialect::Dogstatsd);
+        let wrong = StatsdFlags { statsd: Some("s".into()), ..StatsdFlags::default() };
+        let wrong = DaemonFlags { statsd: wrong, ..DaemonFlags::default() };
+        let error = resolve(wrong, &[]).unwrap_err().to_string();
+        assert!(error.contains("--statsd \"s\": expected HOST:PORT"), "{error}");
     }
 
     #[test]
