@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{StatsdFlags, TlsFlags};
+use super::{RegisterFlags, StatsdFlags, TlsFlags};
 
 pub(super) const DAEMON_EXAMPLES: &str = "\
 Examples:
@@ -29,6 +29,8 @@ File (--config, TOML); flags and environment win over it:
   metrics-addr = \"127.0.0.1:9324\"
   statsd = \"127.0.0.1:8125\"
   statsd-format = \"dogstatsd\"
+  register = \"consul://127.0.0.1:8500\"
+  register-ip = \"10.0.0.7\"
   tlsverify = true
   tlscacert = \"/etc/swarm/ca.pem\"
   tlscert = \"/etc/swarm/cert.pem\"
@@ -90,6 +92,10 @@ pub struct DaemonFlags {
     /// The same for StatsD.
     #[command(flatten)]
     pub statsd: StatsdFlags,
+
+    /// Its engine's services in a registry.
+    #[command(flatten)]
+    pub register: RegisterFlags,
 
     /// TLS of tcp:// addresses.
     #[command(flatten)]

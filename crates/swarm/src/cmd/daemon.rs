@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::manage::{COMMIT, notify, open, reload_on_hangup, stop_on_signals};
+use super::registrator::{Prepared, beside};
 use crate::config::DaemonConfig;
 use crate::metrics::{self, Sending};
 use crate::tls::Tls;
@@ -38,6 +39,10 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     for address in &config.cluster {
         cluster_listeners.push(open(address, &tls, verified).await?);
     }
+    let registrator = match &config.register {
+        Some(flags) => Some(Prepared::new(flags).await?),
+        None => None,
+    };
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
@@ -95,7 +100,8 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     let serve_node = swarm_api::serve_node(listeners, backend, options, serving.clone());
     let serve_all = serve(cluster_listeners, of_clients);
     let serve_managers = serve(passed_on, of_managers);
-    tokio::join!(serve_node, serve_all, serve_managers, async {
+    let registering = beside(registrator, serving.clone());
+    tokio::join!(serve_node, serve_all, serve_managers, registering, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
         // While requests under way end: the others have a leader again the sooner.

@@ -1,6 +1,7 @@
 //! From flags, environment and file to a checked [`DaemonConfig`]. Flags win over the environment, and
 //! that over the file.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use swarm_metrics::statsd::StatsdConfig;
 use swarm_model::service::host::grants;
 
 use super::{Env, LOCAL_ENGINE, set, tls_paths};
-use crate::cli::{DaemonFlags, StatsdFlags, TlsFlags};
+use crate::cli::{DaemonFlags, RegistratorFlags, StatsdFlags, TlsFlags};
 use crate::statsd;
 use crate::tls::TlsPaths;
 use crate::usage::UsageError;
@@ -47,6 +48,8 @@ pub struct DaemonConfig {
     pub metrics: Option<String>,
     /// Where they are sent.
     pub statsd: Option<StatsdConfig>,
+    /// Where and how this engine's services are registered.
+    pub register: Option<RegistratorFlags>,
     /// TLS of `tcp://` addresses.
     pub tls: Option<TlsPaths>,
 }
@@ -68,6 +71,8 @@ struct File {
     statsd_format: Option<String>,
     statsd_interval: Option<String>,
     statsd_prefix: Option<String>,
+    register: Option<String>,
+    register_ip: Option<String>,
     tls: bool,
     tlsverify: bool,
     tlscacert: Option<String>,
@@ -150,6 +155,14 @@ impl DaemonConfig {
             ),
             statsd_prefix: given(sent.statsd_prefix, "SWARM_STATSD_PREFIX", file.statsd_prefix),
         };
+        let mut register = flags.register;
+        register.register = given(register.register, "SWARM_REGISTER", file.register);
+        if register.register.is_some() {
+            register.register_ip = register.register_ip.or(file.register_ip);
+        }
+        // Other nodes reach this one there, and so its services.
+        let advertise_addr = flags.advertise_addr.or(file.advertise_addr).unwrap_or_default();
+        let register = register.given(Some(engine.to_string()), ip_of(&advertise_addr), env)?;
         let metrics = given(flags.metrics_addr, "SWARM_METRICS_ADDR", file.metrics_addr);
         Ok(Self {
             engine,
@@ -157,14 +170,21 @@ impl DaemonConfig {
             listen,
             cluster,
             listen_addr: flags.listen_addr.or(file.listen_addr).unwrap_or_default(),
-            advertise_addr: flags.advertise_addr.or(file.advertise_addr).unwrap_or_default(),
+            advertise_addr,
             allows,
             managers: managers.iter().map(|one| swarm_node::identity::with_port(one)).collect(),
             metrics: metrics.map(|text| local_listen("--metrics-addr", &text)).transpose()?,
             statsd: statsd::resolve(&statsd, env)?,
+            register,
             tls: tls_paths(&tls)?,
         })
     }
+}
+
+/// The address in `ADDRESS` or `ADDRESS:PORT`; none of an interface's name.
+fn ip_of(text: &str) -> Option<String> {
+    let ip = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|one| one.ip()));
+    ip.ok().filter(|ip| !ip.is_loopback() && !ip.is_unspecified()).map(|ip| ip.to_string())
 }
 
 /// What was given: by flags, by a variable with commas, or in the file.
@@ -204,6 +224,7 @@ fn addresses(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::RegisterFlags;
 
     fn resolve(flags: DaemonFlags, env: &[(&str, &str)]) -> Result<DaemonConfig, UsageError> {
         let env = |name: &str| {
@@ -265,6 +286,35 @@ mod tests {
         let wrong = DaemonFlags { statsd: wrong, ..DaemonFlags::default() };
         let error = resolve(wrong, &[]).unwrap_err().to_string();
         assert!(error.contains("--statsd \"s\": expected HOST:PORT"), "{error}");
+    }
+
+    #[test]
+    fn services_are_registered_where_a_registry_is_named() {
+        let register = |register: Option<&str>, advertise: &str, ip: Option<&str>| {
+            let flags = RegisterFlags {
+                register: register.map(str::to_owned),
+                register_ip: ip.map(str::to_owned),
+                ..RegisterFlags::default()
+            };
+            let advertise_addr = Some(advertise.to_owned());
+            resolve(DaemonFlags { register: flags, advertise_addr, ..DaemonFlags::default() }, &[])
+                .map(|config| config.register)
+        };
+        let consul = Some("consul://127.0.0.1:8500");
+        assert!(register(None, "", None).unwrap().is_none());
+        for (advertise, ip, expected) in [
+            ("10.0.0.7:2377", None, Some("10.0.0.7")),
+            ("fd00::7", None, Some("fd00::7")),
+            ("eth0", None, None),
+            ("127.0.0.1", None, None),
+            ("10.0.0.7", Some("10.0.0.8"), Some("10.0.0.8")),
+        ] {
+            let found = register(consul, advertise, ip).unwrap().unwrap();
+            assert_eq!(found.ip.as_deref(), expected, "{advertise}");
+            assert_eq!(found.engine.as_deref(), Some("unix:///var/run/docker.sock"));
+        }
+        let error = register(None, "", Some("10.0.0.8")).unwrap_err().to_string();
+        assert!(error.starts_with("--register-ip needs --register BACKEND"), "{error}");
     }
 
     #[test]
