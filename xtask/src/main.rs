@@ -9,12 +9,15 @@ mod demo;
 mod deny;
 mod dist;
 mod lab;
+mod openssh;
+mod pages;
 mod progress;
 mod prometheus;
 mod screenshots;
 mod setup;
 mod sid;
 mod signals;
+mod site;
 mod suite;
 mod test;
 mod tidy;
@@ -50,6 +53,8 @@ enum Command {
     Coverage(coverage::Args),
     /// Write the pictures of the page that the documentation shows
     Screenshots(screenshots::Args),
+    /// Make a site of the documentation, with navigation and search
+    Site(site::Args),
     /// Run the benchmark; everything after it is the benchmark's own
     Bench(bench::Args),
     /// Make what a release is made of: a static binary, packages, checksums
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Command::Deny => deny::run(),
         Command::Coverage(args) => coverage::run(&args),
         Command::Screenshots(args) => screenshots::run(&args),
+        Command::Site(args) => site::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),

@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: installs by name what is missing on a Debian machine.
 //!
 //! The base is what a lab needs; the rest is for the tests. Nothing that is there already is
-//! touched; the newer engine (`sid`), Consul (`bullseye`) and Prometheus's checker (`prometheus`) are
-//! unpacked below `target/`, never installed.
+//! touched; the newer engine (`sid`), Consul (`bullseye`), Prometheus's checker (`prometheus`) and
+//! OpenSSH's server (`openssh`) are unpacked below `target/`, never installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use swarm_testkit::lab::run;
 
 use crate::progress::step;
-use crate::{bullseye, prometheus, sid};
+use crate::{bullseye, openssh, prometheus, sid};
 
 /// A program and the packages that may bring it, the first one known to apt is taken.
 type Need = (&'static str, &'static [&'static str]);
@@ -28,13 +28,16 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 6] = [
+const TESTS: [Need; 9] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
     ("curl", &["curl"]),
     ("nginx", &["nginx"]),
     ("haproxy", &["haproxy"]),
+    ("ssh", &["openssh-client"]),
+    ("sudo", &["sudo"]),
+    ("/usr/lib/systemd/systemd", &["systemd"]),
 ];
 
 /// What the tests of the page use; a font, so that there is text on its pictures.
@@ -61,6 +64,7 @@ pub fn everything() -> Result<()> {
     browser()?;
     sid::fetch()?;
     prometheus::fetch()?;
+    openssh::fetch()?;
     stores()
 }
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use parking_lot::Mutex;
-use swarm_model::{Data, Id};
+use swarm_model::{DRIVER_FAILED, Data, Id};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -54,11 +54,14 @@ impl DataStore {
         self.changed.notify_waiters();
     }
 
-    fn bytes(&self, kind: FileKind, id: &str) -> Option<Result<Contents, Refusal>> {
+    fn bytes(&self, file: &FileRef, task: &Id) -> Option<Result<Contents, Refusal>> {
         let kept = self.kept.lock();
-        let data = kept.get(&(kind, Id::from(id)))?;
+        let data = of_task(&kept, file, task)?;
         let encoded = data.spec.data.as_ref().map_or("", |data| data.reveal());
-        let what = || format!("{} {}", kind.as_str(), data.spec.name);
+        let what = || format!("{} {}", file.kind.as_str(), data.spec.name);
+        if let Some(why) = data.spec.rest.get(DRIVER_FAILED).and_then(|why| why.as_str()) {
+            return Some(Err(Refusal(format!("{}: {why}", what()))));
+        }
         let driver = data.spec.rest.get("Templating").and_then(|t| t.get("Name")?.as_str());
         let is_template = match driver {
             None | Some("") => false,
@@ -74,10 +77,10 @@ impl DataStore {
     }
 
     /// Waits until all that the files need is here.
-    async fn wait_for(&self, files: &[FileRef]) -> Result<(), Refusal> {
+    async fn wait_for(&self, files: &[FileRef], task: &Id) -> Result<(), Refusal> {
         let missing = || {
             let kept = self.kept.lock();
-            files.iter().find(|f| !kept.contains_key(&(f.kind, Id::from(f.id.as_str())))).cloned()
+            files.iter().find(|file| of_task(&kept, file, task).is_none()).cloned()
         };
         let all = async {
             loop {
@@ -99,9 +102,23 @@ impl DataStore {
     }
 }
 
+/// What is for this task alone comes before what is for all.
+fn of_task<'k>(
+    kept: &'k HashMap<(FileKind, Id), Data>,
+    file: &FileRef,
+    task: &Id,
+) -> Option<&'k Data> {
+    let FileRef { kind, id, .. } = file;
+    let own = (file.kind == FileKind::Secret)
+        .then(|| kept.get(&(*kind, Id::from(format!("{id}.{task}").as_str()))))
+        .flatten();
+    own.or_else(|| kept.get(&(*kind, Id::from(id.as_str()))))
+}
+
 /// What a template of a file may say beside the task's names.
 struct FileScope<'a> {
     data: &'a DataStore,
+    task: &'a Id,
     files: &'a [FileRef],
     names: &'a TaskNames,
 }
@@ -121,7 +138,7 @@ impl Scope for FileScope<'_> {
         let missing = || TemplateError(format!("{name} target {argument} not found"));
         let file = self.files.iter().find(|file| file.kind == kind && file.file == argument);
         Some(file.ok_or_else(missing).and_then(|file| {
-            match self.data.bytes(kind, &file.id) {
+            match self.data.bytes(file, self.task) {
                 Some(Ok((bytes, _))) => String::from_utf8(bytes.to_vec())
                     .map_err(|_| TemplateError(format!("{name} target {argument} is no text"))),
                 _ => Err(missing()),
@@ -167,9 +184,9 @@ impl Files {
         if files.is_empty() {
             return Ok(Vec::new());
         }
-        data.wait_for(files).await?;
+        data.wait_for(files, task).await?;
         let folder = self.of(task)?;
-        let scope = FileScope { data, files, names };
+        let scope = FileScope { data, task, files, names };
         let mut paths = Vec::new();
         for (index, file) in files.iter().enumerate() {
             let bytes = contents(file, data, &scope)?;
@@ -223,7 +240,7 @@ fn contents(
     scope: &FileScope<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     let what = || format!("{} {}", file.kind.as_str(), file.name);
-    let Some(found) = data.bytes(file.kind, &file.id) else {
+    let Some(found) = data.bytes(file, scope.task) else {
         return Err(Refusal(format!("{} was not given to this node", what())));
     };
     let (mut bytes, is_template) = found?;

@@ -107,6 +107,13 @@ impl Listener {
     /// Listens on a unix socket of mode 0660, replacing one that nobody listens on any more.
     pub async fn unix(path: &Path) -> Result<Self, BindError> {
         let failed = |source| BindError::Unix { path: path.to_owned(), source };
+        if let Some(folder) = path.parent()
+            && !folder.as_os_str().is_empty()
+            && !folder.exists()
+        {
+            let words = format!("there is no folder {}: make it first", folder.display());
+            return Err(failed(io::Error::new(io::ErrorKind::NotFound, words)));
+        }
         if let Ok(found) = std::fs::symlink_metadata(path) {
             if !found.file_type().is_socket() {
                 return Err(failed(io::Error::other("there is a file that is no socket")));

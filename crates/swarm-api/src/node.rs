@@ -1,9 +1,17 @@
 //! Routes of the node endpoint: what is the swarm's, and for everything else the engine.
 
+use std::future::ready;
+
 use http::HeaderValue;
-use swarm_backend::{Exchange, NodeBackend, Reply, Result};
+use swarm_backend::{
+    Exchange, NodeBackend, Reply, Result, full, no_cluster_volumes, read_whole,
+    refuse_cluster_volume,
+};
 
 use crate::route::{Resources, RouteOf};
+
+/// A volume's configuration has some hundred bytes.
+const LARGEST_VOLUME: usize = 1 << 20;
 
 type Own = RouteOf<dyn NodeBackend>;
 
@@ -100,6 +108,18 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
             Own::served("DELETE", "/networks/{name}", |b, n, x| b.remove_network(n, x)),
         ],
     ),
+    (
+        "Volumes",
+        &[
+            Own::forwarded("POST", "/volumes/create", |b, _, x| Box::pin(volume(b, x)))
+                .note("the engine's, but for cluster volumes"),
+            Own::served("PUT", "/volumes/{name}", |_, n, _| {
+                Box::pin(ready(Err(no_cluster_volumes(n))))
+            })
+            .since(42)
+            .note("cluster volumes, which are refused"),
+        ],
+    ),
 ];
 
 /// Every other request is the engine's.
@@ -110,4 +130,12 @@ async fn ping(backend: &dyn NodeBackend, exchange: Exchange) -> Result<Reply> {
     let mut reply = backend.pass(exchange).await?;
     reply.headers.insert("swarm", HeaderValue::from_static(backend.part().as_str()));
     Ok(reply)
+}
+
+/// A volume of the engine's; the body is small, and goes on as it came.
+async fn volume(backend: &dyn NodeBackend, mut exchange: Exchange) -> Result<Reply> {
+    let body = read_whole(exchange.body, LARGEST_VOLUME).await?;
+    refuse_cluster_volume(&body)?;
+    exchange.body = full(body);
+    backend.pass(exchange).await
 }

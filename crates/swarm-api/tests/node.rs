@@ -75,6 +75,21 @@ async fn everything_else_goes_to_the_engine_as_it_came() {
         let query = line.split_once('?').map_or("", |(_, query)| query);
         assert_eq!(told["query"].as_str().unwrap().replace("%2F", "/"), query);
     }
+    // A volume is the engine's, but for one that it would not know.
+    let plain = server.ask("POST /volumes/create", &[], br#"{"Name":"data"}"#).await.json();
+    assert_eq!((&plain["call"], &plain["path"]), (&"pass".into(), &"/volumes/create".into()));
+    let body = br#"{"Name":"disk","ClusterVolumeSpec":{}}"#;
+    for (line, body) in
+        [("POST /volumes/create", &body[..]), ("PUT /volumes/disk?version=3", b"{}")]
+    {
+        let refused = server.ask(line, &[], body).await;
+        assert_eq!(refused.status, 501, "{line}");
+        let words = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(
+            words.starts_with("volume disk: cluster volumes (CSI) are not there yet"),
+            "{words}"
+        );
+    }
     let ping = server.get("/_ping").await;
     assert_eq!(
         (ping.json()["call"].clone(), ping.header("swarm")),

@@ -391,4 +391,7 @@ async fn a_unix_socket_is_private_replaced_when_stale_and_removed() {
     std::fs::write(&path, "not a socket").unwrap();
     assert!(Listener::unix(&path).await.unwrap_err().to_string().contains("no socket"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
+    let nowhere =
+        Listener::unix(&folder.path().join("a/docker.sock")).await.unwrap_err().to_string();
+    assert!(nowhere.contains(&format!("no folder {}/a", folder.path().display())), "{nowhere}");
 }

@@ -36,7 +36,8 @@ pub use local::{Local, Part};
 pub use networks::Networks;
 pub use nodes::{Nodes, Pools};
 pub use overview::{
-    ALWAYS, ContainerSight, MoveSight, NodeSight, Overview, PoolSight, Waiting, Wanted,
+    ALWAYS, Asked, ContainerSight, MoveSight, NOWHERE, NodeSight, Overview, PoolSight,
+    ServiceSight, TaskSight, Waiting, Wanted,
 };
 pub use plugins::Plugins;
 pub use secrets::{Configs, Secrets};
@@ -45,7 +46,7 @@ pub use swarm_docker::ApiError;
 pub use swarm_mode::{InSwarm, OfNetworks, SwarmMode};
 pub use swarms::Swarms;
 pub use system::{BuilderVersion, Served, System};
-pub use volumes::Volumes;
+pub use volumes::{Volumes, no_cluster_volumes, refuse_cluster_volume};
 
 /// What every port returns.
 pub type Result<T> = std::result::Result<T, ApiError>;

@@ -19,6 +19,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::identity::{Identity, Subject};
 use crate::pem;
 use crate::request::{RequestError, requested_key};
+use crate::root::RootError;
 use crate::roots::Roots;
 use crate::tls::verify_chain;
 
@@ -49,6 +50,9 @@ pub enum ExternalError {
     /// The request that was to be signed.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The root that was to be cross-signed.
+    #[error(transparent)]
+    Root(#[from] RootError),
     /// Each was tried; in their order, in words.
     #[error("no external CA answers: {}", .0.join("; "))]
     Unreached(Vec<String>),
@@ -149,23 +153,35 @@ impl ExternalCa {
                 names: [SignName { cluster_id: subject.cluster_id(), role: subject.role().unit() }],
             },
         };
+        self.any(&asked, |mut chain| {
+            let extra = between.iter().filter(|one| !chain.contains(one)).cloned();
+            let extra: Vec<_> = extra.collect();
+            chain.extend(extra);
+            check(&chain, &key, subject, roots, now)?;
+            Ok(pem::write_certificates(&chain))
+        })
+        .await
+    }
+
+    /// Asks one after the other until one of them signs something that `take` takes.
+    pub(crate) async fn any<T>(
+        &self,
+        asked: &impl Serialize,
+        take: impl Fn(Vec<CertificateDer<'static>>) -> Result<T, String>,
+    ) -> Result<T, ExternalError> {
         let mut refusals = Vec::new();
         for url in &self.urls {
-            let answer = tokio::time::timeout(self.deadline, self.ask(url, &asked)).await;
+            let answer = tokio::time::timeout(self.deadline, self.ask(url, asked)).await;
             let answer = answer.unwrap_or_else(|_| {
                 Err(format!("it did not answer within {:.1} s", self.deadline.as_secs_f64()))
             });
-            let chain = answer.and_then(|text| {
-                let mut chain = pem::read_certificates(&text)
+            let taken = answer.and_then(|text| {
+                let chain = pem::read_certificates(&text)
                     .map_err(|reason| format!("what it signed cannot be read: {reason}"))?;
-                let extra = between.iter().filter(|one| !chain.contains(one)).cloned();
-                let extra: Vec<_> = extra.collect();
-                chain.extend(extra);
-                check(&chain, &key, subject, roots, now)?;
-                Ok(pem::write_certificates(&chain))
+                take(chain)
             });
-            match chain {
-                Ok(chain) => return Ok(chain),
+            match taken {
+                Ok(taken) => return Ok(taken),
                 Err(reason) => refusals.push(format!("{url}: {reason}")),
             }
         }
@@ -190,7 +206,7 @@ impl ExternalCa {
         Err(ExternalError::Unreached(refusals))
     }
 
-    async fn ask(&self, url: &Url, asked: &SignRequest<'_>) -> Result<String, String> {
+    async fn ask(&self, url: &Url, asked: &impl Serialize) -> Result<String, String> {
         let body = serde_json::to_vec(asked).map_err(|error| error.to_string())?;
         let sending = self.client.post(url.clone()).header("content-type", "application/json");
         let mut response = sending.body(body).send().await.map_err(|error| innermost(&error))?;

@@ -7,6 +7,7 @@
 //!
 //! Certificates and tokens have Docker's form, so that what a person knows of either holds here.
 
+mod crossing;
 pub mod disk;
 pub mod external;
 pub mod identity;

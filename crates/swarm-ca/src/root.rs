@@ -149,11 +149,19 @@ impl RootCa {
         Ok(Issuer::from_ca_cert_der(&self.certificate, key)?)
     }
 
+    /// A request for a certificate of its key and name, in PEM.
+    pub(crate) fn request(&self) -> Result<String, RootError> {
+        let key = Pair::from_pem(&self.key).map_err(|_| RootError::Key)?;
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name = name_of(self.read()?.subject())?;
+        Ok(pem::write(pem::REQUEST, parameters.serialize_request(&key)?.der()))
+    }
+
     pub(crate) fn dates(&self) -> Result<(SystemTime, SystemTime), RootError> {
         dates(&self.read()?).map_err(|_| unreadable())
     }
 
-    fn read(&self) -> Result<X509Certificate<'_>, RootError> {
+    pub(crate) fn read(&self) -> Result<X509Certificate<'_>, RootError> {
         read(&self.certificate)
     }
 }

@@ -86,7 +86,8 @@ impl KeptRoot {
         Ok(Roots::kept(&self.certificate)?)
     }
 
-    fn loaded(&self, now: SystemTime) -> Result<Option<RootCa>, RotationError> {
+    /// With its key; `None` where that is elsewhere.
+    pub fn loaded(&self, now: SystemTime) -> Result<Option<RootCa>, RotationError> {
         let load = |key| RootCa::kept(&self.certificate, key, now);
         Ok(self.key.as_ref().map(load).transpose()?)
     }
@@ -249,27 +250,27 @@ impl Authority {
             let rotation = Rotation { next, cross_signed: rotation.cross_signed.clone() };
             return Ok(Self { root: self.root.clone(), rotation: Some(rotation), last_forced });
         }
-        let cross_signed = match (self.root.loaded(now)?, given) {
+        let crossed = match (self.root.loaded(now)?, given) {
             (Some(root), None) => pem::write(pem::CERTIFICATE, &root.cross_sign(&theirs, now)?),
             (_, Some(given)) => given.to_owned(),
             (None, None) => return Err(RotationError::NoKey),
         };
-        let rotation = Rotation { next, cross_signed };
-        if !self.is_crossed(&rotation)? {
+        if !is_cross_signed(&cross_signed(&crossed)?, &theirs, &self.root.roots()?) {
             return Err(RotationError::NotCrossSigned);
         }
+        let rotation = Rotation { next, cross_signed: crossed };
         Ok(Self { root: self.root.clone(), rotation: Some(rotation), last_forced })
     }
 
-    fn is_crossed(&self, rotation: &Rotation) -> Result<bool, RotationError> {
-        let cross = cross_signed(&rotation.cross_signed)?;
-        let next = rotation.next.roots()?;
-        let same = next.certificates().first().map(IssuerInfo::of) == Some(IssuerInfo::of(&cross));
-        let authority = X509Certificate::from_der(&cross).is_ok_and(|(_, read)| read.is_ca());
-        let present = self.root.roots()?;
-        let by = IssuerInfo::of_chain(&[cross], &present);
-        let ours = present.certificates().first().and_then(IssuerInfo::of);
-        Ok(same && authority && by.is_some() && by == ours)
+    /// Whether a rotation to `next` needs a certificate that the present root's owner cross-signed: the
+    /// swarm has not the key for that.
+    pub fn needs_crossing(&self, next: &KeptRoot) -> Result<bool, RotationError> {
+        let theirs = next.roots()?;
+        let under_way = match &self.rotation {
+            Some(rotation) => rotation.next.roots()? == theirs,
+            None => false,
+        };
+        Ok(!self.has_key() && theirs != self.root.roots()? && !under_way)
     }
 
     /// The nodes that have not moved, in their order: their certificate is not by the new key, they
@@ -297,6 +298,15 @@ impl Authority {
         }
         Ok(Self { root: rotation.next.clone(), rotation: None, last_forced: self.last_forced })
     }
+}
+
+/// Whether a certificate is the one root of `next` again, as an authority, signed by `present`.
+pub(crate) fn is_cross_signed(cross: &CertificateDer<'_>, next: &Roots, present: &Roots) -> bool {
+    let same = next.certificates().first().map(IssuerInfo::of) == Some(IssuerInfo::of(cross));
+    let authority = X509Certificate::from_der(cross).is_ok_and(|(_, read)| read.is_ca());
+    let by = IssuerInfo::of_chain(std::slice::from_ref(cross), present);
+    let ours = present.certificates().first().and_then(IssuerInfo::of);
+    same && authority && by.is_some() && by == ours
 }
 
 fn cross_signed(text: &str) -> Result<CertificateDer<'static>, RotationError> {

@@ -36,6 +36,8 @@ pub enum Registration {
     Renewed(Duration),
     /// It is there; the source cannot tell when it was renewed.
     Present,
+    /// The source hears of its engines all the time, and has given this one up.
+    Down,
 }
 
 /// A source of a pool's engines.

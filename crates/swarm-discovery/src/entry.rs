@@ -97,6 +97,19 @@ impl Entry {
         Ok(Self::Tcp { host: bare.to_owned(), port })
     }
 
+    /// Reads what was written here, nodes included, which no person names.
+    pub fn kept(text: &str) -> Result<Self, EntryError> {
+        let Some(node) = text.strip_prefix("node://") else { return text.parse() };
+        let (id, ip) = match node.split_once('/') {
+            Some((id, ip)) => (id, Some(ip.parse().map_err(|_| node_error(text))?)),
+            None => (node, None),
+        };
+        if !is_name(id) {
+            return Err(node_error(text));
+        }
+        Ok(Self::Node { id: id.to_owned(), ip })
+    }
+
     /// A unix socket entry.
     pub fn unix(path: &str) -> Result<Self, EntryError> {
         if !path.starts_with('/')
@@ -107,6 +120,10 @@ impl Entry {
         }
         Ok(Self::Unix { path: path.to_owned() })
     }
+}
+
+fn node_error(text: &str) -> EntryError {
+    EntryError::Host { address: text.to_owned() }
 }
 
 /// Letters, digits, `-`, `_` and `.` make a name; anything with a colon must parse as
@@ -174,6 +191,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_was_kept_is_read_and_no_person_names_a_node() {
+        for text in ["node://abc", "node://abc/10.0.0.1", "node://abc/fe80::1", "a:1", "unix:///s"]
+        {
+            assert_eq!(Entry::kept(text).unwrap().to_string(), text);
+            assert_eq!(text.parse::<Entry>().is_err(), text.starts_with("node"), "{text}");
+        }
+        for text in ["node://", "node://a/b", "node://a b", "node:///10.0.0.1"] {
+            assert!(Entry::kept(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn addresses_are_read_and_written_back() {

@@ -1,7 +1,7 @@
 //! What is wrong, and what to do about it: the judgement behind `swarm status`, `swarm doctor` and
 //! `swarm support-bundle`. Pure: whoever runs it has looked, and hands over what was seen.
 //!
-//! In reading order: `verdict`; `pool` (a manager's answers), `engine`, `host` (the kernel),
+//! In reading order: `verdict`; `pool` (a manager's answers), `swarm` (a swarm's), `engine`, `host` (the kernel),
 //! `certificate`, each with what was seen and how it is judged; `redact` (what is passed on).
 
 mod certificate;
@@ -9,10 +9,12 @@ mod engine;
 mod host;
 mod pool;
 pub mod redact;
+mod swarm;
 mod verdict;
 
 pub use certificate::Certificate;
 pub use engine::{Engine, Failure, Space};
 pub use host::{Host, way_out};
 pub use pool::{Reached, pool, reach};
+pub use swarm::{SwarmSeen, reach_managers, swarm};
 pub use verdict::{Finding, Level, Verdict};

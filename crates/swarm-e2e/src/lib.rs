@@ -16,6 +16,7 @@
 //! - `labs`: which lab a test gets: `exclusive`, `shared`, or a `Scratch` of its own.
 //! - `pool`: a manager over a lab, and the clients that talk to it.
 //! - `managers`: three managers that replicate among themselves.
+//! - `machines`: hosts with systemd and sshd, for `swarm up`.
 //! - `daemons`: `swarm daemon` on each host.
 //! - `linear`: answers of managers that fail, judged as a whole.
 //! - `torture`: seeded rounds of faults, and checkers over what happened in them.
@@ -24,7 +25,9 @@
 //! - `load`: many short requests, and what became of each.
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
+//! - `docs`: the documentation's blocks, and machines on which they run.
 //! - `certs`: certificates for TLS tests.
+//! - `doorway`: a way into a host of a lab, for a browser.
 //! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
@@ -36,9 +39,12 @@ mod browser;
 mod certs;
 mod client;
 mod daemons;
+pub mod docs;
+mod doorway;
 mod labs;
 pub mod linear;
 mod load;
+mod machines;
 mod managers;
 mod pool;
 mod shown;
@@ -52,8 +58,10 @@ pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use daemons::Daemons;
+pub use doorway::Doorway;
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
 pub use load::{Load, Miss, get};
+pub use machines::Machines;
 pub use managers::Managers;
 pub use pool::{Pool, host_number};
 pub use shown::Shown;

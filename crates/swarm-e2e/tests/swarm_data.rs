@@ -1,8 +1,14 @@
 //! Secrets, configs, logs and stacks on a swarm of real engines, by the plain `docker` client.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 use swarm_e2e::{Daemons, IMAGE, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -50,6 +56,114 @@ fn secrets_and_configs_reach_their_tasks_alone() -> Result<()> {
         Ok((on(2, "/run/swarm")?.trim() == "0").then_some(()))
     })?;
     nodes.docker(1, &["secret", "rm", "key"]).ok()?;
+    Ok(())
+}
+
+/// Answers what a secrets plugin is asked, until the test ends: a value of its own for each task, and
+/// nothing for a secret called `none`. What it was asked goes to `seen`.
+fn provider(listener: TcpListener, seen: Sender<Value>) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            if let Err(error) = answer(stream, &seen) {
+                eprintln!("the plugin: {error:#}");
+            }
+        }
+    });
+}
+
+fn answer(stream: TcpStream, seen: &Sender<Value>) -> Result<()> {
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut size) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if let Some(length) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            size = length.trim().parse()?;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; size];
+    reader.read_exact(&mut body)?;
+    let answer = if head.starts_with("POST /Plugin.Activate ") {
+        json!({"Implements": ["secretprovider"]})
+    } else {
+        let asked: Value = serde_json::from_slice(&body)?;
+        let value = format!("of {}", asked["TaskName"].as_str().unwrap_or_default());
+        let answer = if asked["SecretName"] == "none" {
+            json!({"Err": "the vault is sealed"})
+        } else {
+            json!({"Value": STANDARD.encode(value), "DoNotReuse": true})
+        };
+        seen.send(asked)?;
+        answer
+    };
+    let answer = answer.to_string();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+    reader.get_mut().write_all((head + &answer).as_bytes())?;
+    Ok(())
+}
+
+#[test]
+fn a_driver_has_the_values_of_its_secrets() -> Result<()> {
+    let lab = exclusive()?;
+    let nodes = Daemons::swarm(&lab, &[1, 2], 1)?;
+    let (seen, asked) = channel();
+    provider(lab.listen(1, 9999)?, seen);
+    let spec = format!("tcp://{}:9999", lab.ip(1));
+    lab.sh(
+        1,
+        &format!("mkdir -p /etc/docker/plugins; echo {spec} > /etc/docker/plugins/vault.spec"),
+    )?;
+    nodes
+        .docker(1, &["secret", "create", "--driver", "vault", "--label", "path=a/b", "key"])
+        .ok()?;
+    let listed = nodes.docker(1, &["secret", "ls", "--format", "{{.Name}} {{.Driver}}"]).ok()?;
+    ensure!(listed == "key vault", "{listed}");
+    let create = ["service", "create", "--name", "web", "--replicas", "2", "--stop-signal", "KILL"];
+    let more = [
+        "--constraint",
+        "node.hostname==host-2",
+        "--label",
+        "team=blue",
+        "--secret",
+        "key",
+        IMAGE,
+        "sh",
+        "-c",
+        "cat /run/secrets/key; echo; exec sleep 1d",
+    ];
+    nodes.docker(1, &[&create[..], &more].concat()).ok()?;
+    let told = nodes.docker(1, &["service", "logs", "--raw", "web"]).ok()?;
+    let mut lines: Vec<_> = told.lines().collect();
+    lines.sort_unstable();
+    ensure!(
+        lines.len() == 2 && lines[0].starts_with("of web.1.") && lines[1].starts_with("of web.2."),
+        "each task has its own: {told}"
+    );
+    let first = asked.recv_timeout(LONG)?;
+    ensure!(first["SecretName"] == "key" && first["SecretLabels"]["path"] == "a/b", "{first}");
+    ensure!(first["ServiceName"] == "web" && first["ServiceLabels"]["team"] == "blue", "{first}");
+
+    // One that gives nothing: the task says why, and the service waits for the next.
+    nodes.docker(1, &["secret", "create", "--driver", "vault", "none"]).ok()?;
+    nodes.docker(1, &["secret", "create", "--driver", "nobody", "lost"]).ok()?;
+    for (secret, words) in
+        [("none", "the vault is sealed"), ("lost", "plugin \"nobody\" not found")]
+    {
+        let create = ["service", "create", "--detach", "--name", secret, "--secret", secret];
+        nodes.docker(1, &[&create[..], &[IMAGE, "sleep", "1d"]].concat()).ok()?;
+        until(LONG, format_args!("the task of {secret} says why"), || {
+            let ps =
+                ["service", "ps", "--no-trunc", "--format", "{{.CurrentState}} {{.Error}}", secret];
+            let told = nodes.docker(1, &ps).ok()?;
+            let is_told = |line: &str| line.starts_with("Rejected") && line.contains(words);
+            Ok(told.lines().any(is_told).then_some(()))
+        })?;
+        nodes.docker(1, &["service", "rm", secret]).ok()?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use swarm_e2e::{Daemons, IMAGE, exclusive, until};
+use swarm_e2e::{Daemons, IMAGE, ask, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -156,5 +156,54 @@ fn the_leader_s_power_cut_costs_no_write_and_moves_its_tasks() -> Result<()> {
     .with_context(|| nodes.logs())?;
     nodes.docker(3, &["service", "scale", "web=8"]).ok()?;
     ensure!(running(&nodes, 3, "web")?.iter().any(|(_, node)| node == "host-1"));
+    Ok(())
+}
+
+/// Managers, and which of them leads.
+fn leaders(nodes: &Daemons<'_>, by: u8) -> Result<(usize, Option<u8>)> {
+    let format = ["node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}"];
+    let listed = nodes.docker(by, &format).ok()?;
+    let well =
+        listed.lines().filter(|line| line.ends_with("Leader") || line.ends_with("Reachable"));
+    let leader = listed.lines().find_map(|line| line.strip_suffix(" Leader"));
+    let leader = leader.and_then(|name| name.strip_prefix("host-")?.parse().ok());
+    Ok((well.count(), leader))
+}
+
+#[test]
+fn managers_wait_for_their_leader_as_long_as_they_are_told() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 3)?;
+    sleepers(&nodes, "web", "3")?;
+    let before = running(&nodes, 1, "web")?;
+    // No client has flags for it.
+    let shown = ask(&nodes.sock(2), "GET", "/swarm", "")?.json();
+    let mut spec = shown["Spec"].clone();
+    (spec["Raft"]["ElectionTick"], spec["Raft"]["HeartbeatTick"]) = (100.into(), 5.into());
+    let path = format!("/swarm/update?version={}", shown["Version"]["Index"]);
+    let answered = ask(&nodes.sock(2), "POST", &path, &spec.to_string())?;
+    ensure!(answered.status == 200, "{}", answered.text());
+    let leader = until(LONG, "each manager has opened its store again", || {
+        let opened = nodes.logs().matches("opened again with another pace").count();
+        let Ok((3, Some(leader))) = leaders(&nodes, 1) else { return Ok(None) };
+        Ok((opened == 3).then_some(leader))
+    })
+    .with_context(|| nodes.logs())?;
+    ensure!(running(&nodes, 1, "web")? == before, "no task was touched");
+
+    // They wait for three seconds and more now.
+    let other = if leader == 1 { 2 } else { 1 };
+    let begin = Instant::now();
+    nodes.kill(leader)?;
+    until(LONG, "a write is taken", || {
+        let update = ["service", "update", "--detach", "--label-add", "a=b", "web"];
+        Ok(nodes.docker(other, &update).ok().ok())
+    })
+    .with_context(|| nodes.logs())?;
+    let took = begin.elapsed();
+    println!("the leader's daemon killed, elections after 3 s: a write after {took:.1?}");
+    ensure!(took > Duration::from_millis(2_500) && took < Duration::from_secs(30), "{took:?}");
+    nodes.launch(leader, &[])?;
+    until(LONG, "three managers", || Ok((leaders(&nodes, other)?.0 == 3).then_some(())))?;
     Ok(())
 }

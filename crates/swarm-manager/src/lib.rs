@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`replica`], [`control`] (what clients ask), [`reign`] (one leadership and its fence),
 //! [`leader`] (services to tasks, tasks to nodes), [`dispatcher`] (what nodes are told and tell),
-//! [`authority`] (the certificates of nodes), [`transport`] (the store's way to other managers).
+//! [`authority`] (the certificates of nodes), [`overview`] (the swarm at a glance), [`transport`] (the store's way to other managers).
 
 pub mod authority;
 pub mod clock;
@@ -12,6 +12,7 @@ pub mod dispatcher;
 #[cfg(test)]
 mod fixture;
 pub mod leader;
+pub mod overview;
 pub mod reign;
 pub mod replica;
 pub mod transport;

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::meta::{Rest, or_default};
 use crate::{Id, Secret, Time, Version};
 
+/// The field of a secret that goes to a node, in the place of its bytes, where its driver gave none: why,
+/// in words.
+pub const DRIVER_FAILED: &str = "DriverFailed";
+
 /// What is asked of a secret or a config.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

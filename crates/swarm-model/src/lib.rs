@@ -21,7 +21,7 @@ pub mod time;
 
 pub use cluster::{Cluster, ClusterSpec};
 pub use configuration::Configuration;
-pub use data::{Data, DataSpec};
+pub use data::{DRIVER_FAILED, Data, DataSpec};
 pub use engine::{Availability, EngineRecord, EngineRef};
 pub use id::Id;
 pub use intent::{Desired, Intent, Moved, Place, Policy, StalePolicy};

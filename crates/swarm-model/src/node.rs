@@ -176,9 +176,24 @@ pub struct Node {
     /// When its newest certificate ends. Not shown by Docker.
     #[serde(skip_serializing_if = "Time::is_never")]
     pub certificate_ends: Time,
+    /// Since when its status has its state. Not shown by Docker.
+    #[serde(skip_serializing_if = "Time::is_never")]
+    pub state_since: Time,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
+}
+
+impl NodeState {
+    /// Docker's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Down => "down",
+            Self::Ready => "ready",
+            Self::Disconnected => "disconnected",
+        }
+    }
 }
 
 impl Node {

@@ -225,6 +225,10 @@ pub struct Task {
     /// See [`Lineage`].
     #[serde(skip_serializing_if = "is_default")]
     pub lineage: Lineage,
+    /// Why it is on its node, in the scheduler's sentence, which its status soon forgets. Not shown by
+    /// Docker.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub placed_because: String,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,

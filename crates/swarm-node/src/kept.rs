@@ -7,6 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pace::Pace;
+
 /// The file in the node's folder.
 const FILE: &str = "node.json";
 /// Its form; a newer one is refused.
@@ -25,6 +27,9 @@ pub struct Kept {
     /// It was made of a backup, and has not gone on with it yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restored: bool,
+    /// With what pace its store was opened.
+    #[serde(default)]
+    pub pace: Pace,
 }
 
 /// What is wrong with the file.
@@ -61,7 +66,8 @@ pub enum KeptError {
 impl Kept {
     /// For a node that has just become a member.
     pub fn new(listen: SocketAddr, advertise: SocketAddr, managers: Vec<String>) -> Self {
-        Self { format: FORMAT, listen, advertise, managers, restored: false }
+        let pace = Pace::default();
+        Self { format: FORMAT, listen, advertise, managers, restored: false, pace }
     }
 
     /// For one that is made of a backup: it knows no other manager.

@@ -1,7 +1,7 @@
 //! A node of a swarm: this machine's engine, and its part in a swarm.
 //!
 //! Reading order: [`requests`] and [`addresses`] (what clients say), [`kept`], [`engine`],
-//! [`transport`], [`locked`], [`manager`], [`member`], `removal`, [`node`], [`backend`] (the ports),
+//! [`transport`], [`locked`], `plugins`, `pace`, [`manager`], [`member`], `removal`, [`node`], [`backend`] (the ports),
 //! [`backup`], [`info`], [`words`]; [`cluster`] (all nodes as one engine).
 
 pub mod addresses;
@@ -17,6 +17,8 @@ pub mod manager;
 pub mod member;
 mod metrics;
 pub mod node;
+mod pace;
+mod plugins;
 mod removal;
 pub mod requests;
 mod snapshots;

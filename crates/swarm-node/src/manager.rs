@@ -12,6 +12,7 @@ use swarm_ca::tls::Removed;
 use swarm_kv::StoreError;
 use swarm_manager::authority::{Founded, Gate, keep_removed, passages, routes};
 use swarm_manager::clock::Clock;
+use swarm_manager::dispatcher::drivers::SecretDrivers;
 use swarm_manager::dispatcher::logs::relay::{LeaderCalls, Relay};
 use swarm_manager::dispatcher::service::Service;
 use swarm_manager::dispatcher::{Dispatcher, Identify};
@@ -31,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::cluster::Clients;
 use crate::identity::Own;
 use crate::locked::{keep_locked, store_lock};
+use crate::pace::Pace;
 use crate::snapshots;
 
 /// The store's folder in the node's.
@@ -59,6 +61,10 @@ pub struct Seat {
     pub node_id: Id,
     /// Where clients go that another manager passes on.
     pub clients: Clients,
+    /// How soon it notices that its leader is gone.
+    pub pace: Pace,
+    /// Who has the values of secrets that the swarm has not.
+    pub drivers: Arc<dyn SecretDrivers>,
 }
 
 impl Seat {
@@ -144,6 +150,7 @@ impl Manager {
             swarm: Some(Swarm { transport, join }),
             alone,
             lock: store_lock(seat.own.lock_key().as_ref())?,
+            timing: seat.pace.timing(),
             ..EmbeddedOptions::new(seat.folder.join(STORE))
         });
         let store = store.await?;
@@ -151,6 +158,7 @@ impl Manager {
         let clock = Clock::system();
         let callers = Identify::by_certificate(Arc::clone(&replica));
         let dispatcher = Dispatcher::new(Arc::clone(&replica), callers, clock.clone());
+        dispatcher.drive(Arc::clone(&seat.drivers));
         let connections = Connections::new();
         let gate = Gate {
             live: Arc::clone(live),
@@ -275,9 +283,20 @@ impl Manager {
         self.stop.cancelled().await;
     }
 
+    /// Whether it was stopped, or is being.
+    pub fn is_ended(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// The swarm's objects.
     pub fn replica(&self) -> &Arc<Replica> {
         &self.replica
+    }
+
+    /// How soon the swarm wants managers to notice that their leader is gone.
+    pub fn pace(&self) -> Option<Pace> {
+        let raft = |cluster: &Arc<swarm_model::Cluster>| Pace::of(&cluster.spec.raft);
+        self.replica.read(|tables| tables.cluster.as_ref().map(raft))
     }
 
     /// The store.

@@ -14,7 +14,7 @@ use swarm_ca::Role;
 use swarm_model::Id;
 use swarm_rpc::v1::Wish;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,8 @@ use crate::engine::LocalEngine;
 use crate::identity::{Ended, Own, Wishes, keep_renewed};
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager, ManagerError, Seat};
+use crate::pace::{self, Pace};
+use crate::plugins::Plugins;
 use crate::transport::ToManagers;
 
 mod asked;
@@ -120,6 +122,8 @@ impl Member {
             cluster_id: cluster_id.clone(),
             node_id: node_id.clone(),
             clients,
+            pace: kept.pace,
+            drivers: Arc::new(Plugins::new(engine.client().clone())),
         };
         let (manager, trouble) = match beginning {
             Some(beginning) => (Some(Manager::start(&seat, beginning).await?), None),
@@ -236,9 +240,10 @@ impl Member {
     }
 
     /// Is a manager as long as the certificate says so.
-    async fn keep_role(self: Arc<Self>, seat: Seat) {
+    async fn keep_role(self: Arc<Self>, mut seat: Seat) {
         let mut identities = self.own.watch();
         let mut failed = 0_u32;
+        let mut turn = None;
         loop {
             let manager = self.manager();
             match (self.role(), manager) {
@@ -272,6 +277,22 @@ impl Member {
                         tracing::warn!(%error, "the store that is not needed any more stays");
                     }
                 }
+                (Role::Manager, Some(manager)) => {
+                    let wanted = manager.pace().filter(|wanted| *wanted != seat.pace);
+                    match (wanted, turn) {
+                        (None, _) => turn = None,
+                        (Some(_), None) => turn = Some(pace::turn(&manager).await),
+                        (Some(wanted), Some(due)) if due <= Instant::now() => {
+                            tracing::info!(pace = ?wanted, "the store is opened again with another pace");
+                            (seat.pace, turn) = (wanted, None);
+                            self.keep_pace(wanted);
+                            *self.manager.write() = None;
+                            manager.stop().await;
+                            continue;
+                        }
+                        _ => {}
+                    }
+                }
                 // Only managers are locked; after the store is gone, whose key may be under it.
                 (Role::Worker, None) if self.own.lock_key().is_some() => {
                     if let Err(error) = self.own.lock(None).await {
@@ -290,6 +311,14 @@ impl Member {
                 }
                 () = sleep(LOOK) => {}
             }
+        }
+    }
+
+    fn keep_pace(&self, pace: Pace) {
+        let mut kept = self.kept.lock();
+        kept.pace = pace;
+        if let Err(error) = kept.save(&self.place.folder) {
+            tracing::warn!(%error, "the store's pace cannot be kept");
         }
     }
 

@@ -22,6 +22,7 @@ use crate::identity::{self, JoinError, Joining, Own, OwnError, with_port};
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager};
 use crate::member::{Member, Place, Start};
+use crate::pace::Pace;
 use crate::requests::{Init, Join};
 use crate::words;
 
@@ -225,7 +226,8 @@ impl Node {
         let mut founded = found(founding, SystemTime::now())
             .map_err(|error| ApiError::invalid(error.to_string()))?;
         founded.node.status.addr = advertise.ip().to_string();
-        let kept = Kept::new(listen, advertise, Vec::new());
+        let mut kept = Kept::new(listen, advertise, Vec::new());
+        kept.pace = Pace::of(&founded.cluster.spec.raft);
         let (identity, roots) = (founded.identity.clone(), founded.roots.clone());
         let lock = founded.cluster.unlock_key.as_ref().map(|key| UnlockKey::parse(key.reveal()));
         let lock = lock.transpose().map_err(|error| ApiError::system(error.to_string()))?;

@@ -1,5 +1,5 @@
 //! Has a manager's store cut its log as the swarm's settings say (`--snapshot-interval`,
-//! `--max-snapshots`).
+//! `--max-snapshots`, and the API's `LogEntriesForSlowFollowers`).
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ pub(crate) async fn follow(store: Arc<Embedded>, replica: Arc<Replica>) {
         if let Some(raft) = raft {
             let older = raft.keep_old_snapshots.unwrap_or_default();
             store.keep_snapshots(raft.snapshot_interval, older);
+            store.keep_behind(raft.log_entries_for_slow_followers);
         }
         loop {
             let touched = feed.changed().await;

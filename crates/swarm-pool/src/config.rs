@@ -41,7 +41,7 @@ pub struct PoolConfig {
     pub engine: ClientOptions,
     /// Shown by `version` and `info`.
     pub build: Build,
-    /// The swarm that the engines are nodes of; the pool keeps nothing then.
+    /// The swarm that the engines are nodes of; it says which of them are given containers.
     pub swarm: Option<Arc<dyn SwarmMode>>,
 }
 

@@ -36,7 +36,7 @@ use swarm_discovery::DiscoveryBackend;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Build, PoolConfig, RescheduleConfig};
-pub use election::{Election, ElectionConfig, Epoch, Fence, Mandate, Role};
+pub use election::{Appointer, Called, Election, ElectionConfig, Epoch, Fence, Mandate, Role};
 pub use forward::Forwarder;
 pub use seal::{PoolKey, ShortKey};
 pub use state::{KeySource, StoreConfig};
@@ -84,10 +84,7 @@ impl Pool {
             versions: Versions::default(),
         });
         tokio::spawn(versions::follow(Arc::downgrade(&pool), stop.clone()));
-        // In a swarm there is nothing to keep.
-        if pool.shared.config.swarm.is_none() {
-            tokio::spawn(keeper::run(Arc::downgrade(&pool), discovery, stop));
-        }
+        tokio::spawn(keeper::run(Arc::downgrade(&pool), discovery, stop));
         pool
     }
 }

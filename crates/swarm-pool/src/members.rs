@@ -130,6 +130,12 @@ impl Members {
                     }
                     let addresses = named.iter().map(Entry::to_string).collect();
                     self.named.store(Arc::new(addresses));
+                    if self.shared.config.swarm.is_some() {
+                        // Another manager may lead, or a node have another address: that says nothing
+                        // of who left.
+                        self.assign(&named, &HashSet::new());
+                        continue;
+                    }
                     let stay = self.not_left(&*discovery, &named).await;
                     self.note_departures(&named, &stay);
                     self.assign(&named, &stay);

@@ -1,8 +1,8 @@
 //! A pool whose engines are the nodes of a swarm (`swarm daemon`'s cluster endpoint): what is the
-//! swarm's is asked of the swarm, and the pool keeps nothing of its own.
+//! swarm's is asked of the swarm. What is wanted of containers the pool keeps as any other, in the
+//! swarm's store.
 //!
-//! Invariants: a node that its swarm drains or pauses is given no containers; what would have to be
-//! kept (a reschedule policy) is refused and not forgotten.
+//! Invariant: a node that its swarm drains or pauses is given no containers.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::json;
 use swarm_backend::{
-    ApiError, Exchange, InSwarm, Local, ObjectPath, OfNetworks, Part, Reply, Result, Served,
-    SwarmMode, System,
+    Exchange, InSwarm, Local, ObjectPath, OfNetworks, Part, Reply, Result, Served, SwarmMode,
+    System,
 };
-use swarm_model::{Availability, Policy};
+use swarm_model::Availability;
 
 use crate::Pool;
 
@@ -34,6 +34,8 @@ impl Pool {
             let availability = if is_paused { Availability::Pause } else { Availability::Active };
             self.shared.scheduler.set_availability(&reference.id, availability);
         }
+        // The swarm may have given a node up, too.
+        self.shared.keeper.notify_one();
     }
 
     /// Waits until these engines have been reached and read. The caller has a deadline.
@@ -47,18 +49,6 @@ impl Pool {
                 return;
             }
         }
-    }
-
-    /// Where nothing is kept, a promise to move a container is not taken.
-    pub(crate) fn refuse_promises(&self, policy: Option<Policy>) -> Result<()> {
-        let wanted = policy.is_some_and(|policy| policy != Policy::Off);
-        if !wanted || self.swarm().is_none() {
-            return Ok(());
-        }
-        Err(ApiError::invalid(
-            "the cluster endpoint of a swarm does not reschedule containers: leave the reschedule \
-             policy out, or have a service keep it running (docker service create)",
-        ))
     }
 
     /// The networks: the engines', and where there is a swarm, its own beside them.

@@ -1,24 +1,27 @@
-//! A pool whose engines are a swarm's nodes: what is the swarm's is asked of the swarm, and nothing is
-//! kept.
+//! A pool whose engines are a swarm's nodes: what is the swarm's is asked of the swarm, and the swarm's word
+//! of a node counts.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod rig;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use rig::{LONG, Rig, config, create, create_network, exchange, info, whole, within};
+use rig::{LONG, Named, Rig, config, create, create_network, exchange, info, whole, within};
 use serde_json::{Value, json};
 use swarm_backend::{
-    ApiError, Configs, Exchange, Local, Logs, Networks, Nodes, OfNetworks, Part, Pools, Reply,
-    Result, Secrets, Services, SwarmMode, Swarms, System, Tasks,
+    Configs, Exchange, Local, Logs, Networks, Nodes, OfNetworks, Part, Pools, Reply, Result,
+    Secrets, Services, SwarmMode, Swarms, System, Tasks,
 };
 use swarm_docker::Query;
-use swarm_pool::PoolConfig;
-use swarm_testkit::fleet::FleetConfig;
+use swarm_kv::{KeyValue as _, Layout};
+use swarm_memory::Memory;
+use swarm_pool::{Called, Election, ElectionConfig, PoolConfig};
+use swarm_testkit::fleet::{Fleet, FleetConfig};
 
 /// Says which of its calls was made.
 #[derive(Debug)]
@@ -114,7 +117,7 @@ async fn nodes_networks_and_info_are_the_swarms_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paused_nodes_are_given_nothing_and_promises_are_not_taken() {
+async fn paused_nodes_are_given_nothing() {
     let rig = rig().await;
     let pool = &rig.pool;
     let addresses = || rig.fleet.engines().iter().map(|engine| engine.address().to_string());
@@ -129,11 +132,38 @@ async fn paused_nodes_are_given_nothing_and_promises_are_not_taken() {
     pool.pause(HashSet::new());
     create(pool, "dd", json!({})).await.unwrap();
 
-    let moved = json!({"Env": ["reschedule:on-node-failure"]});
-    let refused: ApiError = create(pool, "ee", moved).await.unwrap_err();
-    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
-    assert!(refused.message.contains("does not reschedule"), "{}", refused.message);
-    create(pool, "ee", json!({"Env": ["reschedule:off"]})).await.unwrap();
     let asked = pool.rebalance(ask(("/pool/rebalance", ""))).await;
     assert_eq!(whole(asked).await.unwrap(), "rebalance", "services are the swarm's to even out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wishes_are_kept_by_who_is_appointed_and_the_swarm_s_word_of_a_node_stays() {
+    let store = Memory::new();
+    let (name, ttl) = ("m".to_owned(), Duration::from_secs(4));
+    let lock = ElectionConfig { replication: false, name, ttl };
+    let (election, mut appointer) =
+        Election::appointed(Arc::clone(&store) as _, &Layout::new("", None), &lock);
+    let fleet = FleetConfig { engines: 2, ..FleetConfig::default() };
+    let fleet = Fleet::start(fleet).await.unwrap();
+    let named = Named::of(fleet.engines());
+    let config = PoolConfig { swarm: Some(Arc::new(Swarm)), election, ..config() };
+    let rig = Rig::on(fleet, named, Arc::clone(&store), config);
+    rig.all_healthy(LONG).await;
+    let pool = &rig.pool;
+    let kept = async || store.list("docker/swarm/intents").await.unwrap().len();
+    pool.pause(HashSet::from([rig.fleet.engines()[0].address().to_string()]));
+    appointer.call(Called::Unneeded);
+    create(pool, "plain", json!({})).await.unwrap();
+    assert_eq!(kept().await, 0, "without a policy nothing is kept");
+    let moves = json!({"Env": ["reschedule:on-node-failure"]});
+    let (made, ()) = tokio::join!(create(pool, "moves", moves), async {
+        appointer.begun().await;
+        appointer.call(Called::Yes);
+    });
+    made.unwrap();
+    assert_eq!(kept().await, 1, "a promise is kept before it is given");
+    for name in ["aa", "bb", "cc"] {
+        create(pool, name, json!({})).await.unwrap();
+        assert_eq!(rig::node_of(pool, name).await, rig.fleet.engines()[1].name());
+    }
 }

@@ -38,6 +38,7 @@ const REISSUE: Duration = Duration::from_hours(24 * 20);
 pub(crate) fn start(core: &Arc<Core>) {
     spawn(core, leases);
     spawn(core, snapshots);
+    spawn(core, purges);
     spawn(core, health);
     spawn(core, announce);
     spawn(core, leading::tell);
@@ -98,6 +99,33 @@ async fn snapshots(core: Arc<Core>) {
         core.state.due.notified().await;
         if core.raft.trigger().snapshot().await.is_err() {
             return;
+        }
+    }
+}
+
+/// Lets go of the log that snapshots cover, but for what is to stay behind them.
+async fn purges(core: Arc<Core>) {
+    let mut behind = core.state.behind();
+    let mut metrics = core.raft.data_metrics();
+    let mut asked = None;
+    loop {
+        let stays = *behind.borrow_and_update();
+        let (covered, begins) = {
+            let metrics = metrics.borrow_watched();
+            (metrics.snapshot.map(|id| id.index), metrics.purged.map_or(0, |id| id.index + 1))
+        };
+        // Up to and with this one.
+        let upto = covered.and_then(|covered| covered.checked_sub(stays));
+        // It may take a while until nobody is being sent what goes.
+        if let Some(upto) = upto.filter(|upto| *upto >= begins && asked < Some(*upto)) {
+            asked = Some(upto);
+            if core.raft.trigger().purge_log(upto).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            changed = metrics.changed() => if changed.is_err() { return },
+            changed = behind.changed() => if changed.is_err() { return },
         }
     }
 }

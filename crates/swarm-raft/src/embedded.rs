@@ -31,8 +31,6 @@ use crate::store::Handle;
 use crate::transport::Swarm;
 use crate::trust::{self, Role};
 
-/// How much of the log stays on disk behind a snapshot, for managers that were away for a moment.
-const KEPT_ENTRIES: u64 = 512;
 /// How long tasks may take to end.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -340,7 +338,8 @@ fn config(timing: crate::options::Timing) -> std::result::Result<Config, String>
         election_timeout_max: millis(timing.election * 3 / 2),
         max_payload_entries: 512,
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        // How much of it stays may change while it runs: `duties` cuts it.
+        max_in_snapshot_log_to_keep: u64::MAX,
         enable_pre_vote: Some(true),
         // A leader that was away is one only after the others agree: its state may be old.
         enable_leader_restore: Some(false),

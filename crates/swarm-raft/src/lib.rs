@@ -51,6 +51,7 @@ pub use key::StoreLock;
 pub use members::{Member, Tokens};
 pub use options::{EmbeddedOptions, Join, Timing};
 pub use remote::Remote;
+pub use swarm_store::LARGEST_VALUE;
 pub use transport::{Stream, Swarm, Transport};
 pub use trust::{Role, TokenError};
 

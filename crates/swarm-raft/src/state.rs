@@ -22,6 +22,8 @@ use crate::journal::{PORTION, decode, encode};
 use crate::kinds::{Entry, Kinds, LogId, Membership, Meta};
 use crate::writer::Batch;
 
+/// So many entries of the log stay behind a snapshot, unless told otherwise.
+const BEHIND: u64 = 512;
 /// A snapshot is due after so many entries, unless told otherwise,
 const ENTRIES: usize = 20_000;
 /// or when the log since the last one is as large as the state, and at least this, in bytes: so the
@@ -41,6 +43,8 @@ pub(crate) struct State {
     most: AtomicUsize,
     /// After how many entries a snapshot is due.
     interval: AtomicUsize,
+    /// How much of the log stays behind a snapshot.
+    behind: watch::Sender<u64>,
     /// The last generation of chunks given out.
     generation: AtomicU64,
     news: watch::Sender<()>,
@@ -107,6 +111,7 @@ impl State {
             most: AtomicUsize::new(older.len()),
             older: Mutex::new(older),
             interval: AtomicUsize::new(ENTRIES),
+            behind: watch::Sender::new(BEHIND),
             generation: AtomicU64::new(generation),
             news: watch::Sender::new(()),
             born: Instant::now(),
@@ -138,6 +143,17 @@ impl State {
         if self.is_snapshot_due() {
             self.due.notify_one();
         }
+    }
+
+    /// From now on so many entries of the log stay behind a snapshot, for managers that were away for a
+    /// moment.
+    pub fn keep_behind(&self, entries: u64) {
+        self.behind.send_if_modified(|known| std::mem::replace(known, entries) != entries);
+    }
+
+    /// How many do.
+    pub fn behind(&self) -> watch::Receiver<u64> {
+        self.behind.subscribe()
     }
 
     /// Milliseconds of this manager's own clock.

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
 use swarm_kv::{Result, StoreError};
 use swarm_store::{Followed, Leadership};
 use tokio::sync::watch;
@@ -60,6 +61,19 @@ impl Embedded {
     pub fn keep_snapshots(&self, interval: u64, older: u64) {
         let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
         self.core.state.keep_snapshots(size(interval), size(older));
+    }
+
+    /// From now on so many entries of the log stay behind a snapshot, for managers that were away for a
+    /// moment: who is further behind is sent the whole state.
+    pub fn keep_behind(&self, entries: u64) {
+        self.core.state.keep_behind(entries);
+    }
+
+    /// The first entry of the log that is still on this manager's disk.
+    pub fn log_begins(&self) -> u64 {
+        let metrics = self.core.raft.metrics();
+        let purged = metrics.borrow_watched().purged;
+        purged.map_or(0, |purged| purged.index + 1)
     }
 
     /// The whole state at this moment, for [`crate::import`].

@@ -7,5 +7,6 @@ pub mod fleet;
 pub mod lab;
 pub mod leader;
 pub mod linear;
+pub mod openssh;
 pub mod promtool;
 pub mod stores;

@@ -94,15 +94,17 @@ fn head(sight: &Sight) -> Paragraph<'static> {
         Span::styled("swarm ", bold),
         Span::raw(format!("{} of {} nodes ready", sight.ready(), sight.nodes.len())),
         Span::raw(format!(
-            "  {} of {} containers running",
+            "  {} of {} {} running",
             sight.running(),
-            sight.containers.len()
+            sight.containers.len(),
+            if sight.is_swarm { "tasks and containers" } else { "containers" }
         )),
     ];
     for (what, said) in [
         ("strategy", &sight.strategy),
         ("this manager is", &sight.role),
         ("primary", &sight.primary),
+        ("leader", &sight.leader),
     ] {
         if !said.is_empty() {
             first.push(Span::raw(format!("  {what} {said}")));
@@ -142,8 +144,8 @@ fn bar(amount: Use) -> Span<'static> {
 fn state_style(state: &str) -> Style {
     match state {
         "ready" | "running" | "active" => Style::new().fg(Color::Green),
-        "down" | "dead" | "disconnected" => Style::new().fg(Color::Red),
-        "exited" | "created" => Style::new().add_modifier(Modifier::DIM),
+        "down" | "dead" | "disconnected" | "failed" | "rejected" => Style::new().fg(Color::Red),
+        "exited" | "created" | "complete" | "shutdown" => Style::new().add_modifier(Modifier::DIM),
         _ => Style::new().fg(Color::Yellow),
     }
 }
@@ -233,7 +235,8 @@ fn container_table(
     buffer: &mut Buffer,
 ) {
     let containers = screen.containers(sight);
-    let (block, seen) = pane(screen, Pane::Containers, "containers", containers.len(), area);
+    let title = if sight.is_swarm { "tasks and containers" } else { "containers" };
+    let (block, seen) = pane(screen, Pane::Containers, title, containers.len(), area);
     let (name, node) = (
         longest(containers.iter().map(|one| &*one.name)),
         longest(containers.iter().map(|one| &*one.node)),

@@ -1,9 +1,11 @@
-//! What a manager's answers say of its pool, in the rows that are shown.
+//! What a manager's answers say of its pool, in the rows that are shown; a swarm's are read by `swarm`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 use swarm_docker::{json, units};
+
+use crate::swarm;
 
 /// How many events are kept.
 const EVENTS: usize = 500;
@@ -22,6 +24,10 @@ pub struct Answers {
     pub nodes: Value,
     /// To `GET /containers/json?all=1`.
     pub containers: Value,
+    /// Of a swarm's manager to `GET /services?status=1`; nothing of a pool's.
+    pub services: Value,
+    /// Of a swarm's manager to `GET /tasks`, those that are wanted.
+    pub tasks: Value,
 }
 
 /// An amount in use, and how much there is.
@@ -98,6 +104,8 @@ pub struct Sight {
     pub(crate) memory: Use,
     pub(crate) role: String,
     pub(crate) primary: String,
+    pub(crate) leader: String,
+    pub(crate) is_swarm: bool,
     pub(crate) strategy: String,
     pub(crate) warnings: usize,
     pub(crate) waiting: String,
@@ -117,9 +125,19 @@ impl Sight {
         (self.role, self.primary) = (row("Role"), row("Primary"));
         (self.strategy, self.waiting) = (row("Strategy"), row("Waiting"));
         self.warnings = info["Warnings"].as_array().map_or(0, Vec::len);
-        self.nodes = list(&answers.nodes).map(node).collect();
-        self.containers = list(&answers.containers).map(container).collect();
-        self.services = services(&self.containers);
+        self.is_swarm = swarm::is_swarm(answers);
+        if self.is_swarm {
+            // What the pool behind its endpoint is called means nothing to a swarm's people.
+            (self.role, self.primary, self.strategy) = Default::default();
+            self.leader = swarm::leader(answers);
+            self.nodes = swarm::nodes(answers);
+            self.containers = swarm::containers(answers);
+            self.services = swarm::services(answers);
+        } else {
+            self.nodes = list(&answers.nodes).map(node).collect();
+            self.containers = list(&answers.containers).map(container).collect();
+            self.services = services(&self.containers);
+        }
         let sum = |of: fn(&Node) -> Use| self.nodes.iter().map(of).fold(Use::default(), Use::plus);
         (self.cpus, self.memory) = (sum(|node| node.cpus), sum(|node| node.memory));
         self.trouble = None;
@@ -162,12 +180,12 @@ impl Sight {
     }
 }
 
-fn list(answer: &Value) -> impl Iterator<Item = &Value> {
+pub(crate) fn list(answer: &Value) -> impl Iterator<Item = &Value> {
     answer.as_array().into_iter().flatten()
 }
 
 /// A text without what would move a terminal's cursor.
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     json::text(value).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
@@ -190,7 +208,7 @@ fn node(node: &Value) -> Node {
     }
 }
 
-fn container(container: &Value) -> Container {
+pub(crate) fn container(container: &Value) -> Container {
     let full = text(&container["Names"][0]);
     let full = full.trim_start_matches('/');
     let (node, name) = full.split_once('/').unwrap_or(("", full));

@@ -3,7 +3,7 @@
 
 import { element, say } from "./element.js";
 import { byName } from "./model.js";
-import { bytes, cpus, imageName, isReached, moveWords, nodeShape, nodeWords, stateOf } from "./words.js";
+import { bytes, cpus, imageName, isReached, moveWords, nodeShape, nodeWords, stateOf, troubleOf } from "./words.js";
 
 const GAP = 12;
 /** A column's least width, the height of its head and of a tile; style.css has the same. */
@@ -63,7 +63,7 @@ function fillCard(card, node, shown, total) {
   fillBar(card.cpu, node.reservedNanoCpus / 1e9, node.cpus, `${cpus(node.reservedNanoCpus)} of ${node.cpus}`);
   fillBar(card.memory, node.reservedMemory, node.memory, `${bytes(node.reservedMemory)} of ${bytes(node.memory)}`);
   card.head.title = [node.name, node.address, card.state.textContent, labels].join("\n");
-  card.root.setAttribute("aria-label", `${node.name}, ${words}, ${total} containers`);
+  card.root.setAttribute("aria-label", `${node.name}, ${words}, ${total} tiles`);
 }
 
 function fillTile(tile, container, node, plan) {
@@ -77,9 +77,11 @@ function fillTile(tile, container, node, plan) {
   say(tile.shape, shape);
   say(tile.name, container.name);
   say(tile.state, plan === undefined ? words : `→ ${plan.To}`);
-  const why = container.waits ?? (container.moved ? moveWords(container.moved) : "");
+  const trouble = troubleOf(container);
+  const why = trouble || (container.moved ? moveWords(container.moved) : "");
+  const sign = trouble ? "! " : why ? "↷ " : "";
   const ports = container.ports.length > 0 ? ` · ${container.ports.join(" ")}` : "";
-  say(tile.image, `${why ? "↷ " : ""}${imageName(container.image)}${ports}`);
+  say(tile.image, trouble ? `${sign}${trouble}` : `${sign}${imageName(container.image)}${ports}`);
   tile.root.title = [container.name, words, container.service, container.image, ...container.ports,
     container.placed && `placed: ${container.placed}`, why,
     plan === undefined ? "" : plan.Reason].filter(Boolean).join("\n");
@@ -226,7 +228,8 @@ export class Board {
     const last = this.#rows.at(-1);
     this.#space.style.height = `${last === undefined ? 0 : last.top + last.height + GAP}px`;
     this.#empty.hidden = this.#cells.length > 0 || this.#model.version === 0;
-    say(this.#empty, nodes.length === 0 ? "No nodes yet: nothing names an engine." : "Nothing matches the filter.");
+    say(this.#empty, nodes.length > 0 ? "Nothing matches the filter."
+      : this.#model.isSwarm ? "This node knows no nodes: above is why." : "No nodes yet: nothing names an engine.");
   }
 
   #render() {

@@ -2,7 +2,7 @@
 
 import { element, say } from "./element.js";
 import { eventRow } from "./panel.js";
-import { ago, bytes, cpus, date, moveWords, nodeWords, stateOf } from "./words.js";
+import { ago, bytes, clock, cpus, date, moveWords, nodeWords, stateOf } from "./words.js";
 
 /** Lines of output that are kept. */
 const LINES = 2000;
@@ -14,10 +14,12 @@ function facts(pairs) {
 }
 
 const labelsOf = (labels) => Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`).join("\n");
+const same = (a, b) => a !== null && a.container === b.container && a.node === b.node && a.service === b.service;
 
 export class Details {
   title = "Details";
   #model;
+  #acts;
   #root = element("div", { class: "details" });
   #shown = null;
   #part = "facts";
@@ -26,15 +28,21 @@ export class Details {
   #body = element("div", { class: "body" });
   #heading = element("h2");
   #parts = element("div", { class: "parts", role: "tablist" });
+  #actions = element("div");
 
-  constructor(model) {
+  constructor(model, acts) {
     this.#model = model;
+    this.#acts = acts;
     this.#root.append(element("p", { class: "none", text: "Choose a node or a container: click it, or use the arrow keys." }));
+    acts.listen(() => this.#update());
     model.listen((change) => {
       if (this.#shown === null || !this.#visible) return;
-      const key = this.#shown.node ?? this.#model.containers.get(this.#shown.container)?.node;
-      if (change.all || change.touched.has(key) || change.touched.has(undefined)) this.#update();
-      if (change.events !== undefined && this.#part === "history") this.#history();
+      const { node, container, service } = this.#shown;
+      const key = node ?? this.#model.containers.get(container)?.node;
+      const touches = service !== undefined ? change.services : change.touched?.has(key) || change.touched?.has(undefined);
+      if (change.all || touches) this.#update();
+      if (change.events !== undefined && this.#part === "history" && this.#slot() === undefined) this.#history();
+      else if ((change.all || touches) && this.#part === "history") this.#history();
     });
   }
 
@@ -47,20 +55,33 @@ export class Details {
   }
 
   show(selected) {
-    const same = this.#shown !== null && this.#shown.container === selected.container && this.#shown.node === selected.node;
-    if (same && this.#visible) return;
+    if (same(this.#shown, selected) && this.#visible) return;
     this.#shown = selected;
-    if (selected.node !== undefined && (this.#part === "json" || this.#part === "logs")) this.#part = "facts";
-    this.#root.replaceChildren(this.#heading, this.#parts, this.#body);
+    if (!(this.#part in this.#names())) this.#part = "facts";
+    this.#root.replaceChildren(this.#heading, this.#actions, this.#parts, this.#body);
     if (this.#visible) this.#open(this.#part);
+  }
+
+  #names() {
+    const all = { facts: "Facts", json: "JSON", logs: "Output", history: "History" };
+    if (this.#shown.node === undefined) return all;
+    // Of a place that is none there is nothing to ask.
+    return this.#shown.node === "~" ? { facts: "Facts" } : { facts: "Facts", json: "JSON", history: "History" };
+  }
+
+  /** Where the object is asked for. */
+  #path() {
+    const { node: key, container: id, service } = this.#shown;
+    if (service !== undefined) return `api/services/${encodeURIComponent(service)}`;
+    if (key !== undefined) return `api/nodes/${encodeURIComponent(this.#model.nodes.get(key)?.id ?? key)}`;
+    const kind = this.#model.containers.get(id)?.task === undefined ? "containers" : "tasks";
+    return `api/${kind}/${encodeURIComponent(id)}`;
   }
 
   #open(part) {
     this.#end();
     this.#part = part;
-    const names = this.#shown.node !== undefined ? { facts: "Facts", history: "History" }
-      : { facts: "Facts", json: "JSON", logs: "Output", history: "History" };
-    this.#parts.replaceChildren(...Object.entries(names).map(([name, text]) => element("button", {
+    this.#parts.replaceChildren(...Object.entries(this.#names()).map(([name, text]) => element("button", {
       type: "button", role: "tab", text, "aria-selected": String(name === part), "data-part": name,
       onclick: () => this.#open(name) })));
     this.#body.replaceChildren();
@@ -76,18 +97,14 @@ export class Details {
   }
 
   #update() {
-    const { node: key, container: id } = this.#shown;
-    if (key !== undefined) {
-      const node = this.#model.nodes.get(key);
-      say(this.#heading, node?.name ?? key);
-      if (this.#part === "facts") this.#body.replaceChildren(node === undefined ? gone("node") : this.#ofNode(node));
-      return;
-    }
-    const container = this.#model.containers.get(id);
-    say(this.#heading, container?.name ?? id.slice(0, 12));
-    if (this.#part === "facts") {
-      this.#body.replaceChildren(container === undefined ? gone("container") : this.#ofContainer(container));
-    }
+    if (this.#shown === null) return;
+    const { node: key, container: id, service: sid } = this.#shown;
+    this.#actions.replaceChildren(...[this.#acts.of(this.#shown)].filter(Boolean));
+    const [what, one, of] = sid !== undefined ? ["service", this.#model.service(sid), (it) => this.#ofService(it)]
+      : key !== undefined ? ["node", this.#model.nodes.get(key), (it) => this.#ofNode(it)]
+        : ["container", this.#model.containers.get(id), (it) => (it.task === undefined ? this.#ofContainer(it) : this.#ofTask(it))];
+    say(this.#heading, one?.name ?? (sid ?? key ?? id).slice(0, 12));
+    if (this.#part === "facts") this.#body.replaceChildren(one === undefined ? gone(what) : of(one));
   }
 
   #ofNode(node) {
@@ -95,7 +112,8 @@ export class Details {
     const running = list.filter((one) => one.state === "running").length;
     return facts([
       ["State", nodeWords(node)], ["Says", node.message], ["Address", node.address], ["Id", node.id],
-      ["Engine", node.engineVersion], ["Containers", `${list.length}, ${running} running`],
+      ["Engine", node.engineVersion],
+      [this.#model.isSwarm ? "Tasks and containers" : "Containers", `${list.length}, ${running} running`],
       ["CPUs reserved", `${cpus(node.reservedNanoCpus)} of ${node.cpus}`],
       ["Memory reserved", `${bytes(node.reservedMemory)} of ${bytes(node.memory)}`], ["Labels", labelsOf(node.labels)],
     ]);
@@ -112,12 +130,49 @@ export class Details {
       ["Ended", one.finished === undefined ? "" : date(one.finished)],
       ["Waits", one.waits ?? waiting?.reason],
       ["Placed", one.placed], ["Last move", one.moved === undefined ? "" : `${date(one.moved.at)}: ${moveWords(one.moved)}`],
-      ["Reschedule", policy], ["Generation", one.generation === undefined ? "" : String(one.generation)],
+      // A swarm keeps services running, and no containers of their own.
+      ["Reschedule", this.#model.isSwarm ? "" : policy],
+      ["Generation", one.generation === undefined ? "" : String(one.generation)],
       ["Id", one.id], ["Labels", labelsOf(one.labels)],
     ]);
   }
 
+  #ofTask(one) {
+    const node = this.#model.nodes.get(one.node);
+    const { task } = one;
+    return facts([
+      ["State", stateOf(one, node)[1]], ["Is to be", task.desired], ["Says", task.message], ["Error", task.error],
+      ["Node", one.node === "~" ? "none yet" : node?.name], ["Service", one.service],
+      ["Slot", task.slot === 0 ? "one on each node" : String(task.slot)], ["Image", one.image], ["Ports", one.ports.join("\n")],
+      ["Placed", one.placed], ["Created", `${date(one.created)} (${ago(one.created)} ago)`],
+      ["Running since", one.started === undefined ? "" : date(one.started)],
+      ["Ended", one.finished === undefined ? "" : date(one.finished)],
+      ["Container", task.container], ["Id", one.id], ["Labels", labelsOf(one.labels)],
+    ]);
+  }
+
+  #ofService(one) {
+    return facts([
+      ["Runs", `${one.running} of ${one.desired}${one.completed === undefined ? "" : `, ${one.completed} completed`}`],
+      ["Lacks", one.lacks], ["Mode", one.mode], ["Image", one.image], ["Ports", (one.ports ?? []).join("\n")],
+      ["Update", [one.update, one.updateMessage].filter(Boolean).join(": ")], ["Id", one.id], ["Labels", labelsOf(one.labels)],
+    ]);
+  }
+
+  /** The service and slot whose tasks are its history; undefined for what has none. */
+  #slot() {
+    const { container, service } = this.#shown;
+    if (service !== undefined) return { service };
+    const task = this.#model.containers.get(container)?.task;
+    return task === undefined ? undefined : { service: task.service, slot: task.slot, node: this.#model.containers.get(container).node };
+  }
+
   #history() {
+    const slot = this.#slot();
+    if (slot !== undefined) {
+      this.#tasks(slot);
+      return;
+    }
     const { node: key, container: id } = this.#shown;
     const name = key === undefined ? this.#model.containers.get(id)?.name : this.#model.nodes.get(key)?.name;
     const rows = this.#model.history(id ?? "", name).map((event) => eventRow(event)).reverse();
@@ -125,13 +180,35 @@ export class Details {
       : element("ol", { class: "events" }, ...rows));
   }
 
+  /** The tasks of a slot, or of a whole service, the newest first: what is kept of its history. */
+  async #tasks({ service, slot, node }) {
+    const shown = this.#shown;
+    let rows;
+    try {
+      const answer = await fetch(`api/services/${encodeURIComponent(service)}/tasks`);
+      const tasks = await answer.json();
+      if (!answer.ok) throw new Error(tasks.message);
+      const own = (task) => slot === undefined || ((task.Slot ?? 0) === slot && (slot > 0 || task.NodeID === node));
+      rows = tasks.filter(own).sort((a, b) => (a.CreatedAt < b.CreatedAt ? 1 : -1)).map((task) => {
+        const { State: state, Err: error, Message: message, Timestamp: at, ContainerStatus: ended } = task.Status;
+        const code = ended?.ExitCode ? ` (${ended.ExitCode})` : "";
+        const words = `${slot === undefined && task.Slot ? `${task.Slot}: ` : ""}${state}${code}: ${error || message || ""}`;
+        return element("li", { class: "event", title: task.ID }, element("time", { text: clock(Date.parse(at)), datetime: at }),
+          element("span", { class: "where", text: this.#model.nodes.get(task.NodeID)?.name ?? "" }), element("span", { text: words }));
+      });
+    } catch (error) {
+      rows = [element("li", { class: "none", text: `It cannot be had: ${error.message}` })];
+    }
+    if (this.#shown === shown && this.#part === "history") this.#body.replaceChildren(element("ol", { class: "events tasks" }, ...rows));
+  }
+
   async #json() {
     const shown = this.#shown;
-    const text = element("pre", { text: "asking its engine…" });
+    const text = element("pre", { text: "asking…" });
     this.#body.replaceChildren(text);
     let said;
     try {
-      const answer = await fetch(`api/containers/${encodeURIComponent(shown.container)}`);
+      const answer = await fetch(this.#path());
       const value = await answer.json();
       said = answer.ok ? JSON.stringify(value, null, 2) : value.message;
     } catch (error) {
@@ -144,7 +221,7 @@ export class Details {
     const text = element("pre", { class: "log", "aria-label": "Output" });
     const state = element("p", { class: "none", text: "asking its engine…" });
     this.#body.replaceChildren(state, text);
-    const source = new EventSource(`api/containers/${encodeURIComponent(this.#shown.container)}/logs?tail=200`);
+    const source = new EventSource(`${this.#path()}/logs?tail=200`);
     this.#source = source;
     source.onopen = () => say(state, "following");
     source.addEventListener("lines", (message) => {

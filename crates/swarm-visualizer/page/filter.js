@@ -18,7 +18,7 @@ function read(text) {
 
 const HOLDS = {
   node: (value, _, node) => node.name.toLowerCase().includes(value) || node.state === value
-    || node.availability === value,
+    || node.availability === value || node.role === value || (value === "manager" && node.role === "leader"),
   service: (value, one) => one.service.toLowerCase().includes(value),
   image: (value, one) => one.image.toLowerCase().includes(value),
   label: (value, one, node) => one.pairs.some((pair) => pair.includes(value))

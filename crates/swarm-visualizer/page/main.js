@@ -1,5 +1,6 @@
 // Puts the page together: feed, board, panel, search, keys, colours.
 
+import { Acts } from "./act.js";
 import { Board } from "./board.js";
 import { Details } from "./details.js";
 import { say } from "./element.js";
@@ -8,13 +9,14 @@ import { filter } from "./filter.js";
 import { Model } from "./model.js";
 import { Events, Panel, Services } from "./panel.js";
 import { Plan } from "./plan.js";
-import { isReached } from "./words.js";
+import { isReached, isWell } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const model = new Model();
 const search = byId("search");
 const panel = new Panel(byId("tabs"), byId("pane"));
-const details = new Details(model);
+const acts = new Acts(model, byId("ask"));
+const details = new Details(model, acts);
 
 const board = new Board(model, byId("board"), {
   filter: filter(""),
@@ -39,16 +41,17 @@ function show(selected) {
 /** What an event is about. */
 function showEvent(event) {
   if (event.type === "container" && model.containers.has(event.id)) show({ container: event.id });
+  else if (event.type === "service" && model.service(event.id) !== undefined) show({ service: event.id });
   else {
     const node = [...model.nodes.values()].find((one) => one.name === event.node);
     if (node !== undefined) show({ node: node.key });
   }
 }
 
-panel.add("services", new Services(model, (text) => setFilter(text)));
+panel.add("services", new Services(model, (text) => setFilter(text), (id) => show({ service: id })));
 panel.add("events", new Events(model, showEvent));
 panel.add("details", details);
-panel.add("plan", new Plan(model, { onMoves: (moves) => { board.moves = moves; }, onShow: show }));
+panel.add("plan", new Plan(model, acts, { onMoves: (moves) => { board.moves = moves; }, onShow: show }));
 panel.open("services");
 
 // The filter is in the address, so that a view can be passed on.
@@ -137,13 +140,21 @@ function sum() {
   for (const node of nodes.values()) {
     if (node.key === "~") continue;
     real += 1;
-    if (isReached(node)) well += 1;
+    if (isWell(node)) well += 1;
   }
   let running = 0;
   for (const one of containers.values()) if (one.state === "running" && isReached(nodes.get(one.node))) running += 1;
-  const role = pool.primary === undefined ? "" : ` · ${pool.role}, primary ${pool.primary}`;
-  say(byId("sum"), `${well}/${real} nodes healthy · ${running}/${containers.size} containers running · ${pool.strategy}${role}`);
-  byId("sum").title = `swarm ${pool.version}\nstrategy ${pool.strategy}\nfilters ${pool.filters}\ndiscovery ${pool.discovery}\nstore ${pool.store}`;
+  if (model.isSwarm) {
+    const lead = pool.primary === undefined || pool.role === "leader" ? "" : `, leader ${pool.primary}`;
+    say(byId("sum"), `${well}/${real} nodes ready · ${running}/${containers.size} tasks and containers running · this node: ${pool.role}${lead}`);
+    byId("sum").title = `swarm ${pool.version}`;
+  } else {
+    const role = pool.primary === undefined ? "" : ` · ${pool.role}, primary ${pool.primary}`;
+    say(byId("sum"), `${well}/${real} nodes healthy · ${running}/${containers.size} containers running · ${pool.strategy}${role}`);
+    byId("sum").title = `swarm ${pool.version}\nstrategy ${pool.strategy}\nfilters ${pool.filters}\ndiscovery ${pool.discovery}\nstore ${pool.store}`;
+  }
+  byId("note").hidden = pool.note === undefined;
+  say(byId("note"), pool.note ?? "");
   const waiting = pool.waiting.length === 0 ? "" : `waiting: ${pool.waiting[0].name}: ${pool.waiting[0].reason}${
     pool.waiting.length > 1 ? ` (and ${pool.waiting.length - 1} more)` : ""}`;
   const warning = [pool.warning, waiting].filter(Boolean).join(" · ");

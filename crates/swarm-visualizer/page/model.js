@@ -1,4 +1,4 @@
-// The pool as this page knows it. The feed writes, everything else reads and is told.
+// The pool or swarm as this page knows it: containers and tasks alike. The feed writes, everything else reads and is told.
 
 import { imageName } from "./words.js";
 
@@ -29,7 +29,7 @@ const pairs = (labels) => Object.entries(labels ?? {}).map(([key, value]) => `${
 function prepare(container) {
   container.labels ??= {};
   container.ports ??= [];
-  container.service = serviceOf(container);
+  container.service ??= serviceOf(container);
   container.hue = hueOf(container.service);
   container.pairs = pairs(container.labels).map((pair) => pair.toLowerCase());
   container.text = [container.name, container.id, container.image, container.service, ...container.ports]
@@ -43,10 +43,19 @@ export const byName = (a, b) => collator.compare(a.name, b.name) || (a.id < b.id
 
 class World {
   pool = null;
+  /** What actions have to carry; null where there are none. */
+  key = null;
+  /** A swarm's own, by id. */
+  services = new Map();
   nodes = new Map();
   containers = new Map();
   /** Ids by the key of their node. */
   on = new Map();
+
+  service(service) {
+    service.hue = hueOf(service.name);
+    this.services.set(service.id, service);
+  }
 
   node(node) {
     node.pairs = pairs(node.labels).map((pair) => pair.toLowerCase());
@@ -84,6 +93,11 @@ export class Model {
   get pool() { return this.#world.pool; }
   get nodes() { return this.#world.nodes; }
   get containers() { return this.#world.containers; }
+  get key() { return this.#world.key; }
+  get isSwarm() { return this.#world.pool?.kind === "swarm"; }
+
+  /** A swarm's service by its id. */
+  service(id) { return this.#world.services.get(id); }
 
   /** Calls back with `{nodes, containers, events, all}` after each change. */
   listen(listener) { this.#listeners.push(listener); }
@@ -93,9 +107,11 @@ export class Model {
     for (const listener of this.#listeners) listener(change);
   }
 
-  begin({ pool, nodes }) {
+  begin({ pool, nodes, services, key }) {
     this.#coming = new World();
     this.#coming.pool = pool;
+    this.#coming.key = key;
+    for (const service of services) this.#coming.service(service);
     for (const node of nodes) this.#coming.node(node);
   }
 
@@ -112,10 +128,12 @@ export class Model {
     this.#tell({ all: true, events });
   }
 
-  change({ pool, nodes = [], goneNodes = [], containers = [], gone = [] }) {
+  change({ pool, nodes = [], goneNodes = [], services = [], goneServices = [], containers = [], gone = [] }) {
     const world = this.#world;
     const touched = new Set();
     if (pool !== undefined) world.pool = pool;
+    for (const id of goneServices) world.services.delete(id);
+    for (const service of services) world.service(service);
     for (const id of gone) touched.add(world.drop(id));
     for (const key of goneNodes) {
       world.nodes.delete(key);
@@ -131,7 +149,8 @@ export class Model {
       touched.add(container.node);
     }
     for (const key of touched) this.#sorted.delete(key);
-    this.#tell({ all: goneNodes.length > 0, touched, pool: pool !== undefined });
+    const changed = services.length > 0 || goneServices.length > 0;
+    this.#tell({ all: goneNodes.length > 0, touched, pool: pool !== undefined, services: changed });
   }
 
   happened({ events, skipped }) {
@@ -158,11 +177,19 @@ export class Model {
       ? event.id === id : event.name === name));
   }
 
-  /** The services: how many containers each has, and how many of them run. */
+  /** The services: how many containers each has or should have, and how many of them run. */
   services() {
     const found = new Map();
+    for (const { id, name, hue, desired, running, update, lacks } of this.#world.services.values()) {
+      found.set(name, { id, name, hue, total: desired, running, nodes: new Set(), update, lacks });
+    }
     for (const container of this.#world.containers.values()) {
+      if (container.task !== undefined) {
+        found.get(container.service)?.nodes.add(container.node);
+        continue;
+      }
       let one = found.get(container.service);
+      if (one?.id !== undefined) continue;
       if (one === undefined) {
         one = { name: container.service, hue: container.hue, total: 0, running: 0, nodes: new Set() };
         found.set(container.service, one);

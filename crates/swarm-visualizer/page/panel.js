@@ -8,7 +8,7 @@ const SHOWN = 300;
 /** Between two counts of the services, milliseconds. */
 const COUNT = 500;
 
-/** A list of services; a click filters by one. */
+/** A list of services; a click filters by one, and a swarm's own have details. */
 export class Services {
   title = "Services";
   #model;
@@ -16,12 +16,14 @@ export class Services {
   #timer = 0;
   #visible = false;
   #onFilter;
+  #onShow;
 
-  constructor(model, onFilter) {
+  constructor(model, onFilter, onShow) {
     this.#model = model;
     this.#onFilter = onFilter;
+    this.#onShow = onShow;
     model.listen((change) => {
-      if (change.all || change.touched.size > 0) this.#soon();
+      if (change.all || change.services || change.touched.size > 0) this.#soon();
     });
   }
 
@@ -44,15 +46,19 @@ export class Services {
     const services = this.#model.services();
     const rows = services.slice(0, SERVICES).map((one) => {
       const state = one.running === one.total ? "● all running" : one.running === 0 ? "■ none running" : "◐ some running";
-      const button = element("button", { type: "button", class: "service", title: `${state}, on ${one.nodes.size} nodes`,
+      const words = [`${state}, on ${one.nodes.size} nodes`, one.update && `update ${one.update}`, one.lacks].filter(Boolean);
+      const busy = one.update === "updating" || one.update === "rollback_started" ? " ↻" : "";
+      const button = element("button", { type: "button", class: "service", title: words.join("\n"),
         onclick: () => this.#onFilter(`service:"${one.name.replaceAll('"', "")}"`) },
       element("i"), element("b", { text: one.name }),
-      element("span", { text: `${state.slice(0, 1)} ${one.running}/${one.total}` }));
+      element("span", { text: `${state.slice(0, 1)} ${one.running}/${one.total}${busy}` }));
       button.style.setProperty("--hue", one.hue);
-      return element("li", {}, button);
+      if (one.id === undefined) return element("li", {}, button);
+      return element("li", { class: "own" }, button, element("button", { type: "button", class: "more", text: "…",
+        title: `Details of ${one.name}`, "aria-label": `Details of ${one.name}`, onclick: () => this.#onShow(one.id) }));
     });
     if (services.length > SERVICES) rows.push(element("li", { text: `and ${services.length - SERVICES} more` }));
-    if (rows.length === 0) rows.push(element("li", { class: "none", text: "No containers yet." }));
+    if (rows.length === 0) rows.push(element("li", { class: "none", text: "No services or containers yet." }));
     this.#list.replaceChildren(...rows);
   }
 }
@@ -67,7 +73,7 @@ export function eventRow(event, onShow) {
   return row;
 }
 
-/** The pool's events, newest first. */
+/** What happens, newest first. */
 export class Events {
   title = "Events";
   #model;

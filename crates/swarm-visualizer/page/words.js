@@ -1,30 +1,60 @@
 // What things are called: states in words and shapes, so that no colour has to be told apart.
 
-const REACHED = new Set(["healthy", "maintenance"]);
+const REACHED = new Set(["healthy", "maintenance", "ready"]);
 
 /** Whether what is known of a node's containers is of this moment. */
-export const isReached = (node) => node !== undefined && (REACHED.has(node.state) || node.key === "~");
+export const isReached = (node) => node !== undefined && (REACHED.has(node.state) || node.key === "~"
+  // A node of a swarm whose leader has not heard of it yet goes on with what it has.
+  || (node.role !== undefined && node.state !== "down"));
+
+/** Whether a node does what it should, as far as is known. */
+export const isWell = (node) => REACHED.has(node.state);
 
 const NODE_SHAPES = {
-  healthy: "●", maintenance: "◐", pending: "○", unhealthy: "✕", down: "✕", disconnected: "–", waiting: "…",
+  healthy: "●", ready: "●", maintenance: "◐", pending: "○", unknown: "○", unhealthy: "✕", down: "✕", disconnected: "–",
+  waiting: "…",
 };
 export const nodeShape = (node) => NODE_SHAPES[node.state] ?? "?";
 
 /** State and availability of a node. */
 export function nodeWords(node) {
   const more = { pause: "cordoned", drain: "draining" }[node.availability];
-  return more === undefined ? node.state : `${node.state}, ${more}`;
+  return [node.state, node.role, more].filter(Boolean).join(", ");
 }
 
-/** Shape, words and class of a container's state. */
+/** A task's states beside those that containers have too. */
+const TASK_STATES = {
+  new: ["○", "busy"], allocated: ["○", "busy"], pending: ["…", "busy"], assigned: ["○", "busy"], accepted: ["○", "busy"],
+  preparing: ["◔", "busy"], ready: ["◑", "busy"], starting: ["△", "busy"], complete: ["■", "done"],
+  shutdown: ["■", "done"], failed: ["✕", "bad"], rejected: ["✕", "bad"], remove: ["…", "done"], orphaned: ["?", "lost"],
+};
+/** What a task is to be, where that is another thing than to run. */
+const ENDS = { shutdown: "to stop", remove: "to be removed" };
+
+function stateOfTask(one) {
+  const ends = ENDS[one.task.desired];
+  if (one.state === "running") {
+    if (ends !== undefined) return ["▽", `running, ${ends}`, "busy"];
+    return stateOfRunning(one);
+  }
+  const [shape, kind] = TASK_STATES[one.state] ?? ["?", "done"];
+  const code = one.exitCode === undefined || one.exitCode === 0 ? "" : ` (${one.exitCode})`;
+  const waits = one.state === "ready" && one.task.desired === "ready" ? ", waits" : "";
+  return [shape, `${one.state}${code}${waits}`, kind];
+}
+
+function stateOfRunning(one) {
+  if (one.health === "unhealthy") return ["▲", "running, unhealthy", "bad"];
+  if (one.health === "starting") return ["△", "running, health starting", "busy"];
+  return ["●", one.health === "healthy" ? "running, healthy" : "running", "good"];
+}
+
+/** Shape, words and class of the state of a container or a task. */
 export function stateOf(container, node) {
   if (!isReached(node)) return ["?", `host down, was ${container.state}`, "lost"];
+  if (container.task !== undefined) return stateOfTask(container);
   if (container.waits !== undefined) return ["…", "waiting", "lost"];
-  if (container.state === "running") {
-    if (container.health === "unhealthy") return ["▲", "running, unhealthy", "bad"];
-    if (container.health === "starting") return ["△", "running, health starting", "busy"];
-    return ["●", container.health === "healthy" ? "running, healthy" : "running", "good"];
-  }
+  if (container.state === "running") return stateOfRunning(container);
   if (container.state === "exited") {
     const code = container.exitCode ?? 0;
     return code === 0 ? ["■", "exited (0)", "done"] : ["✕", `exited (${code})`, "bad"];
@@ -70,6 +100,12 @@ export const imageName = (image) => image.replace(/@sha256:.*/, "");
 export function moveWords(moved) {
   const to = moved.to === undefined ? "" : ` to ${moved.to}`;
   return `moved from ${moved.from}${to}: ${moved.reason}`;
+}
+
+/** Why a task or a container is not what it should be. */
+export function troubleOf(one) {
+  if (one.waits !== undefined) return one.waits;
+  return one.task === undefined ? "" : one.task.error ?? "";
 }
 
 /** An event in a sentence, without its time. */

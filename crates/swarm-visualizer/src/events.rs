@@ -16,13 +16,16 @@ const MOST: usize = 100;
 /// Longest line of an event.
 const LONGEST: usize = 1 << 20;
 
+/// What of a swarm's objects may have become another thing, in Docker's words.
+const CHANGES: [&str; 5] = ["availability", "role", "leader", "replicas", "updatestate"];
+
 /// One event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// When, milliseconds since 1970.
     pub at: i64,
-    /// `container`, `network`, `volume`, `image`, or `node`.
+    /// `container`, `network`, `volume`, `image`, `service`, `secret`, `config`, or `node`.
     #[serde(rename = "type")]
     pub kind: String,
     /// What happened.
@@ -62,12 +65,24 @@ impl Event {
     /// check is three exec events, and what a start connects and mounts says no more than the start.
     pub fn read(line: Bytes) -> Option<Self> {
         let event = DockerEvent::parse(line).ok()?;
-        let kinds = ["container", "network", "volume", "image"];
+        let kinds =
+            ["container", "network", "volume", "image", "service", "secret", "config", "node"];
         let noise = ["connect", "disconnect", "mount", "unmount"].contains(&event.action());
         if !kinds.contains(&event.kind()) || noise || event.verb().starts_with("exec_") {
             return None;
         }
         let get = |key: &str| event.attributes().get(key).map(str::to_owned);
+        // Of a node's state a look tells, with its reason.
+        if event.kind() == "node" && get("state.new").is_some() {
+            return None;
+        }
+        let changed = CHANGES.iter().find_map(|what| {
+            Some((*what, get(&format!("{what}.old"))?, get(&format!("{what}.new"))?))
+        });
+        let (reason, from, to) = match changed {
+            Some((what, old, new)) => (Some(what.to_owned()), Some(old), Some(new)),
+            None => (get("reason"), get("from"), get("to")),
+        };
         Some(Self {
             at: event.time_nanos() / 1_000_000,
             kind: event.kind().to_owned(),
@@ -77,9 +92,9 @@ impl Event {
             node: get("node.name").unwrap_or_default(),
             image: get("image").unwrap_or_default(),
             exit_code: get("exitCode"),
-            reason: get("reason"),
-            from: get("from"),
-            to: get("to"),
+            reason,
+            from,
+            to,
         })
     }
 
@@ -176,5 +191,21 @@ mod tests {
         assert_eq!((first.at, first.name.as_str(), first.node.as_str()), (5_000, "b", "n1"));
         assert_eq!((first.action.as_str(), first.exit_code.as_deref()), ("die", Some("3")));
         assert_eq!(lines.gather(Duration::ZERO).await, None);
+    }
+
+    #[test]
+    fn what_changed_of_a_swarm_s_object_is_told() {
+        let read = |kind: &str, attributes: &str| {
+            Event::read(Bytes::from(format!(
+                "{{\"Type\":\"{kind}\",\"Action\":\"update\",\"Actor\":{{\"ID\":\"i\",\
+                 \"Attributes\":{{\"name\":\"x\",{attributes}}}}},\"time\":5,\"timeNano\":5}}"
+            )))
+        };
+        let scaled = read("service", r#""replicas.old":"2","replicas.new":"3""#).unwrap();
+        let words = [scaled.reason.as_deref(), scaled.from.as_deref(), scaled.to.as_deref()];
+        assert_eq!(words, [Some("replicas"), Some("2"), Some("3")]);
+        let paused = read("node", r#""availability.old":"active","availability.new":"pause""#);
+        assert_eq!(paused.unwrap().to.as_deref(), Some("pause"));
+        assert!(read("node", r#""state.old":"ready","state.new":"down""#).is_none());
     }
 }

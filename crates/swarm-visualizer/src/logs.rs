@@ -1,4 +1,4 @@
-//! A container's output, followed, as server-sent events: `lines`, each a list of `[stream, text]`,
+//! What a container, a task or a service writes, followed, as server-sent events: `lines`, each a list of `[stream, text]`,
 //! and `end` when the engine has no more.
 //!
 //! Invariant: what is kept is one unfinished line per stream, and no line is longer than [`LONGEST`].
@@ -8,51 +8,33 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use http::StatusCode;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use serde_json::{Value, json};
-use swarm_backend::{ApiError, Body, BoxError, Effect, Exchange, ObjectPath, Reply, Result};
-use swarm_docker::Query;
+use serde_json::json;
+use swarm_backend::{Body, BoxError, Result};
 use swarm_docker::stdcopy::{self, Stream};
-use tokio::time::error::Elapsed;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::{self, Kind};
 use crate::{Backend, sse};
 
 /// Bytes of a line; the rest of a longer one is a line of its own.
 const LONGEST: usize = 16 << 10;
 /// Bytes of one frame of an engine.
 const FRAME: usize = 8 << 20;
-/// Bytes of an answer that is read whole.
-const DOCUMENT: usize = 16 << 20;
-/// How long an engine may take until its answer begins.
-const DEADLINE: Duration = Duration::from_secs(30);
 /// See `feed::stream`.
 const BEAT: Duration = Duration::from_secs(15);
 
-/// The last `tail` lines of a container, and what follows.
+/// The last `tail` lines of a container, a task or a service, and what follows.
 pub async fn follow(
     backend: &Backend,
-    name: &str,
+    (kind, name): (Kind, &str),
     tail: u32,
     stop: CancellationToken,
 ) -> Result<Body> {
-    let terminal = tokio::time::timeout(DEADLINE, is_terminal(backend, name));
-    let terminal = terminal.await.map_err(late)??;
-    let mut exchange = Exchange::get("");
-    exchange.path = ObjectPath { before: "/containers/".into(), after: "/logs".into() };
-    let tail = tail.to_string();
-    let mut query = Query::default();
-    for (key, value) in [("follow", "1"), ("stdout", "1"), ("stderr", "1"), ("tail", &tail)] {
-        query.set(key, value);
-    }
-    exchange.query = query;
-    let asked = backend.forward_container(name, exchange, Effect::Streams);
-    let reply = tokio::time::timeout(DEADLINE, asked).await.map_err(late)??;
-    if !reply.status.is_success() {
-        return Err(refusal(reply).await);
-    }
+    let terminal = is_terminal(backend, kind, name).await?;
+    let target = format!("{}?follow=1&stdout=1&stderr=1&tail={tail}", kind.path(name, "/logs"));
+    let reply = ask::accepted(ask::get(backend, target).await?).await?;
     let output = Output {
         body: reply.body,
         lines: Lines::new(terminal),
@@ -68,46 +50,15 @@ pub async fn follow(
     Ok(StreamBody::new(frames).boxed_unsync())
 }
 
-fn late(_: Elapsed) -> ApiError {
-    ApiError::unavailable("its engine does not answer")
-}
-
-async fn is_terminal(backend: &Backend, name: &str) -> Result<bool> {
-    let mut exchange = Exchange::get("");
-    exchange.path = ObjectPath { before: "/containers/".into(), after: "/json".into() };
-    let reply = backend.inspect_container(name, exchange).await?;
-    if !reply.status.is_success() {
-        return Err(refusal(reply).await);
-    }
-    let container: Value = serde_json::from_slice(&whole(reply.body).await?)
-        .map_err(|error| ApiError::system(format!("the engine's answer is no JSON: {error}")))?;
-    Ok(container["Config"]["Tty"] == true)
-}
-
-/// An engine's refusal in its own words.
-async fn refusal(reply: Reply) -> ApiError {
-    let status: StatusCode = reply.status;
-    let body = whole(reply.body).await.unwrap_or_default();
-    let said = serde_json::from_slice::<Value>(&body).ok();
-    let said = said.and_then(|said| said["message"].as_str().map(str::to_owned));
-    ApiError::engine(status.as_u16(), said.unwrap_or_else(|| status.to_string()))
-}
-
-async fn whole(mut body: Body) -> Result<Bytes> {
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            ApiError::unavailable(format!("the engine's answer broke off: {error}"))
-        })?;
-        if let Ok(data) = frame.into_data() {
-            if whole.len() + data.len() > DOCUMENT {
-                let words = format!("the engine's answer is larger than {DOCUMENT} bytes");
-                return Err(ApiError::too_large(words));
-            }
-            whole.extend_from_slice(&data);
-        }
-    }
-    Ok(whole.freeze())
+/// Whether the output is a terminal's, which has no frames.
+async fn is_terminal(backend: &Backend, kind: Kind, name: &str) -> Result<bool> {
+    let object = ask::document(backend, kind.document(name)).await?;
+    let said = match kind {
+        Kind::Container => &object["Config"]["Tty"],
+        Kind::Task => &object["Spec"]["ContainerSpec"]["TTY"],
+        _ => &object["Spec"]["TaskTemplate"]["ContainerSpec"]["TTY"],
+    };
+    Ok(*said == true)
 }
 
 struct Output {

@@ -1,25 +1,29 @@
-//! What is asked for, and its answer. All of it reads.
+//! What is asked for, and its answer. What is sent to be done goes to `act`, where the page may do
+//! anything at all.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{self, HeaderName};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use swarm_backend::{ApiError, Body, Exchange, ObjectPath, Reply, Result, Wanted, empty, full};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
+use swarm_backend::{ApiError, Body, BoxError, Reply, Result, Wanted, empty, full};
 use swarm_docker::Query;
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::{self, Kind};
 use crate::feed::{self, Feed};
 use crate::guard::{Guard, Refused};
 use crate::sse::Place;
-use crate::{Backend, answer, files, logs};
+use crate::writes::Key;
+use crate::{Backend, act, answer, files, logs};
 
 /// Lines of output that are shown of what was before.
 const TAIL: (u32, u32) = (200, 5_000);
 /// Moves of a plan.
-const LIMIT: (u32, u32) = (100, 1_000);
-/// How long an engine may take until its answer begins.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub const LIMIT: (u32, u32) = (100, 1_000);
 
 /// Everything an answer is made of.
 pub struct Page {
@@ -29,23 +33,24 @@ pub struct Page {
     pub feed: Arc<Feed>,
     /// Who is let in.
     pub guard: Guard,
+    /// What actions have to carry; without it there are none.
+    pub writes: Option<Key>,
     /// The end of all streams.
     pub stop: CancellationToken,
 }
 
 impl Page {
-    /// Answers a request; its body is not read.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
-        let (head, _) = request.into_parts();
+    /// Answers a request; only an action's body is read.
+    pub async fn answer<B>(&self, request: Request<B>, from: IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (head, body) = request.into_parts();
         if let Err(refused) = self.guard.check(&head.headers, &head.uri) {
             return refuse(refused);
         }
-        let reads = head.method == Method::GET || head.method == Method::HEAD;
-        if !reads {
-            let mut refused =
-                answer::refuse(StatusCode::METHOD_NOT_ALLOWED, "this page only shows");
-            refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
+        if head.method != Method::GET && head.method != Method::HEAD {
+            return self.act(&head, body, from).await;
         }
         let path = head.uri.path().trim_start_matches('/');
         let query = Query::parse(head.uri.query().unwrap_or_default());
@@ -53,13 +58,37 @@ impl Page {
             Some(path) => self.api(path, &query, &head.headers).await,
             None => files::find(path)
                 .map(|file| answer::answer(StatusCode::OK, file.kind, full(file.bytes)))
-                .ok_or_else(|| ApiError::not_found("there is no such page")),
+                .ok_or_else(no_page),
         };
         let mut answered = answered.unwrap_or_else(|error| answer::error(&error));
         if head.method == Method::HEAD {
             *answered.body_mut() = empty();
         }
         answered
+    }
+
+    /// An action, where there are any.
+    async fn act<B>(&self, head: &Parts, body: B, from: IpAddr) -> Response<Body>
+    where
+        B: http_body::Body<Data = bytes::Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let Some(key) = &self.writes else {
+            return no_method(
+                "this page only shows; a manager that is started with --ui-write lets it act",
+                "GET, HEAD",
+            );
+        };
+        if head.method != Method::POST {
+            return no_method("actions are sent with POST", "GET, HEAD, POST");
+        }
+        if let Err(why) = key.check(&head.headers, &head.uri) {
+            return answer::refuse(StatusCode::FORBIDDEN, why.words());
+        }
+        let path = head.uri.path().trim_start_matches('/').strip_prefix("api/");
+        match act::run(&self.backend, path.unwrap_or_default(), body, from).await {
+            Ok(answered) => answered,
+            Err(error) => answer::error(&error),
+        }
     }
 
     async fn api(&self, path: &str, query: &Query, headers: &HeaderMap) -> Result<Response<Body>> {
@@ -77,15 +106,18 @@ impl Page {
             }
             "plan" => self.plan(query),
             _ => {
-                let rest = path.strip_prefix("containers/");
-                let rest = rest.ok_or_else(|| ApiError::not_found("there is no such page"))?;
-                let (name, logs) = match rest.strip_suffix("/logs") {
-                    Some(name) => (name, true),
-                    None => (rest, false),
-                };
-                let name = percent_encoding::percent_decode_str(name).decode_utf8();
-                let name = name.map_err(|_| ApiError::invalid("the name is no text"))?;
-                if logs { self.logs(&name, query).await } else { self.inspect(&name).await }
+                let (kind, name, asked) = object(path)?;
+                match (kind, asked) {
+                    (_, "") => Ok(passed(ask::get(&self.backend, kind.document(&name)).await?)),
+                    (Kind::Service, "tasks") => {
+                        let filters = json!({"service": [name]}).to_string();
+                        let filters = utf8_percent_encode(&filters, NON_ALPHANUMERIC);
+                        let target = format!("/tasks?filters={filters}");
+                        Ok(passed(ask::get(&self.backend, target).await?))
+                    }
+                    (Kind::Node, _) | (_, "tasks") => Err(no_page()),
+                    (_, _) => self.logs((kind, &name), query).await,
+                }
             }
         }
     }
@@ -102,26 +134,44 @@ impl Page {
                 return Err(ApiError::invalid(words));
             }
         };
-        Ok(passed(self.backend.plan(&wanted)?))
+        Ok(passed(self.backend.sight.plan(&wanted)?))
     }
 
-    async fn inspect(&self, name: &str) -> Result<Response<Body>> {
-        let mut exchange = Exchange::get("");
-        exchange.path = ObjectPath { before: "/containers/".into(), after: "/json".into() };
-        let asked = self.backend.inspect_container(name, exchange);
-        let reply = tokio::time::timeout(DEADLINE, asked).await;
-        Ok(passed(reply.map_err(|_| ApiError::unavailable("its engine does not answer"))??))
-    }
-
-    async fn logs(&self, name: &str, query: &Query) -> Result<Response<Body>> {
+    async fn logs(&self, object: (Kind, &str), query: &Query) -> Result<Response<Body>> {
         let tail = bounded(query, "tail", TAIL)?;
-        let body = logs::follow(&self.backend, name, tail, self.stop.clone()).await?;
+        let body = logs::follow(&self.backend, object, tail, self.stop.clone()).await?;
         Ok(answer::stream(body))
     }
 }
 
+/// Which object a path names, and what is asked of it: nothing for its document, `logs` or `tasks`. A
+/// container's name may hold its node's before a slash.
+fn object(path: &str) -> Result<(Kind, String, &'static str)> {
+    let (kind, rest) = path.split_once('/').ok_or_else(no_page)?;
+    let kind = Kind::read(kind).ok_or_else(no_page)?;
+    let ends = ["logs", "tasks"].into_iter();
+    let mut ends = ends.filter_map(|end| Some((rest.strip_suffix(end)?.strip_suffix('/')?, end)));
+    let (name, asked) = ends.next().unwrap_or((rest, ""));
+    let name = percent_encoding::percent_decode_str(name).decode_utf8();
+    let name = name.map_err(|_| ApiError::invalid("the name is no text"))?;
+    if name.is_empty() {
+        return Err(no_page());
+    }
+    Ok((kind, name.into_owned(), asked))
+}
+
+pub fn no_page() -> ApiError {
+    ApiError::not_found("there is no such page")
+}
+
+fn no_method(words: &str, allowed: &'static str) -> Response<Body> {
+    let mut refused = answer::refuse(StatusCode::METHOD_NOT_ALLOWED, words);
+    refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    refused
+}
+
 /// A backend's answer under our own headers: an engine's could say anything.
-fn passed(reply: Reply) -> Response<Body> {
+pub fn passed(reply: Reply) -> Response<Body> {
     answer::answer(reply.status, "application/json", reply.body)
 }
 

@@ -13,6 +13,7 @@ use crate::Backend;
 use crate::feed::{self, Feed};
 use crate::guard::Guard;
 use crate::route::Page;
+use crate::writes::Key;
 
 /// Each page holds one connection or two.
 const BOUNDS: Bounds = Bounds {
@@ -29,13 +30,16 @@ pub struct Door {
     pub place: swarm_listen::Door,
     /// Who is let in.
     pub guard: Guard,
+    /// Whether who is let in may change something.
+    pub writes: bool,
 }
 
 /// Serves until `shutdown` is cancelled and the connections have ended.
 pub async fn serve(door: Door, backend: Backend, shutdown: CancellationToken) {
-    let feed = Feed::new(Arc::clone(&backend));
+    let writes = door.writes.then(Key::new);
+    let feed = Feed::new(Arc::clone(&backend.sight), writes.as_ref().map(Key::text));
     let stop = shutdown.clone();
-    let page = Page { backend, feed: Arc::clone(&feed), guard: door.guard, stop };
+    let page = Page { backend, feed: Arc::clone(&feed), guard: door.guard, writes, stop };
     let doors = vec![door.place];
     let listening =
         swarm_listen::serve("the page", doors, BOUNDS, Arc::new(page), shutdown.clone());
@@ -45,7 +49,7 @@ pub async fn serve(door: Door, backend: Backend, shutdown: CancellationToken) {
 impl swarm_listen::Service for Page {
     type Body = Body;
 
-    async fn answer(&self, request: Request<Incoming>, _: Visit) -> Response<Body> {
-        Page::answer(self, request).await
+    async fn answer(&self, request: Request<Incoming>, visit: Visit) -> Response<Body> {
+        Page::answer(self, request, visit.from).await
     }
 }

@@ -91,6 +91,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             let traces = Traces::start(&env)?;
             runtime()?.block_on(cmd::daemon::run(config, traces))
         }
+        Some(Command::Up(flags)) => runtime()?.block_on(cmd::up::run(*flags, &env)),
+        Some(Command::Down(flags)) => runtime()?.block_on(cmd::down::run(*flags, &env)),
+        Some(Command::DialStdio(flags)) => cmd::dial::run(&flags),
         Some(Command::Backup(flags)) => runtime()?.block_on(cmd::backup::run(flags, &env)),
         Some(Command::Restore(flags)) => runtime()?.block_on(cmd::restore::run(flags, &env)),
         Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(*flags, &env)),

@@ -1,7 +1,11 @@
-//! The pool's page: its flags, and the door it is served behind.
+//! The page of a pool or a swarm: its flags, the door it is served behind, and what stands behind it
+//! (`inside`).
 //!
-//! Invariant: beyond this machine it is served over TLS, and to nobody without the token: what it
-//! shows (configurations, environments, output) is for those who run the pool.
+//! Invariants: beyond this machine it is served over TLS, and to nobody without the token: what it
+//! shows (configurations, environments, output) is for those who run the pool; it acts only where it was
+//! told to.
+
+mod inside;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,11 +17,13 @@ use swarm_visualizer::{Door, Guard, Token};
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::cli::ManageFlags;
+use crate::cli::PageArgs;
 use crate::config::{Env, set};
 use crate::tls::Tls;
 use crate::usage::UsageError;
-use crate::values::{Listen, listen};
+use crate::values::{Listen, boolean, listen};
+
+pub use inside::inside;
 
 /// `--ui` with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +32,13 @@ pub struct PageFlags {
     pub address: String,
     /// `--ui-token-file`.
     pub token: Option<PathBuf>,
+    /// `--ui-write`.
+    pub writes: bool,
 }
 
 impl PageFlags {
     /// Reads and checks the flags; `None` when no page is wanted.
-    pub fn resolve(
-        flags: &ManageFlags,
-        tls: bool,
-        env: Env<'_>,
-    ) -> Result<Option<Self>, UsageError> {
+    pub fn resolve(flags: &PageArgs, tls: bool, env: Env<'_>) -> Result<Option<Self>, UsageError> {
         let given = |flag: &Option<String>, name: &str| {
             flag.clone().filter(|text| !text.trim().is_empty()).or_else(|| set(env, name))
         };
@@ -42,6 +46,9 @@ impl PageFlags {
         let Some(text) = given(&flags.ui, "SWARM_UI") else {
             if flags.ui_token_file.is_some() {
                 return Err(UsageError::flags("--ui-token-file needs --ui HOST:PORT"));
+            }
+            if flags.ui_write == Some(true) {
+                return Err(UsageError::flags("--ui-write needs --ui HOST:PORT"));
             }
             return Ok(None);
         };
@@ -64,7 +71,13 @@ impl PageFlags {
             );
             return Err(UsageError::value("--ui", &text, problem));
         }
-        Ok(Some(Self { address, token }))
+        let writes = match (flags.ui_write, set(env, "SWARM_UI_WRITE")) {
+            (Some(writes), _) => writes,
+            (None, None) => false,
+            (None, Some(text)) => boolean(&text)
+                .map_err(|problem| UsageError::value("SWARM_UI_WRITE", &text, problem))?,
+        };
+        Ok(Some(Self { address, token, writes }))
     }
 
     /// Reads the token and binds the address.
@@ -84,7 +97,11 @@ impl PageFlags {
         let tls = tls.page.clone().map(|tls| Arc::new(move || tls.current()) as TlsSource);
         let scheme = if tls.is_some() { "https" } else { "http" };
         info!("the page is at {scheme}://{}/", listener.local_addr()?);
-        Ok(Door { place: swarm_listen::Door { listener, tls }, guard })
+        if self.writes {
+            info!("the page may act: --ui-write was given; each action is told here");
+        }
+        let place = swarm_listen::Door { listener, tls };
+        Ok(Door { place, guard, writes: self.writes })
     }
 }
 
@@ -106,7 +123,7 @@ mod tests {
     fn resolve(arguments: &[&str], tls: bool, env: Env<'_>) -> Result<Option<PageFlags>, String> {
         let cli = Cli::try_parse_from([&["swarm", "manage"], arguments].concat()).unwrap();
         let Some(Command::Manage(flags)) = cli.command else { unreachable!() };
-        PageFlags::resolve(&flags, tls, env).map_err(|error| error.to_string())
+        PageFlags::resolve(&flags.page, tls, env).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -118,6 +135,24 @@ mod tests {
         let env = |name: &str| (name == "SWARM_UI").then(|| "localhost:8080".to_owned());
         let page = resolve(&[], false, &env).unwrap().unwrap();
         assert_eq!((page.address.as_str(), page.token), ("localhost:8080", None));
+        assert!(!page.writes);
+    }
+
+    #[test]
+    fn it_acts_only_where_that_was_said() {
+        let none = |_: &str| None;
+        let writes = |arguments: &[&str], env: Env<'_>| {
+            resolve(arguments, false, env).map(|page| page.is_some_and(|page| page.writes))
+        };
+        let ui = ["--ui", "localhost:0"];
+        assert_eq!(writes(&[&ui[..], &["--ui-write"]].concat(), &none), Ok(true));
+        let env = |text: &'static str| {
+            move |name: &str| (name == "SWARM_UI_WRITE").then(|| text.to_owned())
+        };
+        assert_eq!(writes(&ui, &env("true")), Ok(true));
+        assert_eq!(writes(&[&ui[..], &["--ui-write=false"]].concat(), &env("1")), Ok(false));
+        assert!(writes(&ui, &env("perhaps")).unwrap_err().contains("SWARM_UI_WRITE"));
+        assert!(writes(&["--ui-write"], &none).unwrap_err().contains("needs --ui"));
     }
 
     #[test]

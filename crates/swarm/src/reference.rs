@@ -12,6 +12,8 @@ const HEAD: &str = "\
 Written from the program itself; a test compares them. Render it again with
 `UPDATE_CLI_REFERENCE=1 cargo test -p swarm reference`. What flags mean together is on each subsystem's
 own page. A variable in `[env: …]` counts where its flag is not given.
+
+<!-- every block: usage -->
 ";
 
 /// The whole page.

@@ -276,3 +276,44 @@ fn completion_knows_commands_and_flags() {
         }
     }
 }
+
+#[test]
+fn input_and_output_are_joined_with_a_socket() {
+    use std::io::{Read as _, Write as _};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut asked = String::new();
+        // Its input's end is passed on, and its output goes on after that.
+        client.read_to_string(&mut asked).unwrap();
+        client.write_all(format!("you said {asked}").as_bytes()).unwrap();
+    });
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("swarm"));
+    let output = command.arg("dial-stdio").arg(&path).write_stdin("hello").output().unwrap();
+    served.join().unwrap();
+    assert_eq!((code(&output), stdout(&output).as_str()), (0, "you said hello"));
+    let output = swarm(&["dial-stdio", "/no/such.sock"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("no daemon at /no/such.sock"), "{}", stderr(&output));
+}
+
+#[test]
+fn machines_are_checked_before_any_is_reached() {
+    for (arguments, words) in [
+        (&["up", "-oProxyCommand=x"][..], "unexpected argument"),
+        (&["up", "--", "-oProxyCommand=x"], "a dash"),
+        (&["up", "h1:22"], "ssh://USER@HOST:PORT"),
+        (&["up"], "required"),
+        (&["up", "--managers", "0", "h1"], "1 or more"),
+        (&["up", "--advertise-addr", "h2=a", "h1"], "none of the machines"),
+        (&["up", "--binary", "/no/such", "h1"], "/no/such"),
+        (&["up", "--ssh", " ", "h1"], "it is empty"),
+        (&["down", "--manager", "h1", "root@h1"], "a manager that stays"),
+    ] {
+        let output = swarm(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
+    }
+}

@@ -49,6 +49,7 @@ const CRATES: &[(Layer, &[&str])] = &[
             "swarm-pool",
             "swarm-registrator",
             "swarm-proxy",
+            "swarm-install",
             "swarm-manager",
             "swarm-agent",
             "swarm-node",

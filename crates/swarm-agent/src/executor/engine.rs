@@ -50,6 +50,15 @@ pub struct Found {
     pub is_named: bool,
 }
 
+/// How far a removal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The container is gone.
+    Done,
+    /// The engine is at it already (409).
+    UnderWay,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Made {
@@ -136,17 +145,18 @@ impl Engine {
     }
 
     /// Removes a container with its anonymous volumes, if it is there.
-    pub async fn remove(&self, id: &str) -> Result<(), EngineError> {
+    pub async fn remove(&self, id: &str) -> Result<Removal, EngineError> {
         let request = Outgoing {
             method: Method::DELETE,
             ..Outgoing::get(path("/containers/", id, "?v=1&force=1"))
         };
         let reply = self.client.send(request, Some(MAKE)).await?;
-        // 409: it is being removed.
-        if reply.status.is_success() || matches!(reply.status.as_u16(), 404 | 409) {
-            return Ok(());
+        match reply.status.as_u16() {
+            404 => Ok(Removal::Done),
+            409 => Ok(Removal::UnderWay),
+            _ if reply.status.is_success() => Ok(Removal::Done),
+            _ => Err(refusal(reply).await),
         }
-        Err(refusal(reply).await)
     }
 
     /// Whether an image is there.

@@ -1,5 +1,5 @@
-//! One event stream for all tasks of the node. Events only say whose container is to be looked at; a
-//! stream that begins anew has missed some, so then all are.
+//! One event stream for all tasks of the node. Events only say whose container is to be looked at, and
+//! what makes a look needless; a stream that begins anew has missed some, so then all are looked at.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use swarm_engine::EngineError;
 use tokio::sync::watch;
 
 use super::Shared;
+use super::directory::Happened;
 use super::engine::encoded;
 use crate::backoff::Backoff;
 use crate::convert::{CLUSTER_LABEL, TASK_LABEL};
@@ -21,8 +22,20 @@ const AGAIN: Duration = Duration::from_mins(5);
 
 #[derive(Deserialize)]
 struct Event {
+    #[serde(rename = "Action")]
+    action: String,
     #[serde(rename = "Actor")]
     actor: Actor,
+}
+
+impl Event {
+    fn happened(&self) -> Happened {
+        match self.action.as_str() {
+            "start" => Happened::Start,
+            "die" => Happened::Die,
+            _ => Happened::Other,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -69,7 +82,7 @@ async fn stream(
                 if let Ok(event) = serde_json::from_slice::<Event>(&line)
                     && let Some(task) = event.actor.attributes.get(TASK_LABEL)
                 {
-                    shared.directory.wake(task);
+                    shared.directory.wake(task, event.happened());
                 }
             }
             Ok(Some(Err(error))) => return Err(error),

@@ -1,7 +1,8 @@
 //! Getting a task's image, as Docker's executor does: pulled each time, so that a tag that moved is
 //! noticed, but for images that are named by their digest or id and are there. A pull that fails is no
 //! end: the image may be there. If it is there, a registry that is silent holds the task up for a moment
-//! only: a node that takes over another's tasks may have lost its way to the registry with it.
+//! only, and not again for a while: a node that takes over another's tasks may have lost its way to the
+//! registry with it.
 //!
 //! Tasks that are given at once need one pull: who comes while another pulls the same waits for it, and
 //! what was pulled a moment ago is not asked for again.
@@ -31,14 +32,43 @@ const FIRST_WORD_OF_ANOTHER: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_mins(5);
 /// How long a pull is as good as a new one.
 const FRESH: Duration = Duration::from_secs(10);
+/// How long a registry that was silent is not waited for again, where the image is there.
+const STILL_SILENT: Duration = Duration::from_mins(1);
 /// A line of progress has some hundred bytes.
 const LONGEST_LINE: usize = 1 << 20;
 /// Images pulled at once or a moment ago; beyond, they are forgotten.
 const MOST: usize = 256;
 
-/// When it ended, and why it failed.
-type Outcome = Option<(Instant, Result<(), String>)>;
-type Slot = Arc<tokio::sync::Mutex<Outcome>>;
+/// How a pull ended.
+#[derive(Debug)]
+struct Outcome {
+    at: Instant,
+    /// The registry did not say a word.
+    silent: bool,
+    result: Result<(), String>,
+}
+
+impl Outcome {
+    fn of(result: Result<(), EngineError>) -> Self {
+        Self {
+            at: Instant::now(),
+            silent: matches!(result, Err(EngineError::Deadline { .. })),
+            result: result.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Whether another pull would tell nothing else.
+    fn is_fresh(&self) -> bool {
+        self.at.elapsed() < FRESH
+    }
+
+    /// Whether the registry will hardly say a word now.
+    fn is_silence(&self) -> bool {
+        self.silent && self.at.elapsed() < STILL_SILENT
+    }
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Outcome>>>;
 
 /// The pulls of a node.
 #[derive(Debug, Default)]
@@ -84,23 +114,23 @@ impl Pulls {
         if is_id(image) {
             return Ok(());
         }
-        let by_digest = Reference::parse(image).is_ok_and(|reference| reference.digest.is_some());
-        let there = engine.has_image(image).await.is_ok_and(|there| there);
-        if by_digest && there {
-            return Ok(());
-        }
-        let first_word = if there { FIRST_WORD_OF_ANOTHER } else { FIRST_WORD };
         let slot = self.slot(image, auth);
         let mut outcome = slot.lock().await;
-        if let Some((at, result)) = &*outcome
-            && at.elapsed() < FRESH
-        {
-            return result.clone();
+        if let Some(outcome) = outcome.as_ref().filter(|outcome| outcome.is_fresh()) {
+            return outcome.result.clone();
         }
-        let pulled = pull(engine, image, auth, first_word, told).await;
-        let result = pulled.map_err(|error| error.to_string());
-        *outcome = Some((Instant::now(), result.clone()));
-        result
+        let there = engine.has_image(image).await.is_ok_and(|there| there);
+        if let Some(outcome) = outcome.as_ref().filter(|outcome| there && outcome.is_silence()) {
+            return outcome.result.clone();
+        }
+        let by_digest = Reference::parse(image).is_ok_and(|reference| reference.digest.is_some());
+        let result = if by_digest && there {
+            Ok(())
+        } else {
+            let first_word = if there { FIRST_WORD_OF_ANOTHER } else { FIRST_WORD };
+            pull(engine, image, auth, first_word, told).await
+        };
+        outcome.insert(Outcome::of(result)).result.clone()
     }
 
     fn slot(&self, image: &str, auth: Option<&Secret>) -> Slot {
@@ -211,6 +241,25 @@ mod tests {
         }
         assert!(is_id(&format!("sha256:{digest}")));
         assert!(!is_id("sha256:abc"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_registry_is_not_waited_for_at_each_start() {
+        let what = "an answer";
+        let silent = Outcome::of(Err(EngineError::Deadline { what, after: FIRST_WORD }));
+        let refused = Outcome::of(Err(EngineError::Status { code: 404, message: "no".to_owned() }));
+        let pulled = Outcome::of(Ok(()));
+        assert!(silent.is_fresh() && refused.is_fresh() && pulled.is_fresh());
+        tokio::time::advance(FRESH).await;
+        assert!(
+            !silent.is_fresh() && !refused.is_fresh(),
+            "an image that is not there is asked for"
+        );
+        assert!(!pulled.is_fresh(), "the tag may have moved");
+        assert!(silent.is_silence(), "an image that is there is not waited for");
+        assert!(!refused.is_silence() && !pulled.is_silence());
+        tokio::time::advance(STILL_SILENT).await;
+        assert!(!silent.is_silence(), "the registry may be back");
     }
 
     #[test]

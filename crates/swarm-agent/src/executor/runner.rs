@@ -9,12 +9,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use swarm_engine::EngineError;
 use swarm_model::task::TaskStatus;
 use swarm_model::{Id, Task, TaskState, Time};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Shared;
 use super::decide::{Known, Step, next};
-use super::seen::Seen;
+use super::directory::{Happened, News, Wake};
+use super::engine::Removal;
+use super::seen::{Phase, Seen};
 use crate::backoff::Backoff;
 use crate::convert::{Converted, convert, grace};
 
@@ -35,7 +37,7 @@ pub(super) struct Runner {
     shared: Arc<Shared>,
     id: Id,
     orders: watch::Receiver<Orders>,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
     container: watch::Sender<Option<Arc<str>>>,
     told: TaskStatus,
     seen: Option<Seen>,
@@ -52,7 +54,7 @@ impl Runner {
     pub(super) fn new(
         shared: Arc<Shared>,
         orders: watch::Receiver<Orders>,
-        wake: Arc<Notify>,
+        wake: Arc<Wake>,
         container: watch::Sender<Option<Arc<str>>>,
     ) -> Self {
         let task = Arc::clone(&orders.borrow().task);
@@ -111,7 +113,7 @@ impl Runner {
                     };
                     self.acted(stopped).await;
                 }
-                Step::Remove => self.remove(&orders.task).await,
+                Step::Remove => self.remove().await,
             }
         }
         self.id
@@ -119,6 +121,8 @@ impl Runner {
 
     /// Asks the engine for the container.
     async fn look(&mut self, task: &Task) -> Result<(), EngineError> {
+        // The answer is newer than what was told until now.
+        self.wake.take();
         let id = self.container.borrow().clone();
         let found = match &id {
             Some(id) => self.shared.engine.inspect(id).await?,
@@ -150,7 +154,7 @@ impl Runner {
     async fn wait(&mut self) {
         tokio::select! {
             _ = self.orders.changed() => {}
-            () = self.wake.notified() => self.stale = true,
+            () = self.wake.told() => self.stale = is_news(self.wake.take(), self.seen.as_ref()),
         }
     }
 
@@ -161,7 +165,7 @@ impl Runner {
         tokio::select! {
             () = self.backoff.wait() => {}
             _ = self.orders.changed() => {}
-            () = self.wake.notified() => {}
+            () = self.wake.told() => {}
         }
     }
 
@@ -307,19 +311,30 @@ impl Runner {
         }
     }
 
-    async fn remove(&mut self, task: &Task) {
+    async fn remove(&mut self) {
         let Some(id) = self.seen.as_ref().map(|seen| seen.id.clone()) else { return };
         let shared = Arc::clone(&self.shared);
         let Ok(permit) = shared.work.acquire().await else { return };
         let removed = shared.engine.remove(&id).await;
         drop(permit);
-        self.acted(removed).await;
-        if self.stale && self.look(task).await.is_ok() && self.seen.is_some() {
-            // The engine is still at it.
-            self.stale = true;
-            self.backoff.wait().await;
+        match removed {
+            Ok(Removal::Done) => self.seen = None,
+            Ok(Removal::UnderWay) => {
+                self.stale = true;
+                self.backoff.wait().await;
+            }
+            Err(error) => self.rest(&error).await,
         }
     }
+}
+
+/// Whether what happened is more than what was seen since; what the runner did itself is told by the
+/// engine too.
+fn is_news(news: News, seen: Option<&Seen>) -> bool {
+    let phase = seen.map(|seen| seen.phase);
+    news.has(Happened::Other)
+        || (news.has(Happened::Start) && phase != Some(Phase::Up))
+        || (news.has(Happened::Die) && phase != Some(Phase::Ended))
 }
 
 /// Returns when the task is to end.
@@ -334,4 +349,29 @@ fn stamp(last: Time) -> Time {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Time(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
     now.max(last.plus(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runner_did_itself_is_no_news() {
+        let seen = |phase| Seen { phase, ..Seen::made("c".into(), "t".into()) };
+        let is_news = |happened: &[Happened], phase: Option<Phase>| {
+            let wake = Wake::default();
+            for one in happened {
+                wake.tell(*one);
+            }
+            super::is_news(wake.take(), phase.map(seen).as_ref())
+        };
+        let (start, die, other) = (Happened::Start, Happened::Die, Happened::Other);
+        assert!(!is_news(&[start], Some(Phase::Up)));
+        assert!(!is_news(&[die], Some(Phase::Ended)));
+        assert!(!is_news(&[], Some(Phase::Up)), "it was seen with an earlier look");
+        assert!(is_news(&[start], Some(Phase::Ended)), "somebody started it again");
+        assert!(is_news(&[die, start], Some(Phase::Up)), "it may be another run");
+        assert!(is_news(&[die], Some(Phase::Up)) && is_news(&[other], Some(Phase::Up)));
+        assert!(is_news(&[start], None) && is_news(&[die], None));
+    }
 }

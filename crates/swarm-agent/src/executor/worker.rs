@@ -12,11 +12,11 @@ use std::time::Duration;
 use swarm_model::task::TaskStatus;
 use swarm_model::{Data, Id, Task, TaskState};
 use swarm_rpc::v1;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Shared;
-use super::directory::Entry;
+use super::directory::{Entry, Wake};
 use super::engine::Found;
 use super::runner::{Orders, Runner};
 use crate::backoff::Backoff;
@@ -186,7 +186,7 @@ impl Worker {
         let (id, terminal) = (orders.task.id.clone(), has_terminal(&orders.task));
         let (give, take) = watch::channel(orders);
         let (tell, container) = watch::channel(container.map(Arc::from));
-        let wake = Arc::new(Notify::new());
+        let wake = Arc::new(Wake::default());
         let entry = Entry { wake: Arc::clone(&wake), container, terminal };
         self.shared.directory.insert(id.clone(), entry);
         self.orders.insert(id, give);

@@ -92,3 +92,31 @@ async fn what_is_missing_or_wrong_is_told_without_a_byte_of_a_secret() {
     store.take(false, vec![], &[(FileKind::Secret, Id::from("s1"))]);
     assert!(write(&files, &store).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_for_one_task_comes_before_what_is_for_all_and_a_driver_s_failure_is_told() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let files = Files::open(folder.path()).unwrap();
+    let store = DataStore::default();
+    let key = |id: &str, text: &str| (FileKind::Secret, data(id, "key", text, &json!({})));
+    let own = format!("s1.{TASK}");
+    store.take(
+        true,
+        vec![
+            key("s1.another", "another's"),
+            (FileKind::Config, data("c1", "conf", "x", &json!({}))),
+        ],
+        &[],
+    );
+    assert!(write(&files, &store).await.is_err(), "another task's is not this one's");
+    store.take(false, vec![key("s1", "all's"), key(&own, "own")], &[]);
+    let paths = write(&files, &store).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&paths[0]).unwrap(), "own");
+    store.take(false, vec![], &[(FileKind::Secret, Id::from(own.as_str()))]);
+    let paths = write(&files, &store).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&paths[0]).unwrap(), "all's");
+    let failed = json!({ DRIVER_FAILED: "the secret driver vault gave no value: it is sealed" });
+    store.take(false, vec![(FileKind::Secret, data(&own, "key", "", &failed))], &[]);
+    let error = write(&files, &store).await.unwrap_err().to_string();
+    assert_eq!(error, "secret key: the secret driver vault gave no value: it is sealed");
+}

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use swarm_ca::external::DEADLINE;
+use swarm_ca::rotation::KeptRoot;
 use swarm_ca::tls::external;
-use swarm_ca::{ExternalCa, ExternalError, NodeKey, Role, RootCa, Stored};
+use swarm_ca::{
+    Authority, ExternalCa, ExternalError, NodeKey, Role, RootCa, RotationError, Stored,
+};
 
 use crate::cluster::{CLUSTER, MANAGER, WORKER, live, node, now, root, subject};
 use crate::signing_server::{Conduct, PATH, start};
@@ -107,4 +110,38 @@ async fn settings_without_sense_are_refused() {
     let worker = subject(WORKER, Role::Worker);
     let refused = client.sign("no request", &worker, &roots, &[], now()).await;
     assert!(matches!(refused, Err(ExternalError::Request(_))));
+}
+
+#[tokio::test]
+async fn a_new_root_is_cross_signed_and_nothing_else_is_taken_for_it() {
+    let (present, next) = (root(), root());
+    let roots = present.roots().unwrap();
+    let cross = async |conduct| {
+        let server = start(&present, conduct).await;
+        let client = client(&present, &[&server.url], DEADLINE);
+        (client.cross_sign(&next, &roots, now()).await, server)
+    };
+    let (crossed, server) = cross(Conduct::Sign).await;
+    let asked = server.asked.lock().unwrap()[0].clone();
+    assert_eq!((&asked["profile"], &asked["subject"]["CN"]), (&"CA".into(), &"swarm-ca".into()));
+    assert_eq!(asked["subject"]["names"], serde_json::json!([]));
+    assert!(asked.get("hosts").is_none());
+    // By it the swarm leaves a root whose key it never had.
+    let outside = Authority::new(KeptRoot::external(&roots).unwrap());
+    let to = KeptRoot::with_key(&next);
+    assert!(outside.needs_crossing(&to).unwrap());
+    assert_eq!(outside.rotate(to.clone(), None, 1, now()), Err(RotationError::NoKey));
+    let rotating = outside.rotate(to.clone(), Some(&crossed.unwrap()), 1, now()).unwrap();
+    assert!(rotating.is_rotating() && !rotating.needs_crossing(&to).unwrap());
+    assert!(!Authority::new(KeptRoot::with_key(&present)).needs_crossing(&to).unwrap());
+
+    for (conduct, words) in [
+        (Conduct::Refuse, "policy does not allow it"),
+        (Conduct::NoAuthority, "is not the new root's key and name as an authority"),
+        (Conduct::NoCertificate, "cannot be read"),
+        (Conduct::NotJson, "no CFSSL response"),
+    ] {
+        let error = cross(conduct).await.0.unwrap_err().to_string();
+        assert!(error.contains(words), "{conduct:?}: {error}");
+    }
 }

@@ -33,6 +33,8 @@ pub enum Conduct {
     NoCertificate,
     Nothing,
     Redirect,
+    /// Signs for an authority, and leaves out that it is one.
+    NoAuthority,
 }
 
 pub const PATH: &str = "/api/v1/cfssl/sign";
@@ -55,8 +57,19 @@ pub async fn start_for(
     conduct: Conduct,
 ) -> SigningServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://{}{PATH}", listener.local_addr().unwrap());
-    let acceptor = TlsAcceptor::from(Arc::new(tls(root, clients)));
+    start_at(listener, root, &[clients], conduct)
+}
+
+/// As [`start_for`], where `listener` is bound, and for those of any of these roots.
+pub fn start_at(
+    listener: TcpListener,
+    root: &RootCa,
+    clients: &[&CertificateDer<'_>],
+    conduct: Conduct,
+) -> SigningServer {
+    let address = listener.local_addr().unwrap();
+    let url = format!("https://{address}{PATH}");
+    let acceptor = TlsAcceptor::from(Arc::new(tls(root, clients, &address.ip().to_string())));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (root, seen) = (Arc::new(root.clone()), Arc::clone(&asked));
     tokio::spawn(async move {
@@ -78,14 +91,16 @@ pub async fn start_for(
     SigningServer { url, asked }
 }
 
-/// A certificate for its address, and clients with one of this root alone.
-fn tls(root: &RootCa, clients: &CertificateDer<'_>) -> ServerConfig {
+/// A certificate for its address, and clients with one of these roots alone.
+fn tls(root: &RootCa, clients: &[&CertificateDer<'_>], address: &str) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = rcgen::KeyPair::generate().unwrap();
-    let parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let parameters = rcgen::CertificateParams::new(vec![address.to_owned()]).unwrap();
     let certificate = parameters.signed_by(&key, &issuer(root)).unwrap();
     let mut store = rustls::RootCertStore::empty();
-    store.add(clients.clone().into_owned()).unwrap();
+    for root in clients {
+        store.add((*root).clone().into_owned()).unwrap();
+    }
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
             .build()
@@ -118,6 +133,12 @@ async fn answer(
     let asked: Value = serde_json::from_slice(&body).unwrap();
     seen.lock().unwrap().push(asked.clone());
     let certificate = match conduct {
+        Conduct::Sign if asked["profile"] == "CA" => crossed(root, &asked),
+        Conduct::NoAuthority => crossed(
+            root,
+            &json!({"certificate_request":
+            asked["certificate_request"], "subject": asked["subject"], "extensions": []}),
+        ),
         Conduct::Hang => std::future::pending().await,
         Conduct::Huge => return text(StatusCode::OK, " ".repeat(1 << 20)),
         Conduct::NotJson => return text(StatusCode::OK, "<html>welcome</html>".to_owned()),
@@ -160,6 +181,38 @@ fn signed(root: &RootCa, asked: &Value, other_key: bool, other_subject: bool) ->
         text(&asked["certificate_request"])
     };
     Issuer::new(root).unwrap().issue(&request, &subject, Expiry::default(), now()).unwrap()
+}
+
+/// Signs for an authority: the request's key, the subject and the extensions beside it, as CFSSL does
+/// by a profile that copies these.
+fn crossed(root: &RootCa, asked: &Value) -> String {
+    let request = asked["certificate_request"].as_str().unwrap();
+    let mut request = rcgen::CertificateSigningRequestParams::from_pem(request).unwrap();
+    let mut name = rcgen::DistinguishedName::new();
+    let text =
+        |text: &Value| rcgen::DnValue::PrintableString(text.as_str().unwrap().try_into().unwrap());
+    for names in asked["subject"]["names"].as_array().unwrap() {
+        for (kind, field) in
+            [(rcgen::DnType::OrganizationName, "O"), (rcgen::DnType::OrganizationalUnitName, "OU")]
+        {
+            if names[field].is_string() {
+                name.push(kind, text(&names[field]));
+            }
+        }
+    }
+    name.push(rcgen::DnType::CommonName, text(&asked["subject"]["CN"]));
+    let parameters = &mut request.params;
+    parameters.distinguished_name = name;
+    parameters.not_before = (now() - std::time::Duration::from_hours(1)).into();
+    parameters.not_after = (now() + std::time::Duration::from_hours(24 * 365)).into();
+    // DER of a sequence that holds TRUE.
+    let constraints = json!([{"id": "2.5.29.19", "critical": true, "value": "30030101ff"}]);
+    parameters.is_ca = if asked["extensions"] == constraints {
+        rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)
+    } else {
+        rcgen::IsCa::ExplicitNoCa
+    };
+    request.signed_by(&issuer(root)).unwrap().pem()
 }
 
 /// The right key and subject, and no names.

@@ -40,6 +40,13 @@ fn an_engine_that_fails_loses_what_may_move_after_the_grace() {
     let mut fresh = web().silent("n1", 60);
     fresh.watching_since = Millis(NOW.0 - 4_000);
     let unknown = Millis(NOW.0 - 10_000);
+    let given_up = |silence| {
+        let mut pool = web().silent("n1", silence);
+        pool.engine("n1").registration = Registration::Down;
+        pool
+    };
+    let mut answers = web();
+    answers.engine("n1").registration = Registration::Down;
     let away = "held web: n1 does not answer (timeout); ";
     let lost = "lose web: n1 has not answered for 30 s (timeout)";
     let wait = "its containers are moved when it has not for 10 s";
@@ -48,6 +55,8 @@ fn an_engine_that_fails_loses_what_may_move_after_the_grace() {
         (web().silent("n1", 9), &format!("{away}{wait}\nwake 101000 ms")),
         (web().silent("n1", 30), lost),
         (fresh, &format!("{away}{wait}\nwake 106000 ms")),
+        (given_up(0), "lose web: n1 is down and does not answer (timeout)"),
+        (answers, ""),
         (registered(Registration::Absent), &format!("{lost} and its registration is gone")),
         (registered(Registration::Present), lost),
         (strict, &format!("{away}its registration is still in the store\nwake 110000 ms")),

@@ -1,7 +1,8 @@
 //! Whether an engine has failed, for the purpose of making its containers elsewhere.
 //!
 //! Invariant: `Failed` is said of an engine only that this manager has itself asked without an answer
-//! for the whole grace, and for which nobody else vouches; or that a person took out of the pool.
+//! for the whole grace, and for which nobody else vouches; or without an answer, and that is given up
+//! by who hears of it all the time; or that a person took out of the pool.
 
 use super::view::{Confirmation, EngineView, Millis, Registration, State, View};
 
@@ -46,6 +47,10 @@ impl Verdict {
             State::Silent { since, error } => (since, error),
             State::Unknown { since } => (since, "it never answered this manager"),
         };
+        if engine.registration == Registration::Down {
+            let reason = format!("{name} is down and does not answer ({error})");
+            return Self::Failed(Why { now: reason.clone(), reason });
+        }
         let since = since.max(view.watching_since);
         let silence = view.now - since;
         let grace = view.settings.grace;
@@ -75,7 +80,7 @@ impl Verdict {
             }
             (Registration::Renewed { .. }, _) => " and its agent has not renewed its registration",
             (Registration::Absent, _) => " and its registration is gone",
-            (Registration::Present | Registration::NotApplicable, _) => "",
+            (Registration::Present | Registration::NotApplicable | Registration::Down, _) => "",
         };
         let reason = format!("{name} has not answered for {} s ({error}){also}", silence.as_secs());
         Self::Failed(Why { reason, now: silent.clone() })

@@ -103,6 +103,9 @@ pub enum Registration {
     },
     /// It is there; when it was renewed cannot be told.
     Present,
+    /// Whoever names the engines hears of each of them as often as this manager does, and has given this
+    /// one up.
+    Down,
     /// The store gives no answer.
     StoreUnavailable,
     /// Engines come from a fixed list: there is no agent to ask.

@@ -36,6 +36,7 @@ impl Assignment {
         };
         observe(task, Owner::Scheduler, status, now)?;
         task.node_id = self.node.clone();
+        task.placed_because.clone_from(&self.reason);
         task.generic_resources.clone_from(&self.given);
         Ok(())
     }

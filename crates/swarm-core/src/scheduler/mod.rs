@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`amounts`] (what is reserved), [`board`] (one summary per node), [`fits`] (what a
 //! node must be), [`room`] (what it must have left), [`tree`] (preferences and order), [`assign()`],
-//! [`even`] (moves that somebody asks for).
+//! [`even`] and [`movable`] (moves that somebody asks for).
 //!
 //! It is not [`crate::placement`], which is classic Swarm's: that language has patterns and soft
 //! rules, looks at containers and images, and ranks by shares of resources.
@@ -16,6 +16,7 @@ pub mod assign;
 pub mod board;
 pub mod even;
 pub mod fits;
+pub mod movable;
 pub mod refusal;
 pub mod room;
 pub mod tree;

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use swarm_backend::{Exchange, Reply, Result};
 use swarm_ca::{Authority, IssuerInfo, JoinToken};
 use swarm_docker::ApiError;
-use swarm_model::cluster::RaftSettings;
 use swarm_model::node::Role;
 use swarm_model::{Cluster, ClusterSpec, Secret};
 
@@ -17,6 +16,9 @@ use super::{Control, external, failed, now, out_of_sequence, rotation, unlock};
 
 /// The shortest life of a certificate, in nanoseconds (an hour).
 const SHORTEST: i64 = 3600 * 1_000_000_000;
+
+/// The longest election, in ticks: half a minute. Whoever sets more means another unit.
+const MOST_TICKS: i64 = 1000;
 
 /// What is only ever written.
 pub(super) const SIGNING: [&str; 2] = ["SigningCACert", "SigningCAKey"];
@@ -38,6 +40,7 @@ impl Control {
         let manager = flag(&exchange, "rotateManagerToken")?;
         let unlock = flag(&exchange, "rotateManagerUnlockKey")?;
         self.authorities_answer(&spec).await?;
+        let next = self.next_root(&spec, version).await?;
         self.write(|tables, batch| {
             let old = tables.cluster.as_ref().ok_or_else(no_swarm)?;
             let mut cluster = Cluster::clone(old);
@@ -46,7 +49,9 @@ impl Control {
                 return Err(out_of_sequence());
             }
             cluster.unlock_key = unlock::next(old, &cluster.spec, unlock)?;
-            rotation::begin(&mut cluster, &spec)?;
+            if let Some(next) = &next {
+                rotation::begin(&mut cluster, next)?;
+            }
             if worker {
                 cluster.join_tokens.worker = token(old)?;
             }
@@ -149,14 +154,15 @@ fn changed(old: &ClusterSpec, asked: &ClusterSpec) -> Result<ClusterSpec> {
     keep(&mut raft.election_tick, was.election_tick);
     keep(&mut raft.heartbeat_tick, was.heartbeat_tick);
     raft.keep_old_snapshots = raft.keep_old_snapshots.or(was.keep_old_snapshots);
-    let fixed = |raft: &RaftSettings| {
-        (raft.log_entries_for_slow_followers, raft.election_tick, raft.heartbeat_tick)
-    };
-    if fixed(raft) != fixed(was) {
-        return not_yet(
-            "the store decides by itself how long it waits for a leader and what it keeps for managers \
-             that are behind: ElectionTick, HeartbeatTick and LogEntriesForSlowFollowers cannot be set",
-        );
+    // The words of Docker's library.
+    if raft.heartbeat_tick < 1 {
+        return refuse("heartbeat tick must be greater than 0");
+    }
+    if raft.election_tick <= raft.heartbeat_tick {
+        return refuse("election tick must be greater than heartbeat tick");
+    }
+    if raft.election_tick > MOST_TICKS {
+        return refuse("election tick must be at most 1000");
     }
     if new.task_defaults != old.task_defaults {
         return not_yet("a log driver for all tasks is not there yet; give each service its own");

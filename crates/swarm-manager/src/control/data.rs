@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use swarm_backend::{Configs, Exchange, Reply, Result, Secrets};
 use swarm_docker::{ApiError, Filters};
 use swarm_model::{Data, DataSpec, Service};
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::answer::{body, done, list, parse, version};
 use super::lookup::{Named, find};
 use super::write::{guard, unless_guarded};
-use super::{Control, failed, filters, new_id, now, out_of_sequence, refs, refuse};
+use super::{Control, failed, filters, new_id, now, out_of_sequence, refs};
 use crate::replica::{Batch, Config, Object, Secret, Tables};
 
 const ACCEPTED: [&str; 4] = ["name", "names", "id", "label"];
@@ -29,6 +29,8 @@ const LONGEST_NAME: usize = 64;
 trait Kind: Object + Named + Serialize + Send + Sync + 'static {
     /// Bytes that are too many.
     const LIMIT: usize;
+    /// Whether a driver may have the bytes.
+    const DRIVERS: bool;
 
     fn new(data: Data) -> Self;
     fn data(&self) -> &Data;
@@ -40,6 +42,7 @@ trait Kind: Object + Named + Serialize + Send + Sync + 'static {
 
 impl Kind for Secret {
     const LIMIT: usize = 500 * 1024;
+    const DRIVERS: bool = true;
 
     fn new(data: Data) -> Self {
         Self(data)
@@ -59,6 +62,7 @@ impl Kind for Secret {
 
 impl Kind for Config {
     const LIMIT: usize = 1000 * 1024;
+    const DRIVERS: bool = false;
 
     fn new(data: Data) -> Self {
         Self(data)
@@ -118,7 +122,9 @@ impl Control {
         let version = version(&exchange, K::KIND)?;
         self.write(|tables, batch| {
             let old = find::<K>(tables, name)?;
-            let has_other = spec.data.is_some() && spec.data != old.data().spec.data;
+            let driver = |spec: &DataSpec| spec.rest.get("Driver").cloned().unwrap_or_default();
+            let has_other = (spec.data.is_some() && spec.data != old.data().spec.data)
+                || (spec.rest.contains_key("Driver") && driver(&spec) != driver(&old.data().spec));
             if spec.name != old.data().spec.name || has_other {
                 return Err(ApiError::invalid("only updates to Labels are allowed"));
             }
@@ -167,6 +173,23 @@ fn matches(data: &Data, filters: &Filters) -> bool {
         && filters::labelled(filters, "label", &data.spec.labels)
 }
 
+/// A driver has the value: none is given with it. Whether it is there is seen when a task needs it.
+fn check_driver<K: Kind>(spec: &DataSpec, driver: &Value) -> Result<()> {
+    let (kind, name) = (K::KIND, spec.name.as_str());
+    if !K::DRIVERS {
+        return Err(ApiError::invalid(format!("{kind} {name}: only secrets have drivers")));
+    }
+    if driver.get("Name").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(ApiError::invalid("secret driver must have a name"));
+    }
+    if spec.data.as_ref().is_some_and(|data| !data.reveal().is_empty()) {
+        return Err(ApiError::invalid(format!(
+            "{kind} {name}: when using a secret driver, the secret data must be empty"
+        )));
+    }
+    Ok(())
+}
+
 fn check<K: Kind>(spec: &DataSpec) -> Result<()> {
     let (kind, name) = (K::KIND, spec.name.as_str());
     if name.is_empty() {
@@ -184,10 +207,8 @@ fn check<K: Kind>(spec: &DataSpec) -> Result<()> {
              must be [a-zA-Z0-9]",
         ));
     }
-    if spec.rest.get("Driver").is_some_and(|driver| !driver.is_null()) {
-        return refuse::not_yet(&format!(
-            "{kind} {name}: drivers of secrets are not there yet; give its data"
-        ));
+    if let Some(driver) = spec.rest.get("Driver").filter(|driver| !driver.is_null()) {
+        return check_driver::<K>(spec, driver);
     }
     let text = spec.data.as_ref().map_or("", |data| data.reveal());
     let bytes = Zeroizing::new(STANDARD.decode(text).map_err(|_| {

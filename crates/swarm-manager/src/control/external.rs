@@ -3,12 +3,13 @@
 //! depend on it.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use swarm_backend::Result;
 use swarm_ca::external::{DEADLINE, check_url};
 use swarm_ca::tls::external;
-use swarm_ca::{ExternalCa, Roots};
+use swarm_ca::{ExternalCa, RootCa, Roots};
 use swarm_docker::ApiError;
 use swarm_model::ClusterSpec;
 
@@ -69,6 +70,44 @@ impl Control {
         }
     }
 
+    /// Has the authorities that hold the present root's key cross-sign the next one.
+    pub(super) async fn crossed(
+        &self,
+        asked: &ClusterSpec,
+        present: &Roots,
+        next: &RootCa,
+    ) -> Result<String> {
+        // Docker's words and status.
+        let failed = |why: &dyn std::fmt::Display| {
+            ApiError::system(format!(
+                "unable to generate a cross-signed certificate for root rotation: {why}"
+            ))
+        };
+        let outside = self.outside(asked, present, present)?.ok_or_else(|| {
+            ApiError::invalid(
+                "must provide an external CA for the current external root CA to generate a \
+                 cross-signed certificate",
+            )
+        })?;
+        let crossed = outside.cross_sign(next, present, SystemTime::now()).await;
+        crossed.map_err(|error| failed(&error))
+    }
+
+    /// The authorities that sign for `root`; `None` where none is given.
+    fn outside(
+        &self,
+        asked: &ClusterSpec,
+        root: &Roots,
+        pinned: &Roots,
+    ) -> Result<Option<ExternalCa>> {
+        let urls = external_urls(asked, root, pinned).map_err(ApiError::invalid)?;
+        let Some(live) = self.identity.get().filter(|_| !urls.is_empty()) else { return Ok(None) };
+        let tls = external(&Arc::clone(live), root);
+        let tls = tls.map_err(|error| ApiError::system(error.to_string()))?;
+        let outside = ExternalCa::new(&urls, tls, DEADLINE);
+        outside.map(Some).map_err(|error| ApiError::invalid(error.to_string()))
+    }
+
     /// Whether one that signs for `root` answers.
     async fn answers(
         &self,
@@ -83,16 +122,9 @@ impl Control {
                  {which} CA certificate{why}"
             ))
         };
-        let urls = external_urls(asked, root, pinned).map_err(ApiError::invalid)?;
-        let Some(live) = self.identity.get().filter(|_| !urls.is_empty()) else {
+        let Some(outside) = self.outside(asked, root, pinned)? else {
             return Err(none(": none is given"));
         };
-        let tls = external(&Arc::clone(live), root);
-        let tls = tls.map_err(|error| ApiError::system(error.to_string()))?;
-        let reached = match ExternalCa::new(&urls, tls, DEADLINE) {
-            Ok(outside) => outside.reach().await,
-            Err(error) => Err(error),
-        };
-        reached.map_err(|error| none(&format!(": {error}")))
+        outside.reach().await.map_err(|error| none(&format!(": {error}")))
     }
 }

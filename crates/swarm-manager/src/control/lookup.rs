@@ -12,7 +12,7 @@ use swarm_model::{Id, Network, Node, Service, Task};
 use crate::replica::{Config, Secret, Tables};
 
 /// What can be looked up.
-pub(super) trait Named: Sized {
+pub(crate) trait Named: Sized {
     /// Docker's word for it.
     const KIND: &'static str;
 
@@ -23,7 +23,7 @@ pub(super) trait Named: Sized {
 }
 
 /// The one that `input` names.
-pub(super) fn find<'t, N: Named>(tables: &'t Tables, input: &str) -> Result<&'t Arc<N>> {
+pub(crate) fn find<'t, N: Named>(tables: &'t Tables, input: &str) -> Result<&'t Arc<N>> {
     let table = N::table(tables);
     if let Some(found) = table.get(input) {
         return Ok(found);
@@ -44,7 +44,7 @@ pub(super) fn find<'t, N: Named>(tables: &'t Tables, input: &str) -> Result<&'t 
     }
 }
 
-pub(super) fn missing<N: Named>(input: &str) -> ApiError {
+pub(crate) fn missing<N: Named>(input: &str) -> ApiError {
     ApiError::not_found(format!("{} {input} not found", N::KIND))
 }
 

@@ -22,15 +22,15 @@ mod events;
 mod external;
 mod filters;
 mod logs;
-mod lookup;
+pub(crate) mod lookup;
 mod names;
 mod networks;
 mod nodes;
-mod rebalance;
+pub(crate) mod rebalance;
 mod refs;
 mod refuse;
 mod rotation;
-mod service_list;
+pub(crate) mod service_list;
 mod services;
 mod shown;
 mod spec;
@@ -117,7 +117,7 @@ impl Control {
 }
 
 /// The time of a change: no earlier one was written by anybody.
-fn now(tables: &Tables) -> Time {
+pub(crate) fn now(tables: &Tables) -> Time {
     let clock = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
     Time(clock).max(tables.newest.plus(1))
 }

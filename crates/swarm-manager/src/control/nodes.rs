@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use swarm_backend::{Exchange, Nodes, Reply, Result};
 use swarm_docker::{ApiError, Filters};
 use swarm_model::node::{ManagerStatus, NodeSpec, NodeState, Reachability, Role};
-use swarm_model::{Node, Time};
+use swarm_model::{Node, TaskState, Time};
 
 use super::answer::{body, done, list, parse, version};
 use super::lookup::find;
 use super::write::guard;
 use super::{Control, failed, filters, now, out_of_sequence};
+use crate::overview::reserved;
 use crate::replica::{Batch, Member, Object as _, Tables};
 
 const ACCEPTED: [&str; 6] = ["name", "id", "label", "node.label", "role", "membership"];
@@ -33,16 +34,20 @@ impl Nodes for Control {
         let found: Vec<_> = self
             .look(|tables| {
                 let nodes = tables.nodes.values().filter(|node| matches(node, &filters));
-                nodes.cloned().collect()
+                nodes.map(|node| (Arc::clone(node), beside(node, tables))).collect()
             })
             .await;
         let members = self.members().await;
-        Ok(list(found, move |node: &Arc<Node>| show(node, &members)))
+        Ok(list(found, move |(node, beside): &(Arc<Node>, Value)| show(node, beside, &members)))
     }
 
     async fn inspect_node(&self, name: &str, _exchange: Exchange) -> Result<Reply> {
-        let node = self.look(|tables| find::<Node>(tables, name).cloned()).await?;
-        Reply::ok(&show(&node, &self.members().await))
+        let found = |tables: &Tables| {
+            let node = find::<Node>(tables, name)?;
+            Ok::<_, ApiError>((Arc::clone(node), beside(node, tables)))
+        };
+        let (node, beside) = self.look(found).await?;
+        Reply::ok(&show(&node, &beside, &self.members().await))
     }
 
     async fn update_node(&self, name: &str, mut exchange: Exchange) -> Result<Reply> {
@@ -115,8 +120,29 @@ fn matches(node: &Node, filters: &Filters) -> bool {
         && is("membership", "accepted")
 }
 
+/// This project's own of a node, in the form that a pool has it too.
+fn beside(node: &Node, tables: &Tables) -> Value {
+    let (cpus, memory) = reserved(tables, &node.id);
+    let wanted = tables.tasks_of_node(&node.id).filter(|task| task.is_wanted());
+    let (mut all, mut running) = (0_u64, 0_u64);
+    for task in wanted {
+        all += 1;
+        running += u64::from(task.status.state == TaskState::Running);
+    }
+    let mut own = json!({"Containers": all, "Running": running,
+        "Reserved": {"NanoCPUs": cpus, "MemoryBytes": memory}});
+    for (key, time) in
+        [("StateSince", node.state_since), ("CertificateEnds", node.certificate_ends)]
+    {
+        if !time.is_never() {
+            own[key] = json!(time);
+        }
+    }
+    own
+}
+
 /// As Docker's API shows it.
-fn show(node: &Node, members: &[Member]) -> Node {
+fn show(node: &Node, beside: &Value, members: &[Member]) -> Node {
     let mut shown = node.clone();
     let member = members.iter().find(|member| node.member != 0 && member.id == node.member);
     if let Some(member) = member {
@@ -126,7 +152,8 @@ fn show(node: &Node, members: &[Member]) -> Node {
         shown.manager_status = Some(ManagerStatus { leader, reachability, addr });
     }
     shown.member = 0;
-    shown.certificate_ends = Time::NEVER;
+    (shown.certificate_ends, shown.state_since) = (Time::NEVER, Time::NEVER);
+    shown.rest.insert("Swarm".to_owned(), beside.clone());
     shown
 }
 

@@ -6,19 +6,17 @@
 //! left alone; so many moves at a time as were asked for; the answer comes within a bound, and says
 //! what was not made.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::{Value, json};
 use swarm_backend::{Exchange, Pools, Reply, Result, full};
-use swarm_core::rebalance::LABEL_REBALANCE;
 use swarm_core::scheduler::even::{Move, even};
+use swarm_core::scheduler::movable::movable;
 use swarm_core::scheduler::{Board, room::takes_tasks};
 use swarm_docker::ApiError;
-use swarm_model::service::{Condition, Mode, UpdateState};
-use swarm_model::{Id, Service, Task, TaskState};
+use swarm_model::{Id, Task, TaskState};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Control, failed, now};
@@ -140,23 +138,26 @@ impl Control {
     }
 }
 
+/// What would be moved, as it is shown.
+pub(crate) fn planned(tables: &Tables, limit: usize) -> Value {
+    plan(tables, limit).shown
+}
+
 fn plan(tables: &Tables, limit: usize) -> Planned {
     let mut board =
         Board::new(tables.nodes.values().cloned(), tables.tasks.values().map(|task| &**task));
     let mut kept = Vec::new();
-    let mut movable: Vec<&Task> = Vec::new();
+    let mut tasks: Vec<&Task> = Vec::new();
     for service in tables.services.values() {
-        if !matches!(service.spec.mode.decided(), Mode::Replicated { .. }) {
-            continue;
-        }
-        match tasks(tables, service) {
-            Ok(tasks) => movable.extend(tasks),
+        let takes = |node: &Id| tables.nodes.get(node).is_some_and(|node| takes_tasks(node));
+        match movable(service, tables.tasks_of_service(&service.id).map(|task| &**task), takes) {
+            Ok(own) => tasks.extend(own),
             Err(why) => {
                 kept.push(json!({"Container": service.spec.name, "Node": "-", "Reason": why}));
             }
         }
     }
-    let moves = even(&mut board, &movable, limit, now(tables), &mut rand::rng());
+    let moves = even(&mut board, &tasks, limit, now(tables), &mut rand::rng());
     let moves: Vec<(Move, Task)> = moves
         .into_iter()
         .filter_map(|one| {
@@ -166,30 +167,6 @@ fn plan(tables: &Tables, limit: usize) -> Planned {
         .collect();
     let shown = show(tables, &moves, &kept, limit);
     Planned { moves, shown }
-}
-
-/// The tasks of a service that may move; or why none may.
-fn tasks<'t>(tables: &'t Tables, service: &Service) -> std::result::Result<Vec<&'t Task>, String> {
-    if service.spec.labels.get(LABEL_REBALANCE).is_some_and(|value| value == "off") {
-        return Err(format!("its label {LABEL_REBALANCE} is off"));
-    }
-    if service.spec.task_template.condition() == Condition::None {
-        return Err("its restart policy is none: nothing would follow".to_owned());
-    }
-    let state = service.update_status.as_ref().map(|status| status.state);
-    if matches!(state, Some(UpdateState::Updating | UpdateState::RollbackStarted)) {
-        return Err("it is being updated".to_owned());
-    }
-    let mut slots: BTreeMap<u64, &Task> = BTreeMap::new();
-    for task in tables.tasks_of_service(&service.id).filter(|task| task.is_wanted()) {
-        if task.status.state != TaskState::Running || slots.insert(task.slot, task).is_some() {
-            return Err("not each of its slots has one task that runs".to_owned());
-        }
-    }
-    // What is being drained leaves anyway, and a silent node is waited for.
-    let is_on =
-        |task: &&Task| tables.nodes.get(&task.node_id).is_some_and(|node| takes_tasks(node));
-    Ok(slots.into_values().filter(is_on).collect())
 }
 
 fn show(tables: &Tables, moves: &[(Move, Task)], kept: &[Value], limit: usize) -> Value {
@@ -210,15 +187,18 @@ fn show(tables: &Tables, moves: &[(Move, Task)], kept: &[Value], limit: usize) -
     json!({"Note": note, "Moves": shown, "Kept": kept})
 }
 
-fn starts_first(tables: &Tables, task: &Task) -> bool {
+/// Whether another task runs before it ends.
+pub(crate) fn starts_first(tables: &Tables, task: &Task) -> bool {
     let service = tables.services.get(&task.service_id);
     service.is_some_and(|service| swarm_core::orchestrator::moves_start_first(service))
 }
 
-fn task_name(task: &Task) -> String {
+/// A replicated service's task by its slot.
+pub(crate) fn task_name(task: &Task) -> String {
     format!("{}.{}", task.service_annotations.name, task.slot)
 }
 
-fn node_name(tables: &Tables, id: &Id) -> String {
+/// A node by its host's name.
+pub(crate) fn node_name(tables: &Tables, id: &Id) -> String {
     tables.nodes.get(id).map_or_else(|| id.to_string(), |node| node.name().to_owned())
 }

@@ -15,23 +15,51 @@ use swarm_docker::ApiError;
 use swarm_model::{Cluster, ClusterSpec, Node};
 use tokio_util::sync::CancellationToken;
 
-use super::cluster::{SIGNING, authority, token};
+use super::cluster::{SIGNING, authority, no_swarm, token};
 use super::{Control, failed, now};
 use crate::replica::Tables;
 
-/// Begins a rotation where the settings ask for one: to the root that they give (whose key an external
-/// authority has, where they give none), or, with a higher `ForceRotate`, to a new one.
-pub(super) fn begin(cluster: &mut Cluster, asked: &ClusterSpec) -> Result<()> {
+/// What is rotated to.
+#[derive(Debug)]
+pub(super) struct Next {
+    root: KeptRoot,
+    /// Its certificate as the present root's owner cross-signed it, where that is not the swarm.
+    crossed: Option<String>,
+}
+
+/// Begins the rotation to `next`.
+pub(super) fn begin(cluster: &mut Cluster, next: &Next) -> Result<()> {
     let present = authority(cluster)?;
+    let refused = |error: RotationError| ApiError::invalid(error.to_string());
+    let pinned = present.pinned().map_err(refused)?;
+    let force = cluster.spec.ca_config.force_rotate;
+    let rotated =
+        present.rotate(next.root.clone(), next.crossed.as_deref(), force, SystemTime::now());
+    cluster.authority = kept(&rotated.map_err(refused)?)?;
+    // Who signs for the present root does so when it is the present one no more.
+    for entry in &mut cluster.spec.ca_config.external_cas {
+        let names_none = entry.get("CACert").and_then(Value::as_str).is_none_or(str::is_empty);
+        if let Value::Object(entry) = entry
+            && names_none
+        {
+            entry.insert("CACert".to_owned(), pinned.to_pem().into());
+        }
+    }
+    Ok(())
+}
+
+/// The root that the settings ask for: the one that they give (whose key an external authority has,
+/// where they give none), or, with a higher `ForceRotate`, a new one.
+fn asked_for(present: &Authority, asked: &ClusterSpec) -> Result<Option<KeptRoot>> {
     let now = SystemTime::now();
-    let refused = |error: String| ApiError::invalid(error);
-    let force = asked.ca_config.force_rotate;
     let with_key = |root: std::result::Result<RootCa, RootError>| {
         Ok::<_, RotationError>(KeptRoot::with_key(&root?))
     };
     let next = match given(asked) {
-        [None, None] if present.is_forced(force) => with_key(RootCa::create(now)),
-        [None, None] => return Ok(()),
+        [None, None] if present.is_forced(asked.ca_config.force_rotate) => {
+            with_key(RootCa::create(now))
+        }
+        [None, None] => return Ok(None),
         [Some(certificate), Some(key)] => {
             with_key(RootCa::load(certificate, &Secret::new(key), now))
         }
@@ -45,10 +73,7 @@ pub(super) fn begin(cluster: &mut Cluster, asked: &ClusterSpec) -> Result<()> {
             ));
         }
     };
-    let next = next.map_err(|error| refused(error.to_string()))?;
-    let rotated = present.rotate(next, None, force, now);
-    cluster.authority = kept(&rotated.map_err(|error| refused(error.to_string()))?)?;
-    Ok(())
+    next.map(Some).map_err(|error| ApiError::invalid(error.to_string()))
 }
 
 /// The root that the settings give, and its key.
@@ -65,6 +90,36 @@ fn kept(authority: &Authority) -> Result<Value> {
 }
 
 impl Control {
+    /// What the settings have the root rotated to; where an external authority has the present root's
+    /// key, with the certificate that it cross-signed. Nobody is asked for settings that are out of
+    /// date: `version` is the one that they are a change of.
+    pub(super) async fn next_root(
+        &self,
+        asked: &ClusterSpec,
+        version: u64,
+    ) -> Result<Option<Next>> {
+        let cluster = self.look(|tables| tables.cluster.clone()).await.ok_or_else(no_swarm)?;
+        if cluster.version.index != version {
+            return Ok(None);
+        }
+        let present = authority(&cluster)?;
+        let Some(root) = asked_for(&present, asked)? else { return Ok(None) };
+        let refused = |error: RotationError| ApiError::invalid(error.to_string());
+        if !present.needs_crossing(&root).map_err(refused)? {
+            return Ok(Some(Next { root, crossed: None }));
+        }
+        let now = SystemTime::now();
+        // Docker's words: whoever holds the new key has to ask, and that is the other authority.
+        let next = root.loaded(now).map_err(refused)?.ok_or_else(|| {
+            ApiError::invalid(
+                "rotating from one external CA to a different external CA is not supported: rotate to \
+                 a root of the swarm's own first (docker swarm ca --rotate)",
+            )
+        })?;
+        let crossed = self.crossed(asked, &present.pinned().map_err(refused)?, &next).await?;
+        Ok(Some(Next { root, crossed: Some(crossed) }))
+    }
+
     /// Ends rotations when all nodes have moved, where this manager leads; until it is told to
     /// stop.
     pub async fn follow_rotations(self: Arc<Self>, stop: CancellationToken) {

@@ -56,7 +56,8 @@ fn matches(service: &Service, filters: &Filters) -> bool {
         && filters.exact("runtime", runtime)
 }
 
-fn mode(mode: &ServiceMode) -> &'static str {
+/// Docker's word for a mode.
+pub(crate) fn mode(mode: &ServiceMode) -> &'static str {
     match mode.decided() {
         Mode::Replicated { .. } => "replicated",
         Mode::Global => "global",
@@ -67,6 +68,23 @@ fn mode(mode: &ServiceMode) -> &'static str {
 
 /// `ServiceStatus` (API v1.41; swarmkit `ListServiceStatuses`).
 fn status(service: &Service, tables: &Tables) -> Value {
+    let Counts { running, desired, completed } = count(service, tables);
+    json!({ "RunningTasks": running, "DesiredTasks": desired, "CompletedTasks": completed })
+}
+
+/// How many tasks of a service are what they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// That run.
+    pub running: u64,
+    /// That should.
+    pub desired: u64,
+    /// Of a job's run, that ended well.
+    pub completed: u64,
+}
+
+/// Counts them.
+pub(crate) fn count(service: &Service, tables: &Tables) -> Counts {
     let (is_global, mut desired) = match service.spec.mode.decided() {
         Mode::Replicated { replicas } => (false, replicas),
         Mode::ReplicatedJob { concurrent, .. } => (false, concurrent),
@@ -93,5 +111,5 @@ fn status(service: &Service, tables: &Tables) -> Value {
         };
         desired += u64::from(is_global && is_desired);
     }
-    json!({ "RunningTasks": running, "DesiredTasks": desired, "CompletedTasks": completed })
+    Counts { running, desired, completed }
 }

@@ -72,6 +72,7 @@ impl Tasks {
         shown.service_annotations = Arc::default();
         shown.host_ports = Vec::new();
         shown.lineage = Lineage::default();
+        shown.placed_because.clear();
         shown
     }
 }

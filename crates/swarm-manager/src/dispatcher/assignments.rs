@@ -5,7 +5,7 @@
 //! longer. A task is told again when something changes that the node acts on; not when its own reports
 //! come back to it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use swarm_model::service::{GenericResource, TaskSpec};
 use swarm_model::{Data, Id, Rest, Task, TaskState};
 use swarm_rpc::v1::Assignments;
 
+use super::driven::{Driven, Outcome};
+use super::drivers::{Ask, driver};
 use crate::replica::Tables;
 
 /// What a node was told.
@@ -24,6 +26,7 @@ pub struct Told {
     tasks: HashMap<Id, Known>,
     secrets: HashMap<Id, u64>,
     configs: HashMap<Id, u64>,
+    driven: Driven,
 }
 
 /// What a node acts on of a task.
@@ -50,16 +53,27 @@ impl Known {
 }
 
 impl Told {
-    /// What is news for the node: the first time everything.
-    pub fn news(&mut self, tables: &Tables, node: &str) -> Option<Assignments> {
+    /// What is news for the node: the first time everything. And the values that drivers are to be asked
+    /// for.
+    pub fn news(&mut self, tables: &Tables, node: &str) -> (Option<Assignments>, Vec<Ask>) {
         let mut news = Assignments { whole: !self.begun, ..Assignments::default() };
         self.begun = true;
         let mut present = BTreeSet::new();
         let (mut secrets, mut configs) = (BTreeSet::new(), BTreeSet::new());
+        let mut driven: BTreeMap<Id, BTreeSet<Id>> = BTreeMap::new();
         for task in tables.tasks_of_node(node).filter(|task| is_assignment(task)) {
             present.insert(task.id.clone());
             if task.holds_node() {
-                needs(&task.spec, &mut secrets, &mut configs);
+                let mut own = BTreeSet::new();
+                needs(&task.spec, &mut own, &mut configs);
+                for id in own {
+                    let secret = tables.secrets.get(&id);
+                    if secret.is_some_and(|secret| driver(secret).is_some()) {
+                        driven.entry(id).or_default().insert(task.id.clone());
+                    } else {
+                        secrets.insert(id);
+                    }
+                }
             }
             let known = Known::of(task);
             if self.tasks.get(&task.id) != Some(&known) {
@@ -78,13 +92,43 @@ impl Told {
         (news.secrets, news.gone_secrets) = differing(&mut self.secrets, &secrets, data);
         let data = |id: &Id| tables.configs.get(id).map(|config| &config.0);
         (news.configs, news.gone_configs) = differing(&mut self.configs, &configs, data);
-        (news != Assignments::default()).then_some(news)
+        let (asks, gone) = self.driven.look(&driven);
+        news.gone_secrets.extend(gone);
+        let asks = asked(asks, tables);
+        ((news != Assignments::default()).then_some(news), asks)
+    }
+
+    /// A driver answered: what the node is given, and what is to be asked for now.
+    pub fn answered(
+        &mut self,
+        tables: &Tables,
+        ask: &Ask,
+        outcome: Outcome,
+        data: &Data,
+    ) -> (Option<Assignments>, Vec<Ask>) {
+        let (is_wanted, next) = self.driven.answered(ask.secret(), ask.task(), outcome);
+        let given = is_wanted.then(|| Assignments {
+            secrets: json(data).into_iter().collect(),
+            ..Assignments::default()
+        });
+        (given, asked(next, tables))
     }
 
     /// Whether the node was told of this secret or config.
     pub fn has_data(&self, ids: &BTreeSet<Id>) -> bool {
-        ids.iter().any(|id| self.secrets.contains_key(id) || self.configs.contains_key(id))
+        ids.iter().any(|id| {
+            self.secrets.contains_key(id) || self.driven.has(id) || self.configs.contains_key(id)
+        })
     }
+}
+
+/// Pairs of secret and task as what is to be asked for.
+fn asked(pairs: Vec<(Id, Id)>, tables: &Tables) -> Vec<Ask> {
+    let ask = |(secret, task): (Id, Id)| {
+        let (secret, task) = (tables.secrets.get(&secret)?, tables.tasks.get(&task)?);
+        Some(Ask::new(Arc::clone(secret), Arc::clone(task), tables))
+    };
+    pairs.into_iter().filter_map(ask).collect()
 }
 
 fn is_assignment(task: &Task) -> bool {

@@ -2,7 +2,7 @@
 //! shows it, what they say comes in and is written together.
 //!
 //! Reading order: [`identity`], [`session`] with [`link`], [`assignments`] and [`wish`] (what a node is
-//! told: pure), [`word`] (what nodes say: pure) and [`writer`], [`beats`] (who is silent: pure), [`push`],
+//! told: pure), [`drivers`] with [`driven`] (secrets that others have), [`word`] (what nodes say: pure) and [`writer`], [`beats`] (who is silent: pure), [`push`],
 //! [`logs`], [`tunnels`] (to nodes' engines), [`service`] (the call).
 //!
 //! Invariants: only the leader has sessions, and a node has one; a node is told only of its own tasks,
@@ -11,6 +11,8 @@
 
 pub mod assignments;
 pub mod beats;
+pub mod driven;
+pub mod drivers;
 pub mod identity;
 pub mod link;
 pub mod logs;
@@ -22,7 +24,7 @@ pub mod wish;
 pub mod word;
 pub mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -41,6 +43,7 @@ pub use identity::{Identify, NodeIdentity};
 pub use logs::{LogEvent, LogOptions, LogSelector, LogSource, LogsError, Missing};
 
 use self::beats::Beats;
+use self::drivers::SecretDrivers;
 use self::link::Links;
 use self::logs::Broker;
 use self::session::Session;
@@ -75,6 +78,7 @@ pub struct Dispatcher {
     common: watch::Sender<Common>,
     logs: Broker,
     tunnels: Tunnels,
+    drivers: OnceLock<Arc<dyn SecretDrivers>>,
 }
 
 /// What there is only while this manager leads.
@@ -97,7 +101,14 @@ impl Dispatcher {
             common: watch::Sender::new(Common::default()),
             logs: Broker::default(),
             tunnels: Tunnels::default(),
+            drivers: OnceLock::new(),
         })
+    }
+
+    /// Who reaches the drivers of secrets; without one, each task that needs a driver is told so.
+    pub fn drive(&self, drivers: Arc<dyn SecretDrivers>) {
+        // The first one stays.
+        let _ = self.drivers.set(drivers);
     }
 
     /// Has sessions for one leadership. Only an error ends it.

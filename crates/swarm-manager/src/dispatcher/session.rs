@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
 use serde::de::DeserializeOwned;
-use swarm_model::Id;
 use swarm_model::node::NodeDescription;
 use swarm_model::task::TaskStatus;
+use swarm_model::{Data, Id};
 use swarm_rpc::v1::{FromAgent, Hello, Statuses, ToAgent, Welcome, from_agent, to_agent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -15,6 +16,8 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::Status;
 
 use super::assignments::Told;
+use super::driven::Outcome;
+use super::drivers::Ask;
 use super::link::{Link, Mail};
 use super::word::{Word, tls_info};
 use super::{Dispatcher, NodeIdentity, Office};
@@ -202,6 +205,7 @@ impl Session {
         }
         let node = &self.identity.node_id;
         let (mut told, mut wished) = (Told::default(), None);
+        let mut asking = FuturesUnordered::new();
         let mut mail = Mail { assignments: true, wish: true, ..Mail::default() };
         loop {
             if mail.wish {
@@ -216,7 +220,8 @@ impl Session {
                 }
             }
             if mail.assignments {
-                let news = self.dispatcher.replica.read(|tables| told.news(tables, node));
+                let (news, asks) = self.dispatcher.replica.read(|tables| told.news(tables, node));
+                asking.extend(asks.into_iter().map(|ask| self.ask(ask)));
                 if let Some(news) = news
                     && !send(out, to_agent::What::Assignments(news)).await
                 {
@@ -228,8 +233,27 @@ impl Session {
                     return Ok(End::Cut);
                 }
             }
-            mail = link.mail().await;
+            // Drivers keep nobody waiting but the tasks that need them.
+            mail = tokio::select! {
+                mail = link.mail() => mail,
+                Some((ask, outcome, data)) = asking.next(), if !asking.is_empty() => {
+                    let (given, asks) = self.dispatcher.replica.read(|tables| {
+                        told.answered(tables, &ask, outcome, &data)
+                    });
+                    asking.extend(asks.into_iter().map(|ask| self.ask(ask)));
+                    if let Some(given) = given
+                        && !send(out, to_agent::What::Assignments(given)).await
+                    {
+                        return Ok(End::Cut);
+                    }
+                    Mail::default()
+                }
+            };
         }
+    }
+
+    fn ask(&self, ask: Ask) -> impl Future<Output = (Ask, Outcome, Data)> + use<> {
+        ask.answer(self.dispatcher.drivers.get().cloned())
     }
 }
 

@@ -145,6 +145,9 @@ impl Changes<'_> {
             self.nodes.remove(id);
         } else {
             after.updated_at = self.now;
+            if after.status.state != stored.status.state {
+                after.state_since = self.now;
+            }
             self.nodes.insert(id.clone(), after);
         }
     }

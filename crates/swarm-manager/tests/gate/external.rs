@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use swarm_backend::{ApiError, Exchange, full};
-use swarm_ca::{IssuerInfo, Roots};
+use swarm_ca::{IssuerInfo, RootCa, Roots};
 use swarm_docker::Query;
-use swarm_manager::Control;
 use swarm_manager::dispatcher::LogSource;
+use swarm_manager::{Batch, Control};
+
 use swarm_manager::dispatcher::logs::{LogEvent, LogOptions, LogSelector, LogsError};
 use tokio::sync::mpsc;
 
@@ -109,5 +111,48 @@ async fn a_swarm_is_rotated_to_an_external_authority() {
     assert_eq!(issuer, IssuerInfo::of(theirs.certificate()));
     // By the cross-signed certificate that goes along, whoever trusts the old root alone takes it.
     manager.reach(&live, swarm_rpc::CALLS).await.unwrap();
+
+    // And away from it again, when it is the only root: it cross-signs the next one.
+    all_moved(&manager, &theirs).await;
+    assert!(control.end_rotation().await.unwrap());
+    let other = root();
+    let refused = change(&control, |ca| {
+        ca["SigningCACert"] = other.certificate_pem().into();
+        let other =
+            json!({"Protocol": "cfssl", "URL": server.url, "CACert": other.certificate_pem()});
+        ca["ExternalCAs"].as_array_mut().unwrap().push(other);
+    });
+    let refused = refused.await.unwrap_err();
+    assert_eq!(refused.status(), 400, "{refused:?}");
+    server.asked.lock().unwrap().clear();
+    change(&control, |ca| ca["ForceRotate"] = 1.into()).await.unwrap();
+    assert_eq!(server.asked.lock().unwrap()[0]["profile"], "CA");
+    let during = shown(&control).await;
+    assert_eq!(during["RootRotationInProgress"], true);
+    let (live, stored) = manager.issued(&manager.tokens().worker).await.unwrap();
+    assert_eq!(server.asked.lock().unwrap().len(), 1, "the swarm signs by its new key");
+    assert_eq!(stored.chain.len(), 2, "the cross-signed certificate goes along");
+    assert!(IssuerInfo::of_chain(&stored.chain, &theirs.roots().unwrap()).is_some());
+    drop(live);
     manager.shutdown().await;
+}
+
+/// As if each node had told that it has moved to this root.
+async fn all_moved(manager: &Manager, root: &RootCa) {
+    let issuer = IssuerInfo::of(root.certificate()).unwrap();
+    let text = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let info = json!({
+        "TrustRoot": root.certificate_pem(),
+        "CertIssuerSubject": text(&issuer.subject),
+        "CertIssuerPublicKey": text(&issuer.public_key),
+    });
+    let mut batch = Batch::default();
+    let nodes =
+        manager.gate.replica.read(|tables| tables.nodes.values().cloned().collect::<Vec<_>>());
+    for node in nodes {
+        let mut node = swarm_model::Node::clone(&node);
+        node.description.rest.insert("TLSInfo".to_owned(), info.clone());
+        batch.put(&node).unwrap();
+    }
+    manager.gate.replica.commit(batch).await.unwrap();
 }

@@ -156,9 +156,12 @@ fn task(task: &TaskSpec) -> Result<(), ApiError> {
         Constraint::parse(text).map_err(|error| ApiError::invalid(error.to_string()))?;
     }
     if !matches!(task.runtime.as_str(), "" | "container") {
-        return Err(ApiError::not_implemented(
-            "RuntimeSpec: unimplemented runtime in service spec",
-        ));
+        // Docker's words, and what to do.
+        return Err(ApiError::not_implemented(format!(
+            "RuntimeSpec: unimplemented runtime in service spec: {:?}; services run containers, a plugin \
+             is installed on each node (docker plugin install)",
+            task.runtime
+        )));
     }
     let Some(container) = &task.container_spec else {
         return refuse("ContainerSpec: missing in service spec");

@@ -4,7 +4,6 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use swarm_discovery::Entry;
 use swarm_manager::Tables;
@@ -12,14 +11,12 @@ use swarm_model::Availability;
 use swarm_model::node::NodeState;
 use swarm_pool::Pool;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::kept::manager_of;
 use crate::manager::Manager;
 use crate::node::Node;
-
-/// How often it is looked whether this node is a manager.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// What a leader sees.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,6 +27,8 @@ pub struct Sight {
     pub entries: Arc<[Entry]>,
     /// Those that answer, by their addresses.
     pub ready: HashSet<String>,
+    /// Those that the swarm has given up, by their ids.
+    pub down: HashSet<String>,
     /// Some may be on their way from the last leader.
     pub awaits: bool,
     /// Those that are given no containers, by their addresses.
@@ -46,10 +45,12 @@ impl Sight {
             }
             let ip: Option<IpAddr> = node.status.addr.parse().ok();
             let entry = Entry::Node { id: node.id.to_string(), ip };
-            if node.status.state == NodeState::Ready {
-                sight.ready.insert(entry.to_string());
+            match node.status.state {
+                NodeState::Ready => drop(sight.ready.insert(entry.to_string())),
+                NodeState::Down => drop(sight.down.insert(node.id.to_string())),
+                NodeState::Unknown => sight.awaits = true,
+                NodeState::Disconnected => {}
             }
-            sight.awaits |= node.status.state == NodeState::Unknown;
             // What runs stays: only tasks are drained.
             if node.spec.availability != Availability::Active {
                 sight.paused.insert(entry.to_string());
@@ -70,14 +71,13 @@ pub(super) async fn run(
 ) {
     let following = async {
         loop {
-            if let Ok(manager) = node.manager() {
-                tokio::select! {
-                    () = lead(&manager, &pool, &told) => {}
-                    () = manager.ended() => {}
-                }
-                told.send_replace(Sight::default());
+            let manager = manager_of(&node).await;
+            tokio::select! {
+                () = lead(&manager, &pool, &told) => {}
+                () = manager.ended() => {}
             }
-            sleep(LOOK).await;
+            told.send_replace(Sight::default());
+            manager.ended().await;
         }
     };
     let _ = stop.run_until_cancelled(following).await;
@@ -143,6 +143,7 @@ mod tests {
         assert_eq!(shown, ["node://a/10.0.0.2", "node://b", "node://c/10.0.0.2"]);
         assert!(sight.ready.contains("node://a/10.0.0.2") && !sight.ready.contains("node://b"));
         assert_eq!(sight.paused, HashSet::from(["node://c/10.0.0.2".to_owned()]));
+        assert_eq!(sight.down, HashSet::from(["b".to_owned()]));
         assert!(!sight.awaits);
         // A leadership began.
         with(&mut tables, "a", |node| node.status.state = NodeState::Unknown);

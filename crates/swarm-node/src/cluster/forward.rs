@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::follow::Sight;
+use super::own_info;
 use super::way::ToManagers;
 use crate::node::Node;
 use crate::words;
@@ -140,7 +141,7 @@ impl Forward for Forwarder {
 
     async fn forward(&self, request: Onward) -> Result<Forwarded> {
         let path = unversioned(request.target.split('?').next().unwrap_or_default());
-        let is_ping = path == "/_ping";
+        let (is_ping, is_info) = (path == "/_ping", path == "/info");
         // The swarm's, which any manager has.
         if path == "/nodes" || path.starts_with("/nodes/") {
             return Ok(Forwarded::Here(request));
@@ -161,6 +162,9 @@ impl Forward for Forwarder {
         // No deadline: the leader has one for whatever it asks an engine, and one that is gone is
         // noticed by its connection.
         match self.client(&leader).send(outgoing, None).await {
+            Ok(reply) if is_info => {
+                own_info::with_own(reply, &self.node.info()).await.map(Forwarded::Answered)
+            }
             Ok(reply) => Ok(Forwarded::Answered(reply)),
             Err(error) => Err(ApiError::unavailable(failed(&leader, &error))),
         }

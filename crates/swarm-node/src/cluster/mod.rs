@@ -3,34 +3,44 @@
 //! leads; every other manager sends requests on to it.
 //!
 //! Reading order: [`nodes`] (which engines there are), [`follow`] (who says so), [`way`] (how they, and
-//! the leader, are reached), [`forward`] (whose request it is).
+//! the leader, are reached), [`forward`] (whose request it is), [`kept`] (where it is kept what is
+//! wanted of containers), [`appoint`] (who keeps it), [`onlooker`] and [`watching`] (the same and the
+//! swarm's own, for those who look on).
 //!
 //! Invariants: only the manager that leads asks an engine; a request goes one step, to the leader; no
 //! engine is known by an address of its own.
 
+mod appoint;
 mod follow;
 mod forward;
+mod kept;
 mod nodes;
+mod onlooker;
+mod own_info;
+mod watching;
 mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use swarm_backend::{Backend, Forward};
+use swarm_backend::{Backend, Forward, Overview};
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
 use swarm_engine::{ClientOptions, Raw};
-use swarm_kv::Layout;
-use swarm_memory::Memory;
-use swarm_pool::{Build, Election, KeySource, Pool, PoolConfig, RescheduleConfig, StoreConfig};
+use swarm_kv::KeyValue;
+use swarm_pool::{
+    Build, Election, ElectionConfig, KeySource, Pool, PoolConfig, RescheduleConfig, StoreConfig,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Node;
 use follow::Sight;
 use forward::{Forwarder, From};
+use kept::SwarmStore;
 use nodes::SwarmNodes;
+use onlooker::Onlooker;
 use way::ToNodes;
 
 /// How many clients that another manager passed on may wait to be taken.
@@ -41,6 +51,11 @@ const REFRESH: (Duration, Duration) = (Duration::from_secs(30), Duration::from_m
 const OVERCOMMIT: f64 = 0.05;
 /// As `swarm manage` has it.
 const FAILURES: u32 = 3;
+/// How often it is looked whether this node is a manager.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the lock of a leader that died outlives it: as short as a loaded machine renews it in
+/// without a gap, which is three times in it.
+const LOCK: Duration = Duration::from_secs(4);
 
 /// Hands clients over that another manager passed on.
 #[derive(Debug, Clone)]
@@ -65,15 +80,25 @@ impl Clients {
 /// what to do.
 #[derive(Debug)]
 pub struct Cluster {
+    node: Arc<Node>,
     pool: Arc<Pool>,
     forwarder: Forwarder,
     sight: watch::Receiver<Sight>,
+    election: Election,
+    version: &'static str,
 }
 
 impl Cluster {
     /// Begins; all of it ends with `stop`.
     pub fn start(node: &Arc<Node>, build: Build, stop: &CancellationToken) -> Self {
         let (sight, seen) = watch::channel(Sight::default());
+        let version = build.version;
+        let (store, layout) = (Arc::new(SwarmStore(Arc::clone(node))), kept::layout());
+        let store = store as Arc<dyn KeyValue>;
+        // Another one each time: what an earlier run of this node left behind is nobody's.
+        let name = format!("manager {:08x}", rand::random::<u32>());
+        let lock = ElectionConfig { replication: false, name, ttl: LOCK };
+        let (election, appointer) = Election::appointed(Arc::clone(&store), &layout, &lock);
         let config = PoolConfig {
             strategy: Strategy::Spread,
             filters: FilterSet::default(),
@@ -84,7 +109,7 @@ impl Cluster {
             refresh_on_node_filter: false,
             refresh_on_name: None,
             reschedule: RescheduleConfig::default(),
-            election: Election::alone(),
+            election: election.clone(),
             engine: ClientOptions {
                 tunnels: Some(Arc::new(ToNodes(Arc::clone(node)))),
                 ..ClientOptions::default()
@@ -92,17 +117,22 @@ impl Cluster {
             build,
             swarm: Some(Arc::clone(node) as _),
         };
-        // Nothing is kept in it: what is wanted of containers is the swarm's own.
-        let store = StoreConfig {
-            store: Memory::new(),
-            layout: Layout::new("", None),
-            key: KeySource::None,
-        };
+        let calling = appoint::run(
+            Arc::clone(node),
+            Arc::clone(&store),
+            layout.clone(),
+            appointer,
+            stop.clone(),
+        );
+        tokio::spawn(calling);
+        // The store seals all that it has.
+        let store = StoreConfig { store, layout, key: KeySource::Store };
         let discovery = Arc::new(SwarmNodes(seen.clone()));
         let pool = Pool::start(config, discovery, store, stop.clone());
         tokio::spawn(follow::run(Arc::clone(node), Arc::clone(&pool), sight, stop.clone()));
         let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen.clone());
-        Self { pool, forwarder, sight: seen }
+        let node = Arc::clone(node);
+        Self { node, pool, forwarder, sight: seen, election, version }
     }
 
     /// Has its numbers published: those of all nodes' engines while this manager leads, since only then
@@ -110,6 +140,18 @@ impl Cluster {
     pub fn register(&self, registry: &mut Registry) {
         let sight = self.sight.clone();
         self.pool.register_nodes(registry, move || sight.borrow().since.is_some());
+    }
+
+    /// What is shown.
+    pub fn overview(&self) -> Arc<dyn Overview> {
+        let (node, pool) = (Arc::clone(&self.node), Arc::clone(&self.pool));
+        Arc::new(Onlooker::new(node, pool, self.version))
+    }
+
+    /// From now on this manager moves no containers, and the next one may at once; returns within
+    /// three seconds.
+    pub async fn resign(&self) {
+        self.election.resign().await;
     }
 
     /// What answers.

@@ -5,17 +5,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream;
-use swarm_discovery::{DiscoveryBackend, DiscoveryError, Entry, EntryStream};
+use swarm_discovery::{DiscoveryBackend, DiscoveryError, Entry, EntryStream, Registration};
+use swarm_kv::StoreError;
 use tokio::sync::watch;
 
 use super::follow::Sight;
 
+/// Why it does not say how nodes are.
+const NOT_LEADING: &str = "this manager does not lead the swarm";
 /// What this is called in messages.
 const NAME: &str = "the swarm's nodes";
 
 /// The nodes of the swarm that this manager leads; none of another's.
 #[derive(Debug)]
 pub struct SwarmNodes(pub watch::Receiver<Sight>);
+
+impl SwarmNodes {
+    /// What is seen, where this manager leads.
+    fn leading(&self) -> Result<watch::Ref<'_, Sight>, DiscoveryError> {
+        let sight = self.0.borrow();
+        if sight.since.is_some() {
+            return Ok(sight);
+        }
+        Err(DiscoveryError::Store(StoreError::NotPrimary { reason: NOT_LEADING.to_owned() }))
+    }
+}
 
 #[async_trait]
 impl DiscoveryBackend for SwarmNodes {
@@ -40,6 +54,19 @@ impl DiscoveryBackend for SwarmNodes {
                 }
             }
         }))
+    }
+
+    /// Whether the swarm has it no more; a node that has another address is still there.
+    async fn has_left(&self, entry: &Entry) -> Result<bool, DiscoveryError> {
+        let sight = self.leading()?;
+        let is_there = |known: &Entry| matches!((known, entry), (Entry::Node { id, .. }, Entry::Node { id: asked, .. }) if id == asked);
+        Ok(!sight.entries.iter().any(is_there))
+    }
+
+    async fn registration(&self, entry: &Entry) -> Result<Registration, DiscoveryError> {
+        let sight = self.leading()?;
+        let is_down = matches!(entry, Entry::Node { id, .. } if sight.down.contains(id));
+        Ok(if is_down { Registration::Down } else { Registration::Fixed })
     }
 
     async fn register(&self, _: &Entry, _: Duration) -> Result<(), DiscoveryError> {

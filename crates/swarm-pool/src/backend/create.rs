@@ -70,7 +70,6 @@ impl Pool {
             set_swarm_id(body, &swarm_id);
             Ok::<_, ApiError>(())
         })?;
-        self.refuse_promises(request.reschedule)?;
         self.tie(&body, &mut request).await;
         let mut wish = Wish { name, swarm_id, generation: 1, query, version, headers, body };
         if !self.has_image(&request.image) {

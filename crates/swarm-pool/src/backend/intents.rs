@@ -16,6 +16,7 @@ use swarm_docker::container::CreateBody;
 use swarm_kv::StoreError;
 use swarm_model::intent::LABEL_STALE;
 use swarm_model::{Desired, EngineRef, FORMAT, Intent, Place, Policy, Removed, StalePolicy};
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::create::Wish;
@@ -26,8 +27,8 @@ use crate::index::Located;
 use crate::keeper::Turn;
 
 /// How long a request waits for a primary that has just taken over to have read the store: some
-/// milliseconds, where it answers.
-const TAKING_OVER: Duration = Duration::from_secs(5);
+/// milliseconds, where it answers. Of a swarm's leader that died the lock has to run out first.
+const TAKING_OVER: Duration = Duration::from_secs(8);
 
 /// The header with which a client lends its credentials for one registry.
 const REGISTRY_AUTH: &str = "x-registry-auth";
@@ -49,7 +50,7 @@ impl Pool {
                 wish.name
             ))
         };
-        if policy == Policy::Off || !self.keeps().await.map_err(refused)? {
+        if policy == Policy::Off || !self.keeps(true).await.map_err(refused)? {
             return Ok(());
         }
         let place = Place::Going { to: engine };
@@ -61,16 +62,24 @@ impl Pool {
     }
 
     /// Whether wishes are this manager's to keep, once it has read what there is to keep; an error
-    /// where they are and it could not.
-    async fn keeps(&self) -> std::result::Result<bool, StoreError> {
+    /// where they are and it could not. `begins`: from now on there is something to keep.
+    async fn keeps(&self, begins: bool) -> std::result::Result<bool, StoreError> {
         let state = &self.shared.state;
-        if self.shared.config.swarm.is_some() {
+        if state.is_loaded() {
+            return Ok(true);
+        }
+        let election = &self.shared.config.election;
+        let until = Instant::now() + TAKING_OVER;
+        if let Some(appointment) = election.appointment() {
+            // Who is the primary is known here before the lock is free.
+            let needed = timeout_at(until, appointment.is_needed(begins)).await;
+            if needed == Ok(false) {
+                return Ok(false);
+            }
+        } else if election.fence().mandate().is_err() {
             return Ok(false);
         }
-        if state.is_loaded() || self.shared.config.election.fence().mandate().is_err() {
-            return Ok(state.is_loaded());
-        }
-        if state.loads_within(TAKING_OVER).await {
+        if state.loads_within(until - Instant::now()).await {
             return Ok(true);
         }
         let reason = "this manager has taken over and could not read the pool's store yet";
@@ -166,7 +175,7 @@ impl Pool {
         located: &Located,
         change: impl FnOnce(&mut Intent),
     ) -> Result<()> {
-        self.keeps().await.map_err(|error| unkept(&located.id, &error))?;
+        self.keeps(false).await.map_err(|error| unkept(&located.id, &error))?;
         let Some(id) = self.intent_of(located) else { return Ok(()) };
         let intents = &self.shared.state.intents;
         let Some(before) = intents.get(&id) else { return Ok(()) };
@@ -201,7 +210,7 @@ impl Pool {
     /// away: that it was removed is kept before its intent goes. As in [`Self::asked`], what has to
     /// be kept and is not is told.
     pub(super) async fn unwanted(&self, located: &Located) -> Result<()> {
-        self.keeps().await.map_err(|error| unkept(&located.id, &error))?;
+        self.keeps(false).await.map_err(|error| unkept(&located.id, &error))?;
         let Some(id) = self.intent_of(located) else { return Ok(()) };
         let state = &self.shared.state;
         let Some(intent) = state.intents.get(&id) else { return Ok(()) };

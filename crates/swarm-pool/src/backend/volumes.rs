@@ -8,7 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use swarm_backend::{ApiError, Effect, Exchange, Reply, Result, Volumes, full};
+use swarm_backend::{
+    ApiError, Effect, Exchange, InSwarm as _, Reply, Result, Volumes, full, no_cluster_volumes,
+    refuse_cluster_volume,
+};
 use swarm_docker::volume::{VolumeEntry, VolumeFilter};
 use swarm_docker::{ErrorClass, Filters};
 
@@ -73,6 +76,9 @@ impl Volumes for Pool {
     async fn create_volume(&self, exchange: Exchange) -> Result<Reply> {
         let version = exchange.version;
         let body = read_whole(exchange.body).await?;
+        if self.swarm().is_some() {
+            refuse_cluster_volume(&body)?;
+        }
         let mut body: Map<String, Value> = if body.trim_ascii().is_empty() {
             Map::new()
         } else {
@@ -121,6 +127,9 @@ impl Volumes for Pool {
     }
 
     async fn update_volume(&self, name: &str, exchange: Exchange) -> Result<Reply> {
+        if self.swarm().is_some() {
+            return Err(no_cluster_volumes(name));
+        }
         let copies = self.volumes(name).await?;
         let [(engine, volume)] = &copies[..] else { return Err(ambiguous(name, &copies)) };
         engine.forward(exchange, &volume.name, deadline(Effect::Changes)).await

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::appointed::Appointment;
 use super::fence::Fence;
 use super::lock::{Lock, Missed, Tenure};
 use super::pauses::{Jitter, Pauses};
@@ -31,6 +32,8 @@ pub(super) struct Campaign {
     pub standing: Arc<Standing>,
     pub resign: CancellationToken,
     pub jitter: Jitter,
+    /// Where another election says who may take the lock.
+    pub appointment: Option<Appointment>,
 }
 
 /// Why a primary is one no more.
@@ -43,6 +46,8 @@ enum End {
     Lapsed,
     /// The lock is somebody else's, or gone.
     Stolen,
+    /// Another manager is to be the primary.
+    Dismissed,
 }
 
 impl Campaign {
@@ -65,6 +70,10 @@ impl Campaign {
                     self.give_back(&tenure.lease).await;
                     return;
                 }
+                End::Dismissed => {
+                    info!("no longer the primary: another manager is called");
+                    self.give_back(&tenure.lease).await;
+                }
                 End::Lost => warn!("no longer the primary: the store ended the lock's lease"),
                 End::Lapsed => {
                     warn!("no longer the primary: the lock could not be renewed in time");
@@ -86,6 +95,21 @@ impl Campaign {
         let mut pauses = Pauses::up_to(self.lock.ttl);
         let mut next_try = Instant::now();
         while !self.resign.is_cancelled() {
+            if !self.is_called() {
+                self.standing.follow(None);
+                tokio::select! {
+                    () = self.resign.cancelled() => {}
+                    () = self.called(true) => {
+                        // What was known of the lock is from another time.
+                        (seen.lock, next_try) = (Sight::Unknown, Instant::now());
+                        pauses.reset();
+                    }
+                    change = next(watch) => if change.is_ok() {
+                        seen.note(change, &self.lock.leader);
+                    }
+                }
+                continue;
+            }
             self.announce(seen, told);
             let due = seen.due();
             if due && next_try <= Instant::now() {
@@ -100,6 +124,7 @@ impl Campaign {
             let second_look = Instant::now() + self.jitter.of(seen.second_look(self.lock.ttl));
             tokio::select! {
                 () = self.resign.cancelled() => {}
+                () = self.called(false) => {}
                 change = next(watch) => {
                     let held = seen.lock.item().is_some();
                     seen.note(change, &self.lock.leader);
@@ -178,6 +203,10 @@ impl Campaign {
         if seen.lock == Sight::Unknown {
             return;
         }
+        if self.appointment.is_some() {
+            // Who holds it is on his way out, and nobody is told of him.
+            return;
+        }
         let holder = seen.lock.item().map(|item| Holder::read(&item.value, &self.lock.value));
         self.standing.follow(holder.as_ref());
         if told.holder != holder {
@@ -217,9 +246,23 @@ impl Campaign {
         tokio::select! {
             biased;
             () = self.resign.cancelled() => End::Resigned,
+            () = self.called(false) => End::Dismissed,
             () = self.lapse() => End::Lapsed,
             () = self.theft(tenure, watch) => End::Stolen,
             () = self.renewals(tenure) => End::Lost,
+        }
+    }
+
+    /// Whether this manager may take the lock.
+    fn is_called(&self) -> bool {
+        self.appointment.as_ref().is_none_or(Appointment::is_called)
+    }
+
+    /// Ends when it may, or may not.
+    async fn called(&self, is: bool) {
+        match &self.appointment {
+            Some(appointment) => appointment.called(is).await,
+            None => std::future::pending().await,
         }
     }
 

@@ -1,13 +1,15 @@
 //! Several managers of one pool: one of them is the primary, by a lock in the pool's store, and
 //! alone makes changes.
 //!
-//! `lock` takes it, `campaign` keeps taking it, `fence` says whether it may be relied on this
+//! `lock` takes it, `campaign` keeps taking it (where another election decides, when it is called to:
+//! `appointed`), `fence` says whether it may be relied on this
 //! instant, `role` tells everybody. What a replica does with a request is `forward`'s.
 //!
 //! Also a manager without `--replication` takes the lock, where there is a store: so that of two
 //! that were started on one prefix by mistake only one moves containers, and both say what is
 //! wrong.
 
+mod appointed;
 mod boottime;
 mod campaign;
 mod fence;
@@ -26,9 +28,11 @@ use swarm_kv::{KeyValue, Layout};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use appointed::{Appointer, Called};
 pub use fence::{Epoch, Fence, Mandate};
 pub use role::Role;
 
+use appointed::Appointment;
 use boottime::{BootTime, Clock};
 use campaign::Campaign;
 use lock::Lock;
@@ -57,6 +61,7 @@ pub struct Election {
     fence: Fence,
     resign: CancellationToken,
     ended: CancellationToken,
+    appointment: Option<Appointment>,
 }
 
 impl Default for Election {
@@ -76,23 +81,38 @@ impl Election {
             standing,
             resign: CancellationToken::new(),
             ended,
+            appointment: None,
         }
     }
 
     /// Campaigns in `store` until [`Election::resign`].
     pub fn start(store: Arc<dyn KeyValue>, layout: &Layout, config: &ElectionConfig) -> Self {
         let (election, campaign) =
-            Self::prepare(store, layout, config, Arc::new(BootTime), rand::random());
+            Self::prepare(store, layout, config, None, (Arc::new(BootTime), rand::random()));
         tokio::spawn(campaign);
         election
+    }
+
+    /// As [`Election::start`], and takes the lock only while this manager is called to: where managers
+    /// are elected elsewhere, and the lock is there for the fence.
+    pub fn appointed(
+        store: Arc<dyn KeyValue>,
+        layout: &Layout,
+        config: &ElectionConfig,
+    ) -> (Self, Appointer) {
+        let (appointer, appointment) = appointed::pair();
+        let by = (Arc::new(BootTime) as _, rand::random());
+        let (election, campaign) = Self::prepare(store, layout, config, Some(appointment), by);
+        tokio::spawn(campaign);
+        (election, appointer)
     }
 
     fn prepare(
         store: Arc<dyn KeyValue>,
         layout: &Layout,
         config: &ElectionConfig,
-        clock: Arc<dyn Clock>,
-        seed: u64,
+        appointment: Option<Appointment>,
+        (clock, seed): (Arc<dyn Clock>, u64),
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let role = Role::Replica { primary: None };
         let standing = Arc::new(Standing::new(&config.name, config.replication, role));
@@ -112,13 +132,14 @@ impl Election {
             standing: Arc::clone(&standing),
             resign: resign.clone(),
             jitter: Jitter::new(seed),
+            appointment: appointment.clone(),
         };
         let end = ended.clone().drop_guard();
         let campaign = async move {
             campaign.run().await;
             drop(end);
         };
-        (Self { standing, fence, resign, ended }, campaign)
+        (Self { standing, fence, resign, ended, appointment }, campaign)
     }
 
     /// What this manager is, from now on.
@@ -137,6 +158,11 @@ impl Election {
         self.resign.cancel();
         self.fence.close();
         let _ = tokio::time::timeout(RESIGNING, self.ended.cancelled()).await;
+    }
+
+    /// Where another election says who is to be the primary.
+    pub(crate) fn appointment(&self) -> Option<&Appointment> {
+        self.appointment.as_ref()
     }
 
     /// How often this manager became the primary, and ceased to be it.

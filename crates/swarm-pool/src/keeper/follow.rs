@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use swarm_backend::InSwarm;
 use swarm_docker::container::{ListEntry, State as Running};
 use swarm_docker::volume::VolumeEntry;
 use swarm_model::{Availability, Desired, EngineRecord, EngineRef, FORMAT};
@@ -47,7 +48,9 @@ impl Pool {
                 // A node's version, too: never the same twice.
                 updated: old.map_or(now, |old| now.max(old.updated + 1)),
             };
-            self.shared.scheduler.set_availability(&identity.id, record.availability);
+            if self.swarm().is_none() {
+                self.shared.scheduler.set_availability(&identity.id, record.availability);
+            }
             records.set(&identity.id, record);
         }
     }

@@ -156,7 +156,7 @@ impl Pool {
                 Some(engine) => engine.view().address.to_string(),
                 None => self.shared.state.engines.get(&seen.engine.id)?.address.clone(),
             };
-            Some((seen, address.parse::<Entry>().ok()?))
+            Some((seen, Entry::kept(&address).ok()?))
         });
         let departed = parking_lot::Mutex::new(HashSet::new());
         futures_util::stream::iter(asked)
@@ -243,5 +243,6 @@ fn registration(known: swarm_discovery::Registration) -> Registration {
         swarm_discovery::Registration::Absent => Registration::Absent,
         swarm_discovery::Registration::Renewed(ago) => Registration::Renewed { ago, ttl: None },
         swarm_discovery::Registration::Present => Registration::Present,
+        swarm_discovery::Registration::Down => Registration::Down,
     }
 }

@@ -29,6 +29,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use swarm_backend::InSwarm;
 use swarm_core::reschedule::{Held, Millis, Plan, plan};
 use swarm_discovery::DiscoveryBackend;
 use tokio::sync::Semaphore;
@@ -165,7 +166,9 @@ pub(crate) async fn run(
         }
         reign.cancel();
         strong.shared.state.unload();
-        strong.shared.scheduler.forget_availability();
+        if strong.swarm().is_none() {
+            strong.shared.scheduler.forget_availability();
+        }
         strong.shared.keeping.end();
         drop(strong);
         if stop.is_cancelled() {
@@ -185,7 +188,9 @@ impl Pool {
             warn!(%error, "cannot take over what the pool's store keeps; trying again");
             tokio::time::sleep(RETRY.mul_f64(1.0 + rand::random::<f64>())).await;
         }
-        for record in self.shared.state.engines.all() {
+        // In a swarm its own word counts.
+        let records = if self.swarm().is_none() { self.shared.state.engines.all() } else { vec![] };
+        for record in records {
             self.shared.scheduler.set_availability(&record.engine.id, record.availability);
         }
         let keeping = &self.shared.keeping;

@@ -162,8 +162,8 @@ impl Pool {
         registry.register_collector(Box::new(Readings::of(self)));
     }
 
-    /// As [`Pool::register`], for a pool that shows a swarm's nodes: without what the swarm itself
-    /// elects, keeps and moves; and its engines only while `leads` says that they are asked from here.
+    /// As [`Pool::register`], for a pool that shows a swarm's nodes: without who leads, which the swarm
+    /// tells itself; and all that is read only while `leads` says that the nodes are asked from here.
     pub fn register_nodes(
         self: &Arc<Self>,
         registry: &mut Registry,

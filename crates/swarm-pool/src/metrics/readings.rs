@@ -91,7 +91,8 @@ impl Collector for Nodes {
         let mut out = Out(encoder);
         pool.tell_engines(&mut out)?;
         pool.tell_reservations(&mut out)?;
-        pool.tell_subscribers(&mut out)
+        pool.tell_kept(&mut out)?;
+        pool.tell_moves(&mut out)
     }
 }
 
@@ -258,10 +259,6 @@ impl Pool {
                 (kind("removed"), state.removed.pending()),
             ],
         )?;
-        self.tell_subscribers(out)
-    }
-
-    fn tell_subscribers(&self, out: &mut Out<'_>) -> fmt::Result {
         out.gauge(
             "event_subscribers",
             "Clients that follow the pool's events.",

@@ -188,3 +188,42 @@ async fn a_manager_comes_back_elsewhere_and_one_goes_on_alone() {
     third.shutdown().await;
     second.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_much_of_the_log_stays_behind_a_snapshot_as_was_asked_for() {
+    let streets = Arc::new(Streets::default());
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder, &streets, "a:1", &[]).await;
+    let mut lead = store.leadership();
+    timeout(PATIENCE, lead.wait_for(|now| now.leads)).await.unwrap().unwrap();
+    let write = async |count: u32| {
+        for number in 0..count {
+            store.put(Write::new(format!("d/{number}"), "x")).await.unwrap();
+        }
+    };
+    let begins = async |from: u64| {
+        let begun = async {
+            while store.log_begins() < from {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, begun).await.unwrap();
+        store.log_begins()
+    };
+    // More than there is: nothing goes.
+    store.keep_snapshots(20, 0);
+    write(60).await;
+    assert_eq!(store.log_begins(), 0);
+    // From now on ten.
+    store.keep_behind(10);
+    let first = begins(20).await;
+    assert!(first <= 60, "{first}");
+    write(60).await;
+    let second = begins(first + 40).await;
+    assert!(second <= 115, "{second}");
+    store.shutdown().await;
+    // What is left is enough.
+    streets.0.lock().clear();
+    let again = open(&folder, &streets, "a:1", &[]).await;
+    assert_eq!(again.list("d").await.unwrap().len(), 60);
+}

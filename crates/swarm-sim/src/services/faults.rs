@@ -4,11 +4,12 @@
 use rand::Rng;
 use swarm_model::TaskState;
 
+use super::check::Breach;
 use super::cluster::Cluster;
-use super::{manager, scene};
+use super::{even, manager, scene};
 
 /// What may go wrong in one step of time.
-pub fn strike(cluster: &mut Cluster) {
+pub fn strike(cluster: &mut Cluster) -> Result<(), Breach> {
     for at in 0..cluster.agents.len() {
         if cluster.agents[at].back_at <= cluster.now && !cluster.agents[at].is_heard() {
             let agent = &mut cluster.agents[at];
@@ -56,8 +57,13 @@ pub fn strike(cluster: &mut Cluster) {
         }
         14..20 => scene::meddle(cluster),
         20..26 => scene::meddle_with_node(cluster),
+        26..34 => {
+            let some = 1 + cluster.below(4);
+            even::ask(cluster, some)?;
+        }
         _ => {}
     }
+    Ok(())
 }
 
 /// Everything works again, but for a node that is dead for good.

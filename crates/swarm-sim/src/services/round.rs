@@ -4,7 +4,7 @@
 use super::bug::Bug;
 use super::check::{self, Breach};
 use super::cluster::{Cluster, Millis};
-use super::{faults, scene};
+use super::{even, faults, scene};
 
 /// How long things go wrong.
 const STORM: Millis = 120_000;
@@ -12,6 +12,10 @@ const STORM: Millis = 120_000;
 const REST: Millis = 120_000;
 /// How long it must be silent then.
 const SILENCE: Millis = 20_000;
+/// How long moves may take that somebody asked for in the quiet: to stop one, to start one, and a delay.
+const MOVES: Millis = 30_000;
+/// So often services are evened out at most, a few moves at a time: each move makes the spread better.
+const ROUNDS: u32 = 20;
 
 /// How a round ended.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct Outcome {
     pub breach: Option<Breach>,
     /// How many containers were started.
     pub started: u64,
+    /// How many tasks were to be moved.
+    pub moved: u64,
     /// What happened, where it was asked for.
     pub trace: Vec<String>,
 }
@@ -28,13 +34,14 @@ pub struct Outcome {
 pub fn play(seed: u64, bug: Option<Bug>, trace: bool) -> Outcome {
     let mut cluster = Cluster::new(seed, bug, trace);
     let breach = through(&mut cluster).err();
-    Outcome { breach, started: cluster.checks.started, trace: cluster.trace.unwrap_or_default() }
+    let (started, moved) = (cluster.checks.started, cluster.checks.moved);
+    Outcome { breach, started, moved, trace: cluster.trace.unwrap_or_default() }
 }
 
 fn through(cluster: &mut Cluster) -> Result<(), Breach> {
     scene::set(cluster);
     while cluster.now < STORM {
-        faults::strike(cluster);
+        faults::strike(cluster)?;
         cluster.tick()?;
     }
     faults::mend(cluster);
@@ -42,8 +49,20 @@ fn through(cluster: &mut Cluster) -> Result<(), Breach> {
         cluster.tick()?;
     }
     check::converged::look(cluster)?;
-    let writes = cluster.store.writes;
-    while cluster.now < STORM + REST + SILENCE {
+    for _ in 0..ROUNDS {
+        let some = 1 + cluster.below(3);
+        if even::ask(cluster, some)? == 0 {
+            break;
+        }
+        let until = cluster.now + MOVES;
+        while cluster.now < until {
+            cluster.tick()?;
+        }
+        check::converged::look(cluster)?;
+    }
+    even::is_even(cluster)?;
+    let (writes, until) = (cluster.store.writes, cluster.now + SILENCE);
+    while cluster.now < until {
         cluster.tick()?;
         check::silence::look(cluster, writes)?;
     }

@@ -31,7 +31,7 @@ pub fn set(cluster: &mut Cluster) {
         cluster.agents.push(super::agent::Agent::new(node.id.clone()));
         cluster.store.write_node(node);
     }
-    for name in ["web", "port", "each", "job"] {
+    for name in ["web", "port", "each", "job", "wide"] {
         create(cluster, name);
     }
 }
@@ -49,13 +49,15 @@ pub fn create(cluster: &mut Cluster, name: &str) {
             json!({"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 1 + cluster.below(6)}})
         }
         "port" => json!({"Replicated": {"Replicas": 2}}),
+        // Enough of it that nodes that come back leave it uneven.
+        "wide" => json!({"Replicated": {"Replicas": 6 + cluster.below(7)}}),
         _ => json!({"Replicated": {"Replicas": 1 + cluster.below(6)}}),
     };
     let mut spec = json!({
         "Name": name, "Mode": mode,
         "TaskTemplate": {
             "ContainerSpec": {"Image": if name == "job" { "job" } else { "first" }},
-            "Resources": {"Reservations": {"NanoCPUs": 1_000_000_000}},
+            "Resources": {"Reservations": {"NanoCPUs": if name == "wide" { CPU / 30 } else { CPU / 6 }}},
             "RestartPolicy": {"Condition": if name == "job" { "on-failure" } else { "any" },
                               "Delay": 1_000_000_000_i64 * i64::from(cluster.rng.random_range(0..4))},
         },

@@ -8,15 +8,17 @@ const ROUNDS: u64 = 60;
 
 #[test]
 fn no_round_breaks_a_rule() {
-    let mut started = 0;
+    let (mut started, mut moved) = (0, 0);
     for seed in 0..ROUNDS {
         let outcome = round::play(seed, None, false);
         started += outcome.started;
+        moved += outcome.moved;
         if let Some(breach) = outcome.breach {
             panic!("{breach}\n    cargo run -p swarm-sim -- --services --seed {seed}");
         }
     }
     assert!(started > 50 * ROUNDS, "{started} containers show too little");
+    assert!(moved > 2 * ROUNDS, "{moved} moves show too little");
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct LabConfig {
     pub name: String,
     /// The first three numbers of the lab's /24. Labs are isolated, so they may share it.
     pub net: String,
+    /// What hosts' names begin with; host 1 is `host-1`.
+    #[serde(default = "host_names")]
+    pub host_names: String,
     /// Bytes per frame on the fabric.
     pub mtu: u16,
     /// The directory that holds every lab's own directory.
@@ -47,6 +50,10 @@ pub struct HostConfig {
     pub listen: Vec<String>,
     /// More flags, the last ones on the command line.
     pub args: Vec<String>,
+    /// Whether PID 1 is the real systemd, over files of the host's own: for what installs things. Its
+    /// engine is a unit of it.
+    #[serde(default)]
+    pub systemd: bool,
     /// `overlay2` when unset, `vfs` on a file system that overlayfs cannot stack upon.
     pub storage_driver: Option<String>,
 }
@@ -59,6 +66,7 @@ impl Default for HostConfig {
             containerd: "/usr/bin/containerd".into(),
             listen: vec!["tcp://0.0.0.0:2375".into()],
             args: Vec::new(),
+            systemd: false,
             storage_driver: None,
         }
     }
@@ -85,6 +93,7 @@ impl LabConfig {
         Self {
             name: name.into(),
             net: "10.77.0".into(),
+            host_names: host_names(),
             mtu: 1500,
             base: default_base(),
             patience: 60,
@@ -140,6 +149,10 @@ impl LabConfig {
         }
         Ok(())
     }
+}
+
+fn host_names() -> String {
+    "host-".into()
 }
 
 fn set(host: &mut HostConfig, what: &str, value: &str) {

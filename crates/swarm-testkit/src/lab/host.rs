@@ -1,6 +1,6 @@
 //! One host: booting it, entering it, killing it, and its daemon alone.
 //!
-//! Leaves the cable to `fabric` and what happens inside to `init.sh`. Invariant: a host is up
+//! Leaves the cable to `fabric` and what happens inside to `init.sh` and `systemd.sh`. Invariant: a host is up
 //! exactly while the process in `init.pid` is PID 1 of a namespace with the host's network.
 
 use std::fs;
@@ -98,7 +98,9 @@ impl Lab {
             .args(["unshare", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"])
             .args(["--mount-proc", "--propagation", "private", "sh"])
             .arg(self.dir().join("init.sh"))
-            .args([host.as_os_str(), Layout::hostname(i).as_ref(), self.ip(0).as_ref()])
+            .args([host.as_os_str(), self.layout.hostname(i).as_ref(), self.ip(0).as_ref()])
+            .args([if self.config().host(i).systemd { "systemd" } else { "tini" }])
+            .arg(format!("{}/h{i}", self.layout.cgroup()))
             .env_clear()
             .env("PATH", PATH)
             .env(MARK, &host)
@@ -127,14 +129,20 @@ impl Lab {
     /// Waits until host `i` is booted and its engine answers.
     pub fn wait_up(&self, i: u8) -> Result<()> {
         let host = self.layout.host(i);
-        let engine = self.config().host(i).engine;
+        let HostConfig { engine, systemd, .. } = self.config().host(i);
         until(Duration::from_secs(self.config().patience), format_args!("host {i}"), || {
             let Some(pid) = self.init(i) else {
                 bail!("host {i} died; {}", tail(&host.join("boot.log")));
             };
             let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            let ready = comm.trim() == "tini"
-                && (!engine || answers(&self.sock(i), Duration::from_secs(2)));
+            // Of systemd, the socket by which its tools reach it.
+            let private = format!("/proc/{pid}/root/run/systemd/private");
+            let booted = if systemd {
+                comm.trim() == "systemd" && Path::new(&private).exists()
+            } else {
+                comm.trim() == "tini"
+            };
+            let ready = booted && (!engine || answers(&self.sock(i), Duration::from_secs(2)));
             Ok(ready.then_some(()))
         })
         .with_context(|| tail(&host.join("dockerd.log")))

@@ -1,7 +1,8 @@
 # PID 1 of one lab host, in its fresh mount, pid, uts, ipc and network namespaces.
-# Arguments: the host's directory, its name, the address of its (silent) name server.
+# Arguments: the host's directory, its name, the address of its (silent) name server, what PID 1 becomes
+# (tini or systemd), the host's cgroup.
 set -u
-h=$1 name=$2 nameserver=$3
+h=$1 name=$2 nameserver=$3 init=$4 cgroup=$5
 hostname "$name"
 
 # This copy of the mount table would pin other people's mounts: let go of them.
@@ -10,6 +11,8 @@ awk '$2 != "/" && ($3 == "nsfs" || $3 == "overlay" || $2 ~ "^/run/") { print $2 
     while read -r m; do umount -l "$m" 2>/dev/null; done
 
 mount -t tmpfs -o mode=755 tmpfs /run
+# systemd and those who install things write everywhere: first of all, all that is the host's own.
+[ "$init" != systemd ] || . "$h/../systemd.sh" || exit 1
 mkdir -p /run/.cgroup /run/lock /run/netns
 # The /sys of this network namespace, with the machine's cgroup tree put back into it.
 mount --rbind /sys/fs/cgroup /run/.cgroup
@@ -30,5 +33,6 @@ if [ ! -e "$resolv" ]; then
 fi
 mount --bind "$h/resolv.conf" "$resolv"
 
+[ "$init" != systemd ] || start_systemd
 [ ! -e "$h/dockerd.sh" ] || sh "$h/../start.sh" "$h"
 exec tini -s -- sleep infinity # It reaps; its death takes every process of the host.

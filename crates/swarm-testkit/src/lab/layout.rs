@@ -15,12 +15,18 @@ pub const MARK: &str = "SWARM_LAB";
 pub struct Layout {
     name: String,
     net: String,
+    host_names: String,
     base: PathBuf,
 }
 
 impl Layout {
     pub fn of(config: &LabConfig) -> Self {
-        Self { name: config.name.clone(), net: config.net.clone(), base: config.base.clone() }
+        Self {
+            name: config.name.clone(),
+            net: config.net.clone(),
+            host_names: config.host_names.clone(),
+            base: config.base.clone(),
+        }
     }
 
     /// The lab's directory.
@@ -57,8 +63,8 @@ impl Layout {
         format!("{}.{}", self.net, if i == 0 { 1 } else { 10 + u16::from(i) })
     }
 
-    pub fn hostname(i: u8) -> String {
-        format!("host-{i}")
+    pub fn hostname(&self, i: u8) -> String {
+        format!("{}{i}", self.host_names)
     }
 
     /// The name of the fabric's network namespace.

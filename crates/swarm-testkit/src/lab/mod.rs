@@ -14,6 +14,7 @@
 
 mod config;
 mod daemon;
+mod enter;
 mod fabric;
 mod host;
 mod http;
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 
 pub use config::{HostConfig, LabConfig, MOST_HOSTS, default_base};
 pub use daemon::Daemon;
+pub use enter::connect_in;
 pub use http::{Answer, ask, get, post};
 pub use leash::janitor;
 pub use manager::Manager;
@@ -203,7 +205,7 @@ impl Lab {
 
     /// The name of host `i`, which is the name of its engine.
     pub fn hostname(&self, i: u8) -> String {
-        Layout::hostname(i)
+        self.layout.hostname(i)
     }
 
     /// The engine's socket of host `i`, reachable from everywhere on this machine.
@@ -277,6 +279,7 @@ impl Lab {
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("init.sh"), include_str!("init.sh"))?;
         fs::write(dir.join("start.sh"), include_str!("start.sh"))?;
+        fs::write(dir.join("systemd.sh"), include_str!("systemd.sh"))?;
         let text = serde_json::to_string_pretty(&self.config())?;
         // Whole or not at all: a killed process must not leave half a configuration.
         let new = dir.join("lab.json.new");
@@ -288,7 +291,7 @@ impl Lab {
         let last = self.hosts().last().copied().unwrap_or(0).max(n);
         let mut text = "127.0.0.1 localhost\n".to_owned();
         for i in 1..=last {
-            writeln!(text, "{} {}", self.ip(i), Layout::hostname(i))?;
+            writeln!(text, "{} {}", self.ip(i), self.layout.hostname(i))?;
         }
         // In place: running hosts have this very file mounted.
         Ok(fs::write(self.dir().join("hosts"), text)?)

@@ -29,6 +29,7 @@ fn small() -> Sight {
         info: json!({"SystemStatus": [["Role", "primary"], ["Strategy", "spread"]], "Warnings": null}),
         nodes: json!([node("n1", "ready", ""), node("n2", "down", "timed out")]),
         containers: json!([container("n1", "web-1", "running"), container("n2", "web-2", "exited")]),
+        ..Answers::default()
     });
     sight
         .happened(&json!({"Type": "container", "Action": "die", "timeNano": 3_661_000_000_000_i64,
@@ -120,7 +121,7 @@ proptest! {
     #[test]
     fn any_answer_can_be_shown(info in answer(), nodes in answer(), containers in answer(), event in answer()) {
         let mut sight = Sight::default();
-        sight.answered(&Answers { info, nodes, containers });
+        sight.answered(&Answers { info, nodes, containers, ..Answers::default() });
         sight.happened(&event);
         text(&sight, &mut Screen::default(), 80);
     }

@@ -1,4 +1,4 @@
-//! The feed: one picture of the pool for all who look, and the changes since.
+//! The feed: one picture of the pool or swarm for all who look, and the changes since.
 //!
 //! The watcher alone writes; a client's stream takes what it has not had yet when its connection
 //! has room for it, so that a slow one holds nothing but its place.
@@ -15,9 +15,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
+use swarm_backend::Overview;
 use tokio::sync::watch;
 
-use crate::Backend;
 use crate::sse::Place;
 use journal::Journal;
 use picture::{Json, Picture};
@@ -32,7 +32,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Feed {
-    backend: Backend,
+    sight: Arc<dyn Overview>,
+    /// What the page has to carry when it acts; `None` where it may not.
+    key: Option<String>,
     state: Mutex<State>,
     /// Counts what was added to `state`.
     news: watch::Sender<u64>,
@@ -63,6 +65,7 @@ impl State {
             place: self.journal.place(),
             pool: self.picture.pool(),
             nodes: self.picture.nodes(),
+            services: self.picture.services(),
             containers: self.picture.containers(),
             events: self.events.iter().cloned().collect(),
         }
@@ -74,6 +77,7 @@ struct Whole {
     place: Place,
     pool: Option<Json>,
     nodes: Vec<Json>,
+    services: Vec<Json>,
     containers: Vec<Json>,
     events: Vec<Json>,
 }
@@ -89,9 +93,10 @@ impl Drop for Looker {
 
 impl Feed {
     /// A feed that nobody looks at.
-    pub fn new(backend: Backend) -> Arc<Self> {
+    pub fn new(sight: Arc<dyn Overview>, key: Option<String>) -> Arc<Self> {
         Arc::new(Self {
-            backend,
+            sight,
+            key,
             state: Mutex::new(State::new()),
             news: watch::Sender::new(0),
             lookers: watch::Sender::new(0),
@@ -112,13 +117,17 @@ impl Feed {
         tokio::time::timeout(FIRST_LOOK, ready).await.ok()?.ok()?;
         let whole = self.state.lock().whole();
         let mut out = Vec::with_capacity(1 << 16);
+        let key = serde_json::to_string(&self.key).unwrap_or_else(|_| "null".to_owned());
         out.extend_from_slice(
-            format!("{{\"place\":\"{}\",\"pool\":", whole.place.text()).as_bytes(),
+            format!("{{\"place\":\"{}\",\"key\":{key},\"pool\":", whole.place.text()).as_bytes(),
         );
         out.extend_from_slice(whole.pool.as_ref().map_or("null", |pool| pool.get()).as_bytes());
-        for (key, list) in
-            [("nodes", &whole.nodes), ("containers", &whole.containers), ("events", &whole.events)]
-        {
+        for (key, list) in [
+            ("nodes", &whole.nodes),
+            ("services", &whole.services),
+            ("containers", &whole.containers),
+            ("events", &whole.events),
+        ] {
             out.extend_from_slice(format!(",\"{key}\":").as_bytes());
             write_list(&mut out, list);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use swarm_backend::{ALWAYS, ContainerSight, NodeSight, PoolSight};
+use swarm_backend::{ALWAYS, ContainerSight, NodeSight, PoolSight, ServiceSight};
 
 /// Ready JSON, shared between the picture and what is sent of it.
 pub type Json = Arc<RawValue>;
@@ -19,6 +19,8 @@ pub struct Look {
     pub pool: PoolSight,
     /// All its nodes.
     pub nodes: Vec<NodeSight>,
+    /// All its services.
+    pub services: Vec<ServiceSight>,
 }
 
 /// What changed between two looks.
@@ -34,6 +36,12 @@ pub struct Delta {
     /// Keys of nodes that are gone; their containers are named as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gone_nodes: Vec<String>,
+    /// Services that are new or changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<Json>,
+    /// Ids of services that are gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone_services: Vec<String>,
     /// Containers that are new or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Json>,
@@ -62,6 +70,8 @@ impl Delta {
         self.pool.is_none()
             && self.nodes.is_empty()
             && self.gone_nodes.is_empty()
+            && self.services.is_empty()
+            && self.gone_services.is_empty()
             && self.containers.is_empty()
             && self.gone.is_empty()
     }
@@ -79,6 +89,7 @@ struct Row {
 pub struct Picture {
     pool: Option<(PoolSight, Json)>,
     rows: BTreeMap<String, Row>,
+    services: BTreeMap<String, (ServiceSight, Json)>,
 }
 
 impl Picture {
@@ -95,6 +106,7 @@ impl Picture {
             delta.pool = Some(Arc::clone(&json));
             self.pool = Some((look.pool, json));
         }
+        self.take_services(look.services, &mut delta);
         let there: HashSet<&str> = look.nodes.iter().map(|node| node.key.as_str()).collect();
         let left: Vec<String> =
             self.rows.keys().filter(|key| !there.contains(key.as_str())).cloned().collect();
@@ -113,6 +125,22 @@ impl Picture {
             delta.gone.retain(|id| !rows.values().any(|row| row.containers.contains_key(id)));
         }
         delta
+    }
+
+    fn take_services(&mut self, found: Vec<ServiceSight>, delta: &mut Delta) {
+        let mut services = BTreeMap::new();
+        for sight in found {
+            let known = self.services.remove(&sight.id).filter(|(known, _)| *known == sight);
+            let row = known.unwrap_or_else(|| {
+                let json = json(&sight);
+                delta.services.push(Arc::clone(&json));
+                (sight, json)
+            });
+            services.insert(row.0.id.clone(), row);
+        }
+        delta.gone_services.extend(std::mem::replace(&mut self.services, services).into_keys());
+        let there = &self.services;
+        delta.gone_services.retain(|id| !there.contains_key(id));
     }
 
     fn take_node(
@@ -158,6 +186,11 @@ impl Picture {
     /// All nodes.
     pub fn nodes(&self) -> Vec<Json> {
         self.rows.values().map(|row| Arc::clone(&row.json)).collect()
+    }
+
+    /// All services.
+    pub fn services(&self) -> Vec<Json> {
+        self.services.values().map(|(_, json)| Arc::clone(json)).collect()
     }
 
     /// All containers.

@@ -91,6 +91,30 @@ fn a_node_without_revisions_is_read_at_every_look() {
     assert!(picture.take(look(vec![node("~", ALWAYS)]), |_| one()).is_empty());
 }
 
+#[test]
+fn services_are_told_when_they_differ_and_when_they_are_gone() {
+    let mut picture = Picture::default();
+    let mut take = |services: &[(&str, u64)]| {
+        let service = |(id, running): &(&str, u64)| ServiceSight {
+            id: (*id).to_owned(),
+            running: *running,
+            ..ServiceSight::default()
+        };
+        let services = services.iter().map(service).collect();
+        let delta = picture.take(Look { services, ..Look::default() }, |_| vec![]);
+        let told: Vec<Value> =
+            delta.services.iter().map(|one| serde_json::from_str(one.get()).unwrap()).collect();
+        let told: Vec<_> = told.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+        (told, delta.gone_services)
+    };
+    let none = Vec::<String>::new;
+    assert_eq!(take(&[("a", 1), ("b", 1)]), (vec!["a".to_owned(), "b".to_owned()], none()));
+    assert_eq!(take(&[("a", 1), ("b", 1)]), (none(), none()));
+    assert_eq!(take(&[("a", 2), ("b", 1)]), (vec!["a".to_owned()], none()));
+    assert_eq!(take(&[("b", 1)]), (none(), vec!["a".to_owned()]));
+    assert_eq!(picture.services().len(), 1);
+}
+
 /// What a client makes of deltas.
 #[derive(Debug, Default, PartialEq)]
 struct Client {

@@ -119,7 +119,8 @@ impl Client {
 
     fn begin(&mut self, whole: Whole) {
         let total = whole.containers.len();
-        let begin = json!({"pool": whole.pool, "nodes": whole.nodes, "containers": total});
+        let begin = json!({"pool": whole.pool, "nodes": whole.nodes, "services": whole.services,
+                           "containers": total, "key": self.feed.key});
         self.waiting.push_back(Piece::Ready(sse::json("begin", None, &begin)));
         let mut containers = whole.containers.into_iter();
         loop {

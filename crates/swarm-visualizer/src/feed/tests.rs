@@ -6,10 +6,8 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body_util::BodyExt;
 use swarm_backend::{
-    ApiError, Body, ContainerSight, Containers, Effect, Exchange, NodeSight, Overview, PoolSight,
-    Reply, Result, Served, System, Wanted,
+    ApiError, Body, ContainerSight, NodeSight, Overview, PoolSight, Reply, Result, Wanted,
 };
-use swarm_docker::ApiVersion;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -66,33 +64,11 @@ impl Overview for Fake {
     fn plan(&self, _: &Wanted) -> Result<Reply> {
         Err(ApiError::not_found("no plan"))
     }
-}
 
-macro_rules! refusing {
-    ($port:ident: $($method:ident($($name:ident: $kind:ty),*))* ; $($more:tt)*) => {
-        #[async_trait]
-        impl $port for Fake {
-            $(async fn $method(&self, $($name: $kind),*) -> Result<Reply> {
-                $(let _ = $name;)*
-                Err(ApiError::not_found(stringify!($method)))
-            })*
-            $($more)*
-        }
-    };
+    async fn happenings(&self) -> Result<Reply> {
+        Err(ApiError::not_found("no events"))
+    }
 }
-
-refusing!(Containers: list_containers(x: Exchange) create_container(x: Exchange)
-    inspect_container(name: &str, x: Exchange) rename_container(name: &str, x: Exchange)
-    create_exec(name: &str, x: Exchange)
-    forward_container(name: &str, x: Exchange, effect: Effect)
-    forward_exec(name: &str, x: Exchange, effect: Effect)
-    prune_containers(x: Exchange) commit_container(x: Exchange) ;);
-refusing!(System: version(x: Exchange) info(x: Exchange) disk_usage(x: Exchange)
-auth(x: Exchange) events(x: Exchange) ;
-fn served(&self) -> Served {
-    let newest = ApiVersion::NEWEST;
-    Served { oldest: ApiVersion::OLDEST, newest, promised: newest }
-});
 
 struct Reader {
     body: Body,
@@ -126,7 +102,7 @@ impl Reader {
 }
 
 fn started(fake: &Arc<Fake>) -> (Arc<Feed>, CancellationToken) {
-    let feed = Feed::new(Arc::clone(fake) as Backend);
+    let feed = Feed::new(Arc::clone(fake) as Arc<dyn Overview>, None);
     let stop = CancellationToken::new();
     tokio::spawn(run(Arc::clone(&feed), stop.clone()));
     (feed, stop)

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
-use swarm_backend::Exchange;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -48,7 +47,7 @@ pub async fn run(feed: Arc<Feed>, stop: CancellationToken) {
 
 /// Keeps the picture until nobody has looked for [`LINGER`].
 async fn watch(feed: &Arc<Feed>) {
-    let mut changes = feed.backend.watch();
+    let mut changes = feed.sight.watch();
     let mut lookers = feed.lookers.subscribe();
     let mut alone = None;
     loop {
@@ -72,10 +71,14 @@ async fn watch(feed: &Arc<Feed>) {
 async fn look(feed: &Arc<Feed>) {
     let feed = Arc::clone(feed);
     let looked = tokio::task::spawn_blocking(move || {
-        let look = Look { pool: feed.backend.pool(), nodes: feed.backend.nodes() };
+        let look = Look {
+            pool: feed.sight.pool(),
+            nodes: feed.sight.nodes(),
+            services: feed.sight.services(),
+        };
         let mut state = feed.state.lock();
         let first = !state.ready;
-        let delta = state.picture.take(look, |key| feed.backend.containers(key));
+        let delta = state.picture.take(look, |key| feed.sight.containers(key));
         state.ready = true;
         if first || delta.is_empty() {
             drop(state);
@@ -122,7 +125,7 @@ fn keep(state: &mut State, batch: &Batch) {
 /// Follows the pool's events for ever.
 async fn follow_events(feed: &Arc<Feed>) {
     loop {
-        match feed.backend.events(Exchange::get("/events")).await {
+        match feed.sight.happenings().await {
             Ok(reply) => {
                 let mut lines = events::Lines::new(reply.body);
                 while let Some(batch) = lines.gather(GATHER).await {

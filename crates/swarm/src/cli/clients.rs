@@ -152,6 +152,10 @@ pub struct DoctorFlags {
     /// This machine's engine [default: unix:///var/run/docker.sock]
     #[arg(long, value_name = "ADDRESS")]
     pub engine: Option<String>,
+    /// What swarm daemon keeps here, looked at where it is there [default: /var/lib/swarm]
+    /// [env: SWARM_DATA_DIR]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<String>,
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,

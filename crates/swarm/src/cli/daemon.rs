@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{RegisterFlags, StatsdFlags, TlsFlags};
+use super::{PageArgs, RegisterFlags, StatsdFlags, TlsFlags};
 
 pub(super) const DAEMON_EXAMPLES: &str = "\
 Examples:
@@ -13,6 +13,8 @@ Examples:
       docker service create --name web --publish published=80,target=80,mode=host nginx
   swarm daemon --node-host unix:///run/swarm/docker.sock --node-host tcp://127.0.0.1:2374
       the same endpoint behind two addresses
+  swarm daemon --ui 127.0.0.1:8080
+      on a manager also the page that shows the swarm live
   docker -H unix:///run/swarm/cluster.sock ps
       the containers of all nodes, on a manager: also run, exec, logs, cp, events, stats
 
@@ -31,6 +33,7 @@ File (--config, TOML); flags and environment win over it:
   statsd-format = \"dogstatsd\"
   register = \"consul://127.0.0.1:8500\"
   register-ip = \"10.0.0.7\"
+  ui = \"127.0.0.1:8080\"
   tlsverify = true
   tlscacert = \"/etc/swarm/ca.pem\"
   tlscert = \"/etc/swarm/cert.pem\"
@@ -65,6 +68,10 @@ pub struct DaemonFlags {
     /// unix:///run/swarm/cluster.sock] [env: SWARM_CLUSTER_HOST]
     #[arg(long = "cluster-host", value_name = "ADDRESS", help_heading = "API")]
     pub cluster_hosts: Vec<String>,
+
+    /// The page.
+    #[command(flatten)]
+    pub page: PageArgs,
 
     /// Where this node listens as a manager, if docker swarm init or join name nothing else: an
     /// address or an interface, with a port or without [default: 0.0.0.0:2377]

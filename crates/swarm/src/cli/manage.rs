@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DiscoveryFlags, StatsdFlags, TlsFlags};
+use super::{DiscoveryFlags, PageArgs, StatsdFlags, TlsFlags};
 use crate::values::boolean;
 
 pub(super) const MANAGE_EXAMPLES: &str = "\
@@ -53,14 +53,9 @@ pub struct ManageFlags {
     #[arg(hide_possible_values = true, value_name = "BOOL")]
     pub cors: bool,
 
-    /// Address to serve the pool's page on, for a browser; off unless it is given. Other than
-    /// loopback addresses need TLS and --ui-token-file [env: SWARM_UI]
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Page")]
-    pub ui: Option<String>,
-    /// File with the token that a browser must give as its password (any user name); 16 characters
-    /// or more [env: SWARM_UI_TOKEN_FILE]
-    #[arg(long, value_name = "FILE", help_heading = "Page")]
-    pub ui_token_file: Option<String>,
+    /// The page.
+    #[command(flatten)]
+    pub page: PageArgs,
 
     /// How an engine is chosen: spread (the least loaded), binpack (the fullest that fits)
     /// or random [default: spread] [env: SWARM_STRATEGY]

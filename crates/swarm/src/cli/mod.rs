@@ -9,11 +9,13 @@ mod backup;
 mod clients;
 mod daemon;
 mod manage;
+mod page;
 mod proxy;
 mod register;
 mod registrator;
 mod statsd;
 mod tls;
+mod up;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -27,11 +29,13 @@ pub use clients::{
 };
 pub use daemon::DaemonFlags;
 pub use manage::ManageFlags;
+pub use page::PageArgs;
 pub use proxy::ProxyFlags;
 pub use register::RegisterFlags;
 pub use registrator::{RegistratorFlags, Spelling};
 pub use statsd::StatsdFlags;
 pub use tls::TlsFlags;
+pub use up::{DialFlags, DownFlags, SshFlags, UpFlags};
 
 use backup::{BACKUP_HELP, RESTORE_HELP};
 use clients::{DOCTOR_HELP, NODE_EXAMPLES, SERVICE_COMMANDS};
@@ -39,6 +43,7 @@ use daemon::DAEMON_EXAMPLES;
 use manage::MANAGE_EXAMPLES;
 use proxy::PROXY_HELP;
 use registrator::BACKENDS;
+use up::{DOWN_HELP, UP_HELP};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -116,6 +121,15 @@ pub enum Command {
     #[command(args_override_self = true)]
     #[command(after_help = DAEMON_EXAMPLES)]
     Daemon(Box<DaemonFlags>),
+    /// Make machines the nodes of a swarm over SSH, or have them join one
+    #[command(args_override_self = true, after_help = UP_HELP)]
+    Up(Box<UpFlags>),
+    /// Have machines leave their swarm over SSH, and undo what swarm up did
+    #[command(args_override_self = true, after_help = DOWN_HELP)]
+    Down(Box<DownFlags>),
+    /// Join this process's input and output with a daemon's socket: what swarm up runs on the other side
+    #[command(args_override_self = true)]
+    DialStdio(DialFlags),
     /// Write what the managers of a swarm have into one sealed file
     #[command(args_override_self = true, after_help = BACKUP_HELP)]
     Backup(BackupFlags),

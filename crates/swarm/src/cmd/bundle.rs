@@ -59,7 +59,8 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
     }
     let events = events(&manager).await;
     parts.push(("events.jsonl", events.unwrap_or_else(|error| in_words(&error))));
-    let of_machine = DoctorFlags { engine: flags.engine, json: true, manager: flags.manager };
+    let of_machine =
+        DoctorFlags { engine: flags.engine, data_dir: None, json: true, manager: flags.manager };
     let verdict = doctor::look(&of_machine, env).await;
     let verdict = verdict.map_or_else(|error| in_words(&error), |verdict| pretty(&verdict.json()));
     parts.push(("doctor.json", verdict));

@@ -15,7 +15,7 @@ use swarm_pool::Build;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::manage::{COMMIT, notify, open, reload_on_hangup, stop_on_signals};
+use super::manage::{COMMIT, notify, open, reload_on_hangup, show, stop_on_signals};
 use super::registrator::{Prepared, beside};
 use crate::config::DaemonConfig;
 use crate::metrics::{self, Sending};
@@ -44,6 +44,10 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         None => None,
     };
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
+    let door = match &config.page {
+        Some(page) => Some(page.open(&tls).await?),
+        None => None,
+    };
     let serving = CancellationToken::new();
     stop_on_signals(serving.clone())?;
     reload_on_hangup(tls.clone())?;
@@ -92,6 +96,7 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         ..options.clone()
     };
     let of_managers = ServerOptions { forward: Some(cluster.of_managers()), ..of_clients.clone() };
+    let page = show(door, cluster.overview(), &mut cluster_listeners, serving.clone());
     let passed_on = vec![Listener::handed(passed_on)];
     let serve = |listeners, options| {
         swarm_api::serve(listeners, cluster.backend(), options, serving.clone())
@@ -101,9 +106,10 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     let serve_all = serve(cluster_listeners, of_clients);
     let serve_managers = serve(passed_on, of_managers);
     let registering = beside(registrator, serving.clone());
-    tokio::join!(serve_node, serve_all, serve_managers, registering, async {
+    tokio::join!(serve_node, serve_all, serve_managers, page, registering, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
+        cluster.resign().await;
         // While requests under way end: the others have a leader again the sooner.
         tokio::join!(node.shutdown(), metrics::end(sending));
     });

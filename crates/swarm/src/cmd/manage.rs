@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
-use swarm_backend::Forward;
+use swarm_backend::{Forward, Overview};
 use swarm_engine::ClientOptions;
 use swarm_metrics::StoreMetrics;
 use swarm_pool::{Build, Election, Pool, PoolConfig};
+use swarm_visualizer::{Backend, Door};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -20,6 +21,7 @@ use tracing::{info, warn};
 use crate::config::ManageConfig;
 use crate::election;
 use crate::metrics::{self, Sending, Sources};
+use crate::page;
 use crate::store::{Choice, Opened};
 use crate::tls::Tls;
 use crate::traces::Traces;
@@ -83,7 +85,7 @@ pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
         tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
     }
     notify(sd_notify::NotifyState::Ready);
-    let page = show(door, pool.clone(), serving.clone());
+    let page = show(door, pool.clone(), &mut listeners, serving.clone());
     let serve = swarm_api::serve(listeners, pool, options, serving.clone());
     tokio::join!(serve, page, async {
         serving.cancelled().await;
@@ -101,10 +103,22 @@ pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves the pool's page, where one is wanted.
-async fn show(door: Option<swarm_visualizer::Door>, pool: Arc<Pool>, stop: CancellationToken) {
-    if let Some(door) = door {
-        swarm_visualizer::serve(door, pool, stop).await;
+/// Serves the page, where one is wanted; what it asks for arrives at one more of the API's listeners.
+pub fn show(
+    door: Option<Door>,
+    sight: Arc<dyn Overview>,
+    listeners: &mut Vec<Listener>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let page = door.map(|door| {
+        let (api, listener) = page::inside();
+        listeners.push(listener);
+        swarm_visualizer::serve(door, Backend { sight, api }, stop)
+    });
+    async move {
+        if let Some(page) = page {
+            page.await;
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `swarm top`: the pool at a glance in the terminal, followed live. What is shown and how is
+//! `swarm top`: the pool, or the swarm, at a glance in the terminal, followed live. What is shown and how is
 //! `swarm-top`'s; here the manager is asked, the terminal is opened, and put back as it was however
 //! this ends.
 
@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::manager::Manager;
 use super::node::print;
+use super::status;
 use crate::cli::TopFlags;
 use crate::config::Env;
 use crate::usage::UsageError;
@@ -71,20 +72,25 @@ pub async fn run(flags: TopFlags, env: Env<'_>) -> anyhow::Result<()> {
     outcome
 }
 
-/// One look at the pool.
+/// One look at the pool or the swarm.
 async fn look(manager: &Manager) -> anyhow::Result<Answers> {
-    Ok(Answers {
-        info: manager.ask(Method::GET, "/info", None).await?,
-        nodes: manager.ask(Method::GET, "/nodes", None).await?,
-        containers: manager.ask(Method::GET, "/containers/json?all=1", None).await?,
-    })
+    let get = async |path: &str| manager.ask(Method::GET, path, None).await;
+    let info = get("/info").await?;
+    let (mut services, mut tasks) = (Value::Null, Value::Null);
+    if status::is_swarm(&info) {
+        services = get("/services?status=1").await?;
+        tasks = get(&status::wanted_tasks()).await?;
+    }
+    let nodes = get("/nodes").await?;
+    let containers = get("/containers/json?all=1").await?;
+    Ok(Answers { info, nodes, containers, services, tasks })
 }
 
 /// Something to show.
 enum News {
     Key(Key),
     Resized,
-    Looked(anyhow::Result<Answers>),
+    Looked(Box<anyhow::Result<Answers>>),
     Happened(Value),
 }
 
@@ -126,8 +132,10 @@ async fn follow(
                 Next::Quit => break,
             },
             Some(News::Resized) => {}
-            Some(News::Looked(Ok(answers))) => sight.answered(&answers),
-            Some(News::Looked(Err(error))) => sight.failed(crate::said_once(&error)),
+            Some(News::Looked(looked)) => match *looked {
+                Ok(answers) => sight.answered(&answers),
+                Err(error) => sight.failed(crate::said_once(&error)),
+            },
             Some(News::Happened(event)) => {
                 sight.happened(&event);
                 wanted.notify_one();
@@ -159,7 +167,7 @@ async fn keep_looking(
         let begun = Instant::now();
         let _ = timeout(interval, wanted.notified()).await;
         sleep(BREATH.saturating_sub(begun.elapsed())).await;
-        if tell.send(News::Looked(look(&manager).await)).await.is_err() {
+        if tell.send(News::Looked(Box::new(look(&manager).await))).await.is_err() {
             return;
         }
     }

@@ -10,7 +10,8 @@ use swarm_metrics::statsd::StatsdConfig;
 use swarm_model::service::host::grants;
 
 use super::{Env, LOCAL_ENGINE, set, tls_paths};
-use crate::cli::{DaemonFlags, RegistratorFlags, StatsdFlags, TlsFlags};
+use crate::cli::{DaemonFlags, PageArgs, RegistratorFlags, StatsdFlags, TlsFlags};
+use crate::page::PageFlags;
 use crate::statsd;
 use crate::tls::TlsPaths;
 use crate::usage::UsageError;
@@ -50,6 +51,8 @@ pub struct DaemonConfig {
     pub statsd: Option<StatsdConfig>,
     /// Where and how this engine's services are registered.
     pub register: Option<RegistratorFlags>,
+    /// Where the page is served.
+    pub page: Option<PageFlags>,
     /// TLS of `tcp://` addresses.
     pub tls: Option<TlsPaths>,
 }
@@ -73,6 +76,10 @@ struct File {
     statsd_prefix: Option<String>,
     register: Option<String>,
     register_ip: Option<String>,
+    ui: Option<String>,
+    #[serde(rename = "ui-token-file")]
+    ui_token: Option<String>,
+    ui_write: Option<bool>,
     tls: bool,
     tlsverify: bool,
     tlscacert: Option<String>,
@@ -120,13 +127,7 @@ impl DaemonConfig {
             given_as(flags.cluster_hosts, set(env, "SWARM_CLUSTER_HOST"), file.cluster_host);
         let cluster = addresses("--cluster-host", &hosts, &usual, &engine)?;
         let allows = given_as(flags.allow, set(env, "SWARM_ALLOW"), file.allow);
-        let allows = allows
-            .iter()
-            .map(|text| {
-                grants::grant(text)
-                    .map_err(|wrong| UsageError::value("--allow", text, wrong.to_string()))
-            })
-            .collect::<Result<_, _>>()?;
+        let allows = granted(&allows)?;
         if cluster.iter().any(|one| listen.contains(one)) {
             return Err(UsageError::value(
                 "--cluster-host",
@@ -141,6 +142,23 @@ impl DaemonConfig {
             tlscert: flags.tls.tlscert.or(file.tlscert),
             tlskey: flags.tls.tlskey.or(file.tlskey),
         };
+        let tls = tls_paths(&tls)?;
+        // A flag, or else the environment, or else the file, which is taken in as a flag.
+        let or = |flag: Option<String>, name: &str, file: Option<String>| match set(env, name) {
+            None => flag.or(file),
+            Some(_) => flag,
+        };
+        let write = flags.page.ui_write;
+        let page = PageArgs {
+            ui: or(flags.page.ui, "SWARM_UI", file.ui),
+            ui_token_file: or(flags.page.ui_token_file, "SWARM_UI_TOKEN_FILE", file.ui_token),
+            ui_write: if set(env, "SWARM_UI_WRITE").is_some() {
+                write
+            } else {
+                write.or(file.ui_write)
+            },
+        };
+        let page = PageFlags::resolve(&page, tls.is_some(), env)?;
         let managers = [flags.managers, file.manager].into_iter().find(|all| !all.is_empty());
         let managers = managers.unwrap_or_default();
         let data_dir = given(flags.data_dir, "SWARM_DATA_DIR", file.data_dir);
@@ -176,9 +194,18 @@ impl DaemonConfig {
             metrics: metrics.map(|text| local_listen("--metrics-addr", &text)).transpose()?,
             statsd: statsd::resolve(&statsd, env)?,
             register,
-            tls: tls_paths(&tls)?,
+            page,
+            tls,
         })
     }
+}
+
+/// What services may ask for, as it is kept.
+fn granted(allows: &[String]) -> Result<Vec<String>, UsageError> {
+    let each = allows.iter().map(|text| {
+        grants::grant(text).map_err(|wrong| UsageError::value("--allow", text, wrong.to_string()))
+    });
+    each.collect()
 }
 
 /// The address in `ADDRESS` or `ADDRESS:PORT`; none of an interface's name.

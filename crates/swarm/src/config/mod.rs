@@ -117,7 +117,7 @@ impl ManageConfig {
             .transpose()?;
         let statsd = statsd::resolve(&flags.statsd, env)?;
         let listen = hosts(&flags.hosts, env)?;
-        let page = PageFlags::resolve(&flags, tls.is_some(), env)?;
+        let page = PageFlags::resolve(&flags.page, tls.is_some(), env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
         tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;

@@ -265,6 +265,37 @@ fn replication_needs_an_address_and_a_store() {
     assert_eq!(notes.len(), 2, "{notes:?}");
 }
 
+/// What docker-machine's `--swarm`, `--swarm-master` and `--swarm-opt` options start
+/// (`libmachine/provision/configure_swarm.go`).
+#[test]
+fn the_lines_that_docker_machine_makes_are_taken() {
+    let master = [
+        "--tlsverify",
+        "--tlscacert=/etc/docker/ca.pem",
+        "--tlscert=/etc/docker/server.pem",
+        "--tlskey=/etc/docker/server-key.pem",
+        "-H",
+        "tcp://0.0.0.0:3376",
+        "--strategy",
+        "spread",
+        "--advertise",
+        "192.168.99.100:2376",
+    ];
+    let config = resolve(&[&master[..], &["consul://192.168.99.1:8500/pool"]].concat()).unwrap();
+    assert_eq!(config.listen, [Listen::Tcp("0.0.0.0:3376".to_owned())]);
+    assert!(config.tls.is_some());
+    assert!(config.replication.is_none(), "one that advertises itself is no replica by that");
+    let options = ["--replication", "--heartbeat=5s", "consul://192.168.99.1:8500/pool"];
+    let config = resolve(&[&master[..], &options[..]].concat()).unwrap();
+    assert_eq!(config.replication.unwrap().advertise, "192.168.99.100:2376");
+    let worker = ["join", "--advertise", "192.168.99.101:2376", "consul://192.168.99.1:8500/pool"];
+    let Some(Command::Join(_)) =
+        Cli::try_parse_from(["swarm"].iter().chain(&worker)).unwrap().command
+    else {
+        unreachable!("the command is join")
+    };
+}
+
 #[test]
 fn what_becomes_of_containers_whose_engine_fails_is_a_cluster_option() {
     let resolved = |option: &str| resolve(&["--cluster-opt", option, "a:1"]);

@@ -1,6 +1,7 @@
 //! The page's own API: a `swarm manage --ui` process over simulated engines.
-#![allow(clippy::unwrap_used)] // A test's helpers may fail as its tests may.
+#![allow(clippy::unwrap_used, clippy::panic)] // A test's helpers may fail as its tests may.
 
+mod acting;
 #[path = "../manage/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;

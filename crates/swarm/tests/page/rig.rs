@@ -18,30 +18,44 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub struct Rig {
     pub fleet: Fleet,
     pub page: String,
-    _daemon: Daemon,
+    daemon: Daemon,
     client: EngineClient,
 }
 
 impl Rig {
     /// All engines are healthy when this returns.
     pub async fn of(engines: usize, containers: usize) -> Self {
+        Self::with(engines, containers, &[]).await
+    }
+
+    /// A page that acts, over empty engines.
+    pub async fn acting(engines: usize) -> Self {
+        Self::with(engines, 0, &["--ui-write"]).await
+    }
+
+    async fn with(engines: usize, containers: usize, more: &[&str]) -> Self {
         let config =
             FleetConfig { engines, containers_per_engine: containers, ..FleetConfig::default() };
         let fleet = Fleet::start(config).await.unwrap();
         let list: Vec<_> = fleet.addresses().iter().map(ToString::to_string).collect();
         let list = list.join(",");
-        let arguments = ["manage", "-H", "tcp://127.0.0.1:0", "--ui", "127.0.0.1:0", &list];
-        let daemon = Daemon::start(&arguments, &[]);
+        let arguments = ["manage", "-H", "tcp://127.0.0.1:0", "--ui", "127.0.0.1:0"];
+        let daemon = Daemon::start(&[&arguments[..], more, &[&list]].concat(), &[]);
         let address: EngineAddress = daemon.tcp_address().await.parse().unwrap();
         let client = EngineClient::new(address, ClientOptions::default());
         let page = page_of(&daemon, "http").await;
-        let rig = Self { fleet, page, _daemon: daemon, client };
+        let rig = Self { fleet, page, daemon, client };
         rig.state(|state| {
             let nodes = state["nodes"].as_array().unwrap();
             nodes.len() == engines && nodes.iter().all(|node| node["state"] == "healthy")
         })
         .await;
         rig
+    }
+
+    /// What the manager said so far.
+    pub fn log(&self) -> String {
+        self.daemon.log()
     }
 
     /// The state, once it is as wanted.
@@ -109,6 +123,21 @@ pub async fn get(page: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Stri
 }
 
 pub async fn ask(method: &str, page: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    exchange(method, page, path, headers, "").await
+}
+
+/// Sends something to be done.
+pub async fn send(page: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+    exchange("POST", page, path, headers, body).await
+}
+
+async fn exchange(
+    method: &str,
+    page: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     let mut stream = TcpStream::connect(page).await.unwrap();
     let mut head = format!("{method} {path} HTTP/1.0\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
@@ -117,7 +146,11 @@ pub async fn ask(method: &str, page: &str, path: &str, headers: &[(&str, &str)])
     for (name, value) in headers {
         head.push_str(&[name, ": ", value, "\r\n"].concat());
     }
-    stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+    if !body.is_empty() {
+        let length = body.len().to_string();
+        head.push_str(&["Content-Length: ", &length, "\r\n"].concat());
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     let answer = String::from_utf8(answer).unwrap();

@@ -77,7 +77,7 @@ type Refusal = (&'static str, fn(&mut Value), u16, &'static str);
 #[tokio::test]
 async fn what_is_wrong_or_not_there_yet_is_refused() {
     let rig = Rig::begun().await;
-    let refusals: [Refusal; 7] = [
+    let refusals: [Refusal; 9] = [
         ("", |spec| spec["Name"] = "x".into(), 400, "modification of cluster name is not allowed"),
         (
             "",
@@ -105,11 +105,21 @@ async fn what_is_wrong_or_not_there_yet_is_refused() {
         ),
         (
             "",
-            |spec| spec["Raft"]["ElectionTick"] = 20.into(),
-            501,
-            "the store decides by itself how long it waits for a leader and what it keeps for \
-             managers that are behind: ElectionTick, HeartbeatTick and LogEntriesForSlowFollowers \
-             cannot be set",
+            |spec| spec["Raft"]["HeartbeatTick"] = 10.into(),
+            400,
+            "election tick must be greater than heartbeat tick",
+        ),
+        (
+            "",
+            |spec| spec["Raft"]["HeartbeatTick"] = (-1).into(),
+            400,
+            "heartbeat tick must be greater than 0",
+        ),
+        (
+            "",
+            |spec| spec["Raft"]["ElectionTick"] = 1001.into(),
+            400,
+            "election tick must be at most 1000",
         ),
         ("rotateWorkerToken=x", |_| (), 400, "invalid value for rotateWorkerToken: x"),
     ];

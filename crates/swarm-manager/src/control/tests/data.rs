@@ -45,10 +45,11 @@ async fn what_is_wrong_with_a_secret_is_said_in_docker_s_words_and_without_it() 
             400,
             "invalid JSON: the data of secret a is not base64",
         ),
+        (json!({ "Name": "a", "Driver": {} }), 400, "secret driver must have a name"),
         (
-            json!({ "Name": "a", "Driver": { "Name": "vault" } }),
-            501,
-            "secret a: drivers of secrets are not there yet; give its data",
+            json!({ "Name": "a", "Driver": { "Name": "vault" }, "Data": "aGkK" }),
+            400,
+            "secret a: when using a secret driver, the secret data must be empty",
         ),
     ] {
         let refused = refused(rig.control.create_secret(ask("", body.to_string())).await);
@@ -56,6 +57,13 @@ async fn what_is_wrong_with_a_secret_is_said_in_docker_s_words_and_without_it() 
     }
     let missing = refused(rig.control.inspect_secret("nope", ask("", "")).await);
     assert_eq!(missing, (404, "secret nope not found".to_owned()));
+    let driven =
+        json!({ "Name": "driven", "Driver": { "Name": "vault", "Options": { "a": "b" } } });
+    read(rig.control.create_secret(ask("", driven.to_string())).await).await;
+    let shown = read(rig.control.inspect_secret("driven", ask("", "")).await).await;
+    assert_eq!(shown["Spec"]["Driver"], driven["Driver"]);
+    let config = refused(rig.control.create_config(ask("", driven.to_string())).await);
+    assert_eq!(config, (400, "config driven: only secrets have drivers".to_owned()));
     // Configs may be twice as large.
     let body = json!({ "Name": "a", "Data": large });
     read(rig.control.create_config(ask("", body.to_string())).await).await;

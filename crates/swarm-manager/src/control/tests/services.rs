@@ -131,6 +131,8 @@ async fn what_there_is_not_yet_is_refused_by_name() {
     assert!(refusals[0].1.contains("mode=host,published=8080,target=80"), "{}", refusals[0].1);
     refusals.push(create(&|body| body["EndpointSpec"]["Mode"] = "dnsrr".into()).await);
     refusals.push(create(&|body| body["TaskTemplate"]["Runtime"] = "plugin".into()).await);
+    let words = "unimplemented runtime in service spec: \"plugin\"; services run containers";
+    assert!(refusals[2].1.contains(words), "{}", refusals[2].1);
     refusals.push(
         create(&|body| {
             body["TaskTemplate"]["Networks"] = json!([{ "Target": "backend" }]);

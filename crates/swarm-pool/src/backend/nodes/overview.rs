@@ -9,8 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use swarm_backend::{
-    ALWAYS, ApiError, ContainerSight, MoveSight, NodeSight, Overview, PoolSight, Reply, Result,
-    Waiting, Wanted,
+    ALWAYS, ApiError, ContainerSight, Exchange, MoveSight, NOWHERE, NodeSight, Overview, PoolSight,
+    Reply, Result, Waiting, Wanted,
 };
 use swarm_docker::container::{Health, ListEntry, State};
 use swarm_model::{EngineRecord, Intent, Place};
@@ -20,8 +20,6 @@ use super::Node;
 use crate::Pool;
 use crate::engine::{Engine, Status};
 
-/// The key of the place where containers are shown that are on no engine now.
-const NOWHERE: &str = "~";
 /// The key of a node that only the store knows begins so; no address does.
 const RECORD: &str = "record:";
 /// How many of those that wait are named.
@@ -53,6 +51,7 @@ impl Overview for Pool {
         let mut rows: HashMap<_, _> = election.rows().into_iter().collect();
         let held = shared.keeping.held().into_iter().take(NAMED);
         PoolSight {
+            kind: "pool",
             version: shared.config.build.version.to_owned(),
             strategy: shared.scheduler.strategy(),
             filters: shared.scheduler.filters(),
@@ -62,6 +61,7 @@ impl Overview for Pool {
             store: shared.state.store.describe(),
             keeps: shared.state.is_loaded(),
             warning: election.warning(),
+            note: None,
             waiting: held.map(|one| Waiting { name: one.name, reason: one.reason }).collect(),
         }
     }
@@ -152,6 +152,10 @@ impl Overview for Pool {
         };
         Reply::ok(&self.plan_json(&plan))
     }
+
+    async fn happenings(&self) -> Result<Reply> {
+        self.event_stream(Exchange::get("/events")).await
+    }
 }
 
 /// Whether a node's name in a list is this record's.
@@ -169,6 +173,7 @@ impl Pool {
             revision,
             state: view.as_ref().map_or("down", |view| word(view.status)).to_owned(),
             message: shape.message,
+            role: String::new(),
             availability: shape.availability.as_str().to_owned(),
             labels: (*shape.labels).clone(),
             engine_version: shape.engine_version,
@@ -259,6 +264,8 @@ fn sight(entry: &ListEntry, key: &str, intent: Option<&Intent>) -> ContainerSigh
             Place::Nowhere { reason } => Some(reason.clone()),
             Place::Going { .. } | Place::At { .. } => None,
         }),
+        service: None,
+        task: None,
     }
 }
 

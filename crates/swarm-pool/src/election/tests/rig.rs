@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::line::Line;
+use crate::election::appointed::{self, Appointer, Appointment};
 use crate::election::boottime::Clock;
 use crate::election::{Election, ElectionConfig, Role};
 
@@ -75,11 +76,34 @@ impl Manager {
         Self::with(Line::new(Arc::clone(store), seed), name, true, ttl, seed)
     }
 
+    /// One that takes the lock when it is called to.
+    pub fn appointed(
+        store: &Arc<Memory>,
+        name: &str,
+        ttl: Duration,
+        seed: u64,
+    ) -> (Self, Appointer) {
+        let (appointer, appointment) = appointed::pair();
+        let line = Line::new(Arc::clone(store), seed);
+        (Self::made(line, name, false, ttl, seed, Some(appointment)), appointer)
+    }
+
     pub fn with(line: Arc<Line>, name: &str, replication: bool, ttl: Duration, seed: u64) -> Self {
+        Self::made(line, name, replication, ttl, seed, None)
+    }
+
+    fn made(
+        line: Arc<Line>,
+        name: &str,
+        replication: bool,
+        ttl: Duration,
+        seed: u64,
+        appointment: Option<Appointment>,
+    ) -> Self {
         let config = ElectionConfig { replication, name: name.to_owned(), ttl };
         let store: Arc<dyn KeyValue> = line.clone();
-        let clock = Arc::new(TestTime(Instant::now()));
-        let (election, campaign) = Election::prepare(store, &layout(), &config, clock, seed);
+        let by = (Arc::new(TestTime(Instant::now())) as _, seed);
+        let (election, campaign) = Election::prepare(store, &layout(), &config, appointment, by);
         let brake = Arc::new(Brake::default());
         let braked = Braked { inner: Box::pin(campaign), brake: Arc::clone(&brake) };
         Self { election, line, brake, task: tokio::spawn(braked) }

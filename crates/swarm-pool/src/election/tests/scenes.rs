@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::line::Line;
 use super::rig::{Manager, a_primary, layout, until};
-use crate::election::{Epoch, Role};
+use crate::election::{Called, Epoch, Role};
 
 const TTL: Duration = Duration::from_secs(20);
 const SECOND: Duration = Duration::from_secs(1);
@@ -300,4 +300,49 @@ async fn a_store_with_a_longer_minimum_decides_when_the_next_one_comes() {
     managers.remove(first).kill();
     let waited = until("the next", || managers[0].is_primary()).await;
     assert!(waited > Duration::from_secs(25) && waited <= minimum, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_appointed_takes_the_lock_and_gives_it_back_when_another_one_is() {
+    let store = Memory::new();
+    let (first, of_first) = Manager::appointed(&store, "a", TTL, 1);
+    let (second, of_second) = Manager::appointed(&store, "b", TTL, 2);
+    let leads = |manager: &Manager| manager.election.fence().mandate().is_ok();
+    for called in [Called::No, Called::Unneeded] {
+        of_first.call(called);
+        sleep(Duration::from_hours(1)).await;
+        assert!(!leads(&first) && !leads(&second));
+    }
+    assert_eq!(store.get(&layout().leader()).await.unwrap(), None, "nothing was written");
+    of_first.call(Called::Yes);
+    until("the first", || leads(&first)).await;
+    // The next one is called before the first hears of it, and waits for the lock.
+    of_second.call(Called::Yes);
+    sleep(Duration::from_mins(10)).await;
+    assert!(leads(&first) && !leads(&second));
+    assert_eq!(second.election.warning(), None, "nothing is wrong with that");
+    of_first.call(Called::No);
+    let waited = until("the second", || leads(&second)).await;
+    assert!(!leads(&first) && waited < SECOND, "{waited:?}");
+    // One that dies is waited for.
+    second.kill();
+    of_first.call(Called::Yes);
+    let waited = until("the first again", || leads(&first)).await;
+    assert!(waited > TTL / 2 && waited <= TTL + SECOND, "{waited:?}");
+    assert_eq!(first.role(), Role::Primary { epoch: Epoch(3) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn something_to_keep_calls_who_would_be_called() {
+    let store = Memory::new();
+    let (manager, mut appointer) = Manager::appointed(&store, "a", TTL, 1);
+    appointer.call(Called::Unneeded);
+    let appointment = manager.election.appointment().unwrap();
+    assert!(!appointment.is_needed(false).await, "nothing is kept");
+    let (needed, ()) = tokio::join!(appointment.is_needed(true), async {
+        appointer.begun().await;
+        appointer.call(Called::Yes);
+    });
+    assert!(needed && appointment.is_needed(false).await);
+    until("the lock", || manager.election.fence().mandate().is_ok()).await;
 }

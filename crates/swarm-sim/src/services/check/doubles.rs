@@ -1,8 +1,9 @@
 //! No task is started in a slot while another one of the slot runs, unless the update order is
-//! start-first (of an update or of a drain), or nobody could know: its node is not heard of, or only since shortly.
+//! start-first (of an update, a drain or a move), or nobody could know: its node is not heard of, or only since shortly.
 
 use std::sync::Arc;
 
+use swarm_core::orchestrator::moves_start_first;
 use swarm_model::engine::Availability;
 use swarm_model::service::Order;
 use swarm_model::service::update::drain_order;
@@ -23,7 +24,13 @@ pub(crate) fn made(cluster: &mut Cluster, service: &Service, id: &Id) {
     let is_drained = |node: &Arc<Node>| node.spec.availability == Availability::Drain;
     let drains = drain_order(&spec.labels) == Ok(Order::StartFirst)
         && cluster.store.nodes.values().any(is_drained);
-    if drains || configs.any(|config| config.order == Order::StartFirst) {
+    let moves = moves_start_first(service)
+        && cluster
+            .store
+            .tasks
+            .values()
+            .any(|task| task.service_id == service.id && task.lineage.moves);
+    if drains || moves || configs.any(|config| config.order == Order::StartFirst) {
         cluster.checks.start_first.insert(id.clone());
     }
 }

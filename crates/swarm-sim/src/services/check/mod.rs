@@ -35,6 +35,8 @@ impl fmt::Display for Breach {
 pub struct Checks {
     /// How many containers were started.
     pub started: u64,
+    /// How many tasks were to be moved.
+    pub moved: u64,
     /// Tasks that were made while their service's update order was start-first.
     pub start_first: BTreeSet<Id>,
 }

@@ -29,7 +29,9 @@ pub(crate) fn planned(
     let most = usize::try_from(config.parallelism).unwrap_or(usize::MAX);
     let well = |task: &&&Task| {
         let node = cluster.store.nodes.get(&task.node_id);
+        // What a person had moved is no update's doing: he said how many at a time.
         task.is_wanted()
+            && !task.lineage.moves
             && !task.status.state.is_end()
             && node.is_some_and(|node| {
                 node.status.state == NodeState::Ready

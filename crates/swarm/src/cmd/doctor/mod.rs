@@ -1,6 +1,8 @@
-//! `swarm doctor`: looks whether this machine can be a node or a manager of a pool, and with a manager
-//! named at its pool and the way to its nodes. What that means is judged by `swarm-doctor`.
+//! `swarm doctor`: looks whether this machine can be a node or a manager of a pool, at what it keeps as a
+//! member of a swarm (`member`), and with a manager named at its pool or swarm and the way to its nodes.
+//! What that means is judged by `swarm-doctor`.
 
+mod member;
 mod observe;
 
 use std::path::Path;
@@ -12,7 +14,7 @@ use super::manager::{Manager, tls_files};
 use super::status;
 use super::verdict::say;
 use crate::cli::DoctorFlags;
-use crate::config::{Env, LOCAL_ENGINE};
+use crate::config::{DATA_DIR, Env, LOCAL_ENGINE, set};
 use crate::usage::UsageError;
 
 /// Looks and says.
@@ -29,6 +31,8 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
     let mut verdict = Verdict::new("this machine as a node of a pool");
     verdict.join(observe::engine(&address).await);
     verdict.join(observe::host(Path::new("/")).judge());
+    let folder = flags.data_dir.clone().or_else(|| set(env, "SWARM_DATA_DIR"));
+    verdict.join(member::look(Path::new(folder.as_deref().unwrap_or(DATA_DIR))));
     if let Some(files) = tls_files(&flags.manager, env)? {
         for file in files.ca.iter().chain(&files.cert) {
             verdict.join(observe::certificates(file));
@@ -36,11 +40,21 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
     }
     if flags.manager.host.is_some() {
         match status::look(&Manager::new(&flags.manager, env)?).await {
-            Ok((info, nodes)) => {
-                let pool = swarm_doctor::pool(&info, &nodes);
-                verdict.summary = format!("this machine, and a pool: {}", pool.summary);
-                verdict.join(pool);
-                verdict.join(swarm_doctor::reach(&observe::reach(&nodes).await));
+            Ok(status::Looked { info, nodes, verdict: found }) => {
+                let is_swarm = status::is_swarm(&info);
+                let what = if is_swarm { "a swarm" } else { "what was asked" };
+                let what =
+                    if info["SystemStatus"].is_array() && !is_swarm { "a pool" } else { what };
+                verdict.summary = format!("this machine, and {what}: {}", found.summary);
+                verdict.join(found);
+                if is_swarm {
+                    verdict.join(swarm_doctor::reach_managers(&observe::managers(&nodes).await));
+                    if let Some(root) = info["Swarm"]["Cluster"]["TLSInfo"]["TrustRoot"].as_str() {
+                        verdict.join(observe::root(root));
+                    }
+                } else if nodes.is_array() {
+                    verdict.join(swarm_doctor::reach(&observe::reach(&nodes).await));
+                }
             }
             Err(error) => {
                 let todo = "start it, or name another one with -H";

@@ -63,7 +63,7 @@ fn failure(error: &EngineError) -> Failure {
 }
 
 /// Room in a folder; an engine behind a TCP address keeps its own elsewhere.
-fn space(folder: &str) -> Option<Space> {
+pub(super) fn space(folder: &str) -> Option<Space> {
     let kept = nix::sys::statvfs::statvfs(folder).ok()?;
     let percent = kept.blocks_available() * 100 / kept.blocks().max(1);
     Some(Space { folder: folder.to_owned(), percent })
@@ -99,13 +99,34 @@ fn is_built_in(root: &Path, symbol: &str) -> bool {
 
 /// Reads the certificates of a file.
 pub(super) fn certificates(file: &Path) -> Verdict {
+    read(file, Certificate::judge)
+}
+
+/// The same of a file whose owner renews what is in it.
+pub(super) fn renewed(file: &Path) -> Verdict {
+    read(file, Certificate::judge_renewed)
+}
+
+/// A swarm's root, as its manager tells it.
+pub(super) fn root(pem: &str) -> Verdict {
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes());
+    judged("the swarm's root", found.collect(), Certificate::judge)
+}
+
+fn read(file: &Path, judge: fn(&Certificate, i64) -> Verdict) -> Verdict {
+    let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
+    judged(&file.display().to_string(), found, judge)
+}
+
+fn judged(
+    shown: &str,
+    read: Result<Vec<CertificateDer<'_>>, rustls::pki_types::pem::Error>,
+    judge: fn(&Certificate, i64) -> Verdict,
+) -> Verdict {
     let mut verdict = Verdict::new(String::new());
-    let shown = file.display();
     let todo = "look at the path, at its mode, and at DOCKER_CERT_PATH";
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let read = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<CertificateDer<'_>>, _>>);
     match read {
         Ok(none) if none.is_empty() => {
             verdict.find(Level::Critical, format!("{shown} holds no certificate"), todo);
@@ -120,7 +141,7 @@ pub(super) fn certificates(file: &Path) -> Verdict {
                 let name = format!("{shown} ({})", read.subject());
                 let (begins, ends) =
                     (validity.not_before.timestamp(), validity.not_after.timestamp());
-                verdict.join(Certificate { name, begins, ends }.judge(now));
+                verdict.join(judge(&Certificate { name, begins, ends }, now));
             }
         }
         Err(error) => verdict.find(Level::Critical, format!("{shown}: {error}"), todo),
@@ -146,6 +167,23 @@ pub(super) async fn reach(nodes: &Value) -> Vec<Reached> {
         reached.extend(join_all(tried).await);
     }
     reached
+}
+
+/// Connects to every manager of a swarm, where the others reach it.
+pub(super) async fn managers(nodes: &Value) -> Vec<Reached> {
+    let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
+    let managers = nodes.iter().filter(|node| node["ManagerStatus"].is_object());
+    let tried = managers.map(|node| async move {
+        let address = text(&node["ManagerStatus"]["Addr"]);
+        Reached {
+            name: text(&node["Description"]["Hostname"]),
+            state: text(&node["Status"]["State"]),
+            version: String::new(),
+            failure: connect(&address).await.err(),
+            address,
+        }
+    });
+    join_all(tried).await
 }
 
 async fn connect(address: &str) -> Result<(), String> {

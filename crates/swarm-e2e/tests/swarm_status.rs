@@ -1,0 +1,101 @@
+//! `swarm status`, `swarm top` and `swarm doctor` against a real swarm: what they say of it while it is
+//! well, while a service lacks tasks, and when a node is gone.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use swarm_e2e::{Daemons, IMAGE, exclusive, swarm, until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// Runs a command of ours against an endpoint of a host's daemon.
+fn ask(nodes: &Daemons<'_>, host: u8, endpoint: &str, arguments: &[&str]) -> Result<Output> {
+    let socket = nodes.folder(host).join(endpoint);
+    let mut command = Command::new(swarm()?);
+    command.args(arguments).arg("--host").arg(format!("unix://{}", socket.display()));
+    command.env("COLUMNS", "180").output().context("swarm")
+}
+
+fn text(output: &Output) -> String {
+    let said = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Waits until the status has this code, and says all of this.
+fn status(
+    nodes: &Daemons<'_>,
+    (host, endpoint): (u8, &str),
+    code: i32,
+    words: &[&str],
+) -> Result<()> {
+    let mut last = String::new();
+    until(LONG, format_args!("the status {words:?}"), || {
+        let output = ask(nodes, host, endpoint, &["status"])?;
+        last = format!("{:?}: {}", output.status.code(), text(&output));
+        let says = words.iter().all(|word| last.contains(word));
+        Ok((output.status.code() == Some(code) && says).then_some(()))
+    })
+    .with_context(|| format!("{last}\n{}", nodes.logs()))
+}
+
+#[test]
+fn a_swarm_is_judged_by_what_its_manager_and_its_hosts_say() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::start(&lab, &[1, 2])?;
+    let (node, cluster) = ("docker.sock", "cluster.sock");
+    status(&nodes, (1, node), 2, &["this node is in no swarm", "docker swarm init"])?;
+    nodes.docker(1, &["swarm", "init", "--advertise-addr", &lab.ip(1)]).ok()?;
+    nodes.join(2, 1, "worker")?.ok()?;
+    nodes.ready(1, 2)?;
+
+    // Well, and what a person may want to know.
+    let create = ["service", "create", "--detach", "--stop-signal", "KILL", "--name"];
+    let sleep = [IMAGE, "sleep", "1d"];
+    let web =
+        [&create[..], &["web", "--replicas", "2", "--reserve-memory", "64m"], &sleep].concat();
+    nodes.docker(1, &web).ok()?;
+    let well = ["2 of 2 nodes ready, 1 of 1 services whole, leader host-1", "there is one"];
+    status(&nodes, (1, node), 0, &well)?;
+    status(&nodes, (1, cluster), 0, &well)?;
+    let managers = format!("a worker of a swarm whose managers are {}:2377", lab.ip(1));
+    status(&nodes, (2, node), 0, &[&managers])?;
+
+    // A service that fits nowhere.
+    let stuck = ["stuck", "--constraint", "node.labels.disk==ssd"];
+    nodes.docker(1, &[&create[..], &stuck, &sleep].concat()).ok()?;
+    let lacks = ["service stuck: 0 of 1 run: 1 × no suitable node", "1 of 2 services whole"];
+    status(&nodes, (1, node), 1, &lacks)?;
+    let top = text(&ask(&nodes, 1, node, &["top", "--once"])?);
+    for words in
+        ["2 of 3 tasks and containers running", "leader host-1", "web.1", "stuck.1", "64 MiB"]
+    {
+        ensure!(top.contains(words), "{words} is not in\n{top}");
+    }
+    ensure!(top.lines().any(|line| line.starts_with("host-2") && line.contains("worker")), "{top}");
+
+    // The host of the manager, looked at from inside it.
+    let (folder, ours) = (nodes.folder(1), swarm()?);
+    let (data, sock) = (folder.join("data"), format!("unix://{}", folder.join(node).display()));
+    let engine = format!("unix://{}", lab.sock(1).display());
+    let (ours, data) = (ours.display().to_string(), data.display().to_string());
+    let doctor = ["doctor", "--engine", &engine, "--data-dir", &data, "--host", &sock];
+    let said = text(&lab.exec(1, &[&[ours.as_str()][..], &doctor].concat())?);
+    for words in [
+        "this machine, and a swarm: 2 of 2 nodes ready",
+        "swarm-node.pem",
+        "and is renewed before",
+        "the swarm's store at",
+        "this machine reaches 1 of 1 managers",
+        "the swarm's root",
+        "service stuck: 0 of 1 run",
+    ] {
+        ensure!(said.contains(words), "{words} is not in\n{said}");
+    }
+
+    // A node is gone.
+    nodes.power_cut(2)?;
+    let silent =
+        ["1 of 2 nodes ready", "node host-2 is down since ", "docker node rm --force host-2"];
+    status(&nodes, (1, node), 1, &silent)
+}

@@ -1,0 +1,149 @@
+//! `swarm up` and `swarm down` over a real sshd, on hosts whose PID 1 is the real systemd: the unit is really
+//! started, by root, by sudo and through a jump host.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use swarm_e2e::{IMAGE, Machines, Scratch, run, until};
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// A copy of the binary without what only a debugger needs, as packages have it; `more` makes it another one.
+fn stripped(folder: &Path, name: &str, more: &[u8]) -> Result<PathBuf> {
+    let file = folder.join(name);
+    let mut strip = Command::new("strip");
+    run(strip.arg("-o").arg(&file).arg(swarm_e2e::swarm()?))?;
+    let mut bytes = std::fs::read(&file)?;
+    bytes.extend(more);
+    std::fs::write(&file, bytes)?;
+    Ok(file)
+}
+
+/// The nodes as a manager lists them: name, state, part; sorted.
+fn nodes(machines: &Machines<'_>, by: u8) -> Result<Vec<String>> {
+    let format = "{{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}";
+    let listed = machines.docker(by, &["node", "ls", "--format", format])?;
+    let mut lines: Vec<_> = listed.lines().map(|line| line.trim().to_owned()).collect();
+    lines.sort();
+    Ok(lines)
+}
+
+fn has(text: &str, words: &[&str]) -> Result<()> {
+    for words in words {
+        ensure!(text.contains(words), "{words:?} is missing in:\n{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
+    let lab = Scratch::boot(3, |config| {
+        config.default.systemd = true;
+        config.default.listen.clear();
+    })?;
+    let machines = Machines::new(&lab)?;
+    let folder = tempfile::tempdir()?;
+    let binary = stripped(folder.path(), "swarm", b"")?;
+    let before = [machines.files(1)?, machines.files(2)?, machines.files(3)?];
+    let swarm = |arguments: &[&str]| machines.swarm(&binary, arguments);
+
+    // What stands in the way is told of all machines at once, and nothing is changed.
+    lab.sh(3, "systemctl stop docker.service")?;
+    lab.sh(1, "docker swarm init --advertise-addr eth0 >/dev/null")?;
+    let told = swarm(&["up", "stranger1", "bob2", "h3"]).fails()?;
+    has(&told, &["nothing was changed", "bob2: this user is not root, and sudo asks"])?;
+    has(&told, &["stranger1: no way in: ssh said:", "Permission denied"])?;
+    let told = swarm(&["up", "h1", "h3"]).fails()?;
+    has(&told, &["h1: its engine is in a swarm of its own", "h3: its Docker Engine does not"])?;
+    lab.sh(1, "docker swarm leave --force >/dev/null")?;
+    lab.sh(3, "systemctl start docker.service")?;
+    let certs = folder.path().join("certs");
+    let words = certs.display().to_string();
+    let up = ["--name", "prod", "--endpoint", "3376", "--certs", &words, "h1", "ann2", "h3"];
+    let told = swarm(&[&["up", "--dry-run"], &up[..]].concat()).ok()?;
+    has(&told, &["1. h1: note in /etc/swarm/up.json", "ann2: join as a worker through h1"])?;
+    has(&told, &["h1: begin the swarm prod as its manager, at 10.77.0.11", "(--dry-run)"])?;
+    ensure!(!certs.exists());
+    for host in 1..=3 {
+        let now = machines.files(host)?;
+        ensure!(now == before[usize::from(host) - 1], "host {host}: {now:#?}");
+    }
+
+    // By root, by sudo, through a jump host.
+    let told = swarm(&[&["up"], &up[..]].concat()).ok()?;
+    println!("{told}");
+    has(&told, &["h3: join as a worker through h1, at 10.77.0.13: done", "prod: done, 17 steps"])?;
+    let three = ["host-1 Ready Active Leader", "host-2 Ready Active", "host-3 Ready Active"];
+    ensure!(nodes(&machines, 1)? == three, "{:?}", nodes(&machines, 1)?);
+    for host in 1..=3 {
+        let state = "systemctl is-active swarm-daemon; systemctl is-enabled swarm-daemon";
+        ensure!(lab.sh(host, state)? == "active\nenabled");
+    }
+    let web = ["--name", "web", "--mode", "global", "--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+    machines.docker(1, &[&["service", "create", "--detach"], &web[..]].concat())?;
+    let containers = |host| lab.sh(host, "docker ps --quiet --no-trunc");
+    for host in 1..=3 {
+        until(LONG, format_args!("host {host} has a task"), || {
+            Ok((!containers(host)?.is_empty()).then_some(()))
+        })?;
+    }
+
+    // From the person's machine, by TLS; and not without a certificate of that authority.
+    until(LONG, "the endpoint has all nodes' containers", || {
+        let listed = machines.endpoint(1, &certs, &["ps", "--format", "{{.Names}}"]).ok()?;
+        Ok((listed.lines().count() == 3).then_some(()))
+    })?;
+    std::fs::create_dir(folder.path().join("none"))?;
+    std::fs::copy(certs.join("ca.pem"), folder.path().join("none/ca.pem"))?;
+    ensure!(
+        machines.endpoint(1, &folder.path().join("none"), &["ps"]).fails()?.contains("ertificate")
+    );
+
+    // Again: nothing. A worker is promoted. A newer binary restarts daemons, and no task.
+    let told = swarm(&[&["up"], &up[..]].concat()).ok()?;
+    ensure!(told == "prod: nothing to do: all is as it should be", "{told}");
+    let told = swarm(&["up", "--name", "test", "h1"]).fails()?;
+    has(&told, &["h1: its cluster is named prod, not test"])?;
+    let told = swarm(&["up", "h2", "h3"]).ok()?;
+    has(&told, &["nothing to do"])?;
+    let told = swarm(&["up", "--manager", "h2", "h1", "h3"]).ok()?;
+    has(&told, &["h2: make this worker a manager: done", "2 managers stand the loss of 0"])?;
+    has(&machines.docker(2, &["node", "ls"])?, &["Reachable", "Leader"])?;
+    let tasks = [containers(1)?, containers(2)?, containers(3)?];
+    let newer = stripped(folder.path(), "newer", b"\n")?;
+    let told = machines.swarm(&newer, &["up", "h1", "h2", "h3"]).ok()?;
+    has(&told, &["over the one that is there: done", "h2: restart swarm-daemon.service"])?;
+    ensure!(tasks == [containers(1)?, containers(2)?, containers(3)?], "tasks go on");
+
+    // One leaves in order, by a manager that stays.
+    let told = swarm(&["down", "--manager", "h1", "h3"]).ok()?;
+    has(&told, &["h3: drain it", "h3: take it out of the list of nodes: done"])?;
+    let two = ["host-1 Ready Active Leader", "host-2 Ready Active Reachable"];
+    ensure!(nodes(&machines, 1)? == two, "{:?}", nodes(&machines, 1)?);
+    ensure!(containers(3)?.is_empty() && machines.files(3)? == before[2]);
+    let told = swarm(&["down", "h1"]).ok()?;
+    has(&told, &["h1: make this manager a worker: done", "left to do: on a manager that stays"])?;
+    until(LONG, "host-2 leads", || {
+        let found = nodes(&machines, 2).ok();
+        Ok(found.filter(|nodes| nodes.contains(&"host-2 Ready Active Leader".to_owned())))
+    })?;
+
+    // All of it, and the machines are what they were.
+    let stranger = lab.sh(2, "docker run --detach --name mine busybox sleep 1d")?;
+    machines.docker(2, &["node", "rm", "--force", "host-1"])?;
+    let told = swarm(&["down", "h1", "ann2", "h3"]).fails()?;
+    has(&told, &["the swarm prod would end, with 1 service (web): --force"])?;
+    let told = swarm(&["down", "--force", "h1", "ann2", "h3"]).ok()?;
+    has(&told, &["ann2: remove /usr/local/bin/swarm"])?;
+    for host in 1..=3 {
+        let (now, was) = (machines.files(host)?, &before[usize::from(host) - 1]);
+        let more: Vec<_> = now.symmetric_difference(was).collect();
+        ensure!(more.is_empty(), "host {host}: {more:?}");
+    }
+    ensure!(containers(2)? == stranger, "what is not the swarm's goes on");
+    let told = swarm(&["down", "h1", "ann2", "h3"]).ok().context("again")?;
+    has(&told, &["nothing to do"])?;
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! The endpoint on TCP that managers are given where one is asked for.
+
+use super::{EndpointWish, UpWish};
+use crate::look::Seen;
+use crate::manifest::Endpoint;
+
+/// Seconds before its end in which a certificate is replaced: 30 days.
+const RENEWAL: i64 = 30 * 24 * 3600;
+
+/// Why a manager cannot be given the one that is asked for.
+pub fn refusal(seen: &Seen, wish: &UpWish) -> Option<String> {
+    let asked = wish.endpoint.as_ref()?;
+    if seen.facts.is_installed_otherwise() {
+        return Some(
+            "its daemon was installed by a package: set its cluster-host there (docs/cluster-endpoint.md)"
+                .to_owned(),
+        );
+    }
+    let there = seen.facts.manifest.as_ref()?.endpoint.as_ref()?;
+    (asked.authority.as_ref() != Some(&there.authority)).then(|| {
+        format!(
+            "its endpoint has the certificate of another authority than the one in {}: name that folder \
+             with --certs",
+            asked.folder
+        )
+    })
+}
+
+/// The one that a manager lacks.
+pub fn lacking(seen: &Seen, asked: &EndpointWish, advertise: Option<&str>) -> Option<Endpoint> {
+    let own = [advertise, seen.address.as_deref(), Some(seen.target.host())];
+    let own = own.into_iter().flatten().chain([seen.facts.hostname.as_str()]);
+    let mut names = Vec::new();
+    for name in own.chain(["localhost", "127.0.0.1"]) {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-.:".contains(c);
+        if !name.is_empty() && name.chars().all(plain) && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    if let Some(there) = seen.facts.manifest.as_ref().and_then(|one| one.endpoint.as_ref())
+        && there.port == asked.port
+        && there.ends > asked.now + RENEWAL
+        && names.iter().all(|name| there.names.contains(name))
+    {
+        return None;
+    }
+    Some(Endpoint { port: asked.port, authority: String::new(), names, ends: 0 })
+}

@@ -1,0 +1,229 @@
+//! What runs on the other machine: small scripts of a POSIX shell, each given its values as arguments.
+//!
+//! They go through the person's login shell over there, whichever that is, as one quoted word. Invariant: no
+//! script has a single quote or a backslash, so that sh, bash, zsh, ksh and fish read the same (a test looks).
+
+/// Where the binary is put.
+pub const BINARY: &str = "/usr/local/bin/swarm";
+/// Where packages have it.
+pub const PACKAGED: &str = "/usr/bin/swarm";
+/// The unit's name.
+pub const UNIT: &str = "swarm-daemon.service";
+/// Where the unit is put.
+pub const UNIT_FILE: &str = "/etc/systemd/system/swarm-daemon.service";
+/// Where the manifest is.
+pub const MANIFEST: &str = "/etc/swarm/up.json";
+/// The manifest's folder.
+pub const SETTINGS: &str = "/etc/swarm";
+/// The daemon's settings for an endpoint on TCP.
+pub const ENDPOINT: &str = "/etc/swarm/up.toml";
+/// The endpoint's authority, certificate and key.
+pub const ENDPOINT_FILES: [&str; 3] =
+    ["/etc/swarm/up-ca.pem", "/etc/swarm/up-cert.pem", "/etc/swarm/up-key.pem"];
+/// What a node keeps.
+pub const DATA: &str = "/var/lib/swarm";
+/// A daemon's sockets.
+pub const RUN: &str = "/run/swarm";
+/// The node endpoint's socket.
+pub const NODE_SOCKET: &str = "/run/swarm/docker.sock";
+
+/// Who is there: needs no rights.
+pub const WHO: &str = r#"
+echo "uid $(id -u)"
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null 2>&1; then
+        if sudo -n true >/dev/null 2>&1; then echo "sudo yes"; else echo "sudo refused"; fi
+    else
+        echo "sudo missing"
+    fi
+fi
+[ -z "$SSH_CONNECTION" ] || echo "connection $SSH_CONNECTION"
+"#;
+
+/// What is there, a line each: a word and its value. Arguments: binary, packaged binary, unit, manifest, data,
+/// node socket.
+pub const FACTS: &str = r#"
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+say() { printf "%s %s" "$1" "$2"; echo; }
+say kernel "$(uname -s)"
+say machine "$(uname -m)"
+say hostname "$(uname -n)"
+say clock "$(date +%s)"
+[ -r /etc/os-release ] && say os "$(. /etc/os-release; echo "$PRETTY_NAME")"
+systemd=
+if [ -d /run/systemd/system ] && command -v systemctl >/dev/null 2>&1; then systemd=yes; say systemd yes; fi
+socket=/var/run/docker.sock
+info=
+if [ -S $socket ]; then
+    say socket yes
+    if command -v curl >/dev/null 2>&1; then
+        info=$(curl --silent --max-time 5 --unix-socket $socket http://docker/info 2>/dev/null)
+    elif command -v docker >/dev/null 2>&1; then
+        info=$(DOCKER_HOST=unix://$socket timeout 5 docker info --format "{{json .}}" 2>/dev/null)
+    else
+        say unasked yes
+    fi
+    [ -z "$info" ] || say info "$(printf "%s" "$info" | tr -d "[:cntrl:]")"
+fi
+command -v dockerd >/dev/null 2>&1 && say dockerd yes
+sum() { sha256sum <"$1" 2>/dev/null | cut -d" " -f1; }
+[ -e "$1" ] && say binary "$(sum "$1")"
+[ -x "$2" ] && say packaged "$("$2" --version 2>/dev/null)"
+if [ -n "$systemd" ]; then
+    unit=$(systemctl show "$3" --property=FragmentPath --value 2>/dev/null)
+    if [ -n "$unit" ]; then
+        say unit "$unit"
+        say unit-sum "$(sum "$unit")"
+        say active "$(systemctl is-active "$3" 2>/dev/null)"
+        say enabled "$(systemctl is-enabled "$3" 2>/dev/null)"
+    fi
+fi
+[ -r "$4" ] && say manifest "$(tr -d "[:cntrl:]" <"$4")"
+[ -e "$(dirname "$4")" ] && say settings yes
+[ -e "$5" ] && say data yes
+[ -S "$6" ] && say node-socket yes
+grep -qs " [0-9A-F]*:0949 [0-9A-F]*:0000 0A " /proc/net/tcp /proc/net/tcp6 && say port-2377 taken
+if command -v firewall-cmd >/dev/null 2>&1 && [ "$(firewall-cmd --state 2>/dev/null)" = running ]; then
+    [ "$(firewall-cmd --query-port=2377/tcp 2>/dev/null)" = yes ] || say firewall firewalld
+elif command -v ufw >/dev/null 2>&1 && ufw status 2>/dev/null | grep -q "Status: active"; then
+    ufw status 2>/dev/null | grep -q 2377 || say firewall ufw
+elif command -v nft >/dev/null 2>&1; then
+    rules=$(timeout 5 nft list ruleset 2>/dev/null)
+    if printf "%s" "$rules" | grep -q "hook input .*policy drop"; then
+        printf "%s" "$rules" | grep -q 2377 || say firewall nftables
+    fi
+fi
+say end yes
+"#;
+
+/// Puts what comes on the standard input to a file, whole or not at all. Arguments: file, mode, its SHA-256, and
+/// `run` where it has to be a program that runs here.
+pub const PUT: &str = r#"
+set -e
+umask 077
+mkdir -p -m 755 "$(dirname "$1")"
+new=$1.new
+clean() { rm -f "$new"; }
+trap clean EXIT
+cat >"$new"
+sum=$(sha256sum <"$new" | cut -d" " -f1)
+if [ "$sum" != "$3" ]; then echo "it did not arrive whole" >&2; exit 1; fi
+chmod "$2" "$new"
+if [ "$4" = run ]; then "$new" --version >/dev/null; fi
+mv -f "$new" "$1"
+"#;
+
+/// Turns a unit on, and starts it. Arguments: unit, `start` or `restart`.
+pub const START: &str = r#"
+set -e
+systemctl daemon-reload
+systemctl --quiet enable "$1"
+if systemctl "$2" "$1"; then exit 0; fi
+echo "what it said last:" >&2
+journalctl --unit="$1" --lines=5 --output=cat --no-pager >&2
+exit 1
+"#;
+
+/// Stops a unit and turns it off. Argument: unit.
+pub const STOP: &str = r#"
+set -e
+systemctl stop "$1"
+systemctl --quiet disable "$1"
+"#;
+
+/// Removes what was put there. Arguments: manifest, run folder, how many folders follow, these, then files.
+pub const CLEAN: &str = r#"
+set -e
+manifest=$1 run=$2 folders=$3
+shift 3
+list=
+while [ "$folders" -gt 0 ]; do
+    case $1 in
+    /var/lib/swarm|/etc/swarm) list="$list $1" ;;
+    *) echo "the manifest names $1, which is none of ours" >&2; exit 1 ;;
+    esac
+    shift
+    folders=$((folders - 1))
+done
+for file; do rm -f "$file"; done
+rm -f "$manifest"
+rm -rf "$run"
+for folder in $list; do
+    case $folder in
+    /etc/swarm) rmdir "$folder" 2>/dev/null || echo "kept $folder: it has files of others" ;;
+    *) rm -rf "$folder" ;;
+    esac
+done
+systemctl daemon-reload
+systemctl reset-failed swarm-daemon.service 2>/dev/null || true
+"#;
+
+/// A word of a shell command.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The command line for the other machine: a script with its arguments, as root by `sudo` where asked.
+pub fn line(script: &str, arguments: &[&str], sudo: bool) -> String {
+    let mut words = vec![if sudo { "sudo -n -- sh -c" } else { "sh -c" }.to_owned()];
+    words.push(quote(script.trim()));
+    words.push("sh".to_owned());
+    words.extend(arguments.iter().map(|word| quote(word)));
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn every_shell_reads_the_scripts_alike() {
+        for script in [WHO, FACTS, PUT, START, STOP, CLEAN] {
+            assert!(!script.contains(['\'', '\\']), "{script}");
+            let checked = Command::new("sh").args(["-n", "-c", script]).output().unwrap();
+            assert!(checked.status.success(), "{checked:?}\n{script}");
+        }
+    }
+
+    #[test]
+    fn words_survive_the_shell() {
+        let word = r#"a 'b' "c" $HOME `d`"#;
+        let line = line("printf %s \"$1\"", &[word], false);
+        let output = Command::new("sh").arg("-c").arg(line).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+    }
+
+    #[test]
+    fn a_file_is_put_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("in/here");
+        let put = |text: &str, sum: &str| {
+            let path = file.display().to_string();
+            let line = line(PUT, &[&path, "600", sum, ""], false);
+            let mut command = Command::new("sh");
+            let from = folder.path().join("from");
+            std::fs::write(&from, text).unwrap();
+            command.arg("-c").arg(line).stdin(std::fs::File::open(from).unwrap());
+            command.output().unwrap().status.success()
+        };
+        let sum = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
+        assert!(put("foo", sum));
+        assert!(!put("bar", sum));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "foo");
+        assert!(!folder.path().join("in/here.new").exists());
+    }
+
+    #[test]
+    fn only_folders_of_ours_are_ever_removed() {
+        let line = line(CLEAN, &["/nowhere/up.json", "/nowhere/run", "1", "/home"], false);
+        let output = Command::new("sh").arg("-c").arg(line).output().unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("none of ours"));
+    }
+}

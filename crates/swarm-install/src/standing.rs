@@ -1,0 +1,150 @@
+//! A machine's part in a swarm, as its daemon tells it, and the swarm as a manager tells it. Pure.
+
+use serde_json::Value;
+
+use crate::facts::text_of;
+
+/// The swarm's label that holds its name: `Spec.Name` is always `default`, as in Docker.
+pub const NAME: &str = "swarm.cluster";
+
+/// A machine's part.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// No daemon runs.
+    #[default]
+    Absent,
+    /// A daemon runs, in no swarm.
+    Idle,
+    /// It is a node.
+    Member(Member),
+    /// It is a manager that waits for its unlock key.
+    Locked,
+    /// Something else, in words.
+    Odd(String),
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Member {
+    /// Its id.
+    pub node: String,
+    /// Where others reach it.
+    pub address: String,
+    /// Whether it is a manager that answers.
+    pub manager: bool,
+    /// `HOST:PORT` of the managers that it knows.
+    pub managers: Vec<String>,
+    /// On managers: the swarm's id.
+    pub swarm: Option<String>,
+    /// On managers: the name that it was given.
+    pub name: Option<String>,
+}
+
+impl Standing {
+    /// Of `GET /info`.
+    pub fn read(info: &Value) -> Self {
+        let swarm = &info["Swarm"];
+        let error = text_of(swarm, "Error");
+        match text_of(swarm, "LocalNodeState").as_str() {
+            "inactive" | "" => Self::Idle,
+            "locked" => Self::Locked,
+            "active" if error.is_empty() => {
+                let remote = swarm["RemoteManagers"].as_array();
+                let remote = remote.into_iter().flatten().map(|one| text_of(one, "Addr"));
+                let cluster = swarm.get("Cluster").filter(|cluster| !cluster.is_null());
+                let label = cluster.and_then(|cluster| cluster["Spec"]["Labels"][NAME].as_str());
+                Self::Member(Member {
+                    node: text_of(swarm, "NodeID"),
+                    address: text_of(swarm, "NodeAddr"),
+                    manager: swarm["ControlAvailable"].as_bool().unwrap_or_default(),
+                    managers: remote.filter(|address| !address.is_empty()).collect(),
+                    swarm: cluster.map(|cluster| text_of(cluster, "ID")),
+                    name: label.map(str::to_owned),
+                })
+            }
+            state => Self::Odd(if error.is_empty() { state.to_owned() } else { error }),
+        }
+    }
+
+    /// The node that it is.
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Member(member) => Some(member),
+            _ => None,
+        }
+    }
+}
+
+/// One node, as a manager lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// Its machine's name.
+    pub hostname: String,
+    /// Whether it is to be a manager.
+    pub manager: bool,
+    /// Whether it is heard of.
+    pub ready: bool,
+    /// On managers: whether the others hear of it.
+    pub reachable: bool,
+}
+
+impl Listed {
+    /// Of `GET /nodes`.
+    pub fn read(nodes: &Value) -> Vec<Self> {
+        let nodes = nodes.as_array().into_iter().flatten();
+        let read = |node: &Value| Self {
+            id: text_of(node, "ID"),
+            hostname: text_of(&node["Description"], "Hostname"),
+            manager: node["Spec"]["Role"] == "manager",
+            ready: node["Status"]["State"] == "ready",
+            reachable: node["ManagerStatus"]["Reachability"] == "reachable",
+        };
+        nodes.map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_part_is_read_of_what_the_daemon_tells() {
+        let info = json!({ "Swarm": {
+            "LocalNodeState": "active", "NodeID": "n1", "NodeAddr": "10.0.0.1",
+            "ControlAvailable": true, "Error": "",
+            "RemoteManagers": [{ "NodeID": "n1", "Addr": "10.0.0.1:2377" }],
+            "Cluster": { "ID": "c1", "Spec": { "Labels": { "swarm.cluster": "prod" } } },
+        }});
+        let Standing::Member(member) = Standing::read(&info) else { panic!("{info}") };
+        assert_eq!((member.node.as_str(), member.manager), ("n1", true));
+        assert_eq!((member.swarm.as_deref(), member.name.as_deref()), (Some("c1"), Some("prod")));
+        assert_eq!(member.managers, ["10.0.0.1:2377"]);
+        for (state, error, standing) in [
+            ("inactive", "", Standing::Idle),
+            ("locked", "Swarm is encrypted", Standing::Locked),
+            ("active", "was removed", Standing::Odd("was removed".into())),
+            ("pending", "", Standing::Odd("pending".into())),
+        ] {
+            let info = json!({ "Swarm": { "LocalNodeState": state, "Error": error } });
+            assert_eq!(Standing::read(&info), standing);
+        }
+    }
+
+    #[test]
+    fn nodes_are_read_of_their_list() {
+        let nodes = json!([
+            { "ID": "a", "Description": { "Hostname": "h1" }, "Spec": { "Role": "manager" },
+              "Status": { "State": "ready" }, "ManagerStatus": { "Reachability": "reachable" } },
+            { "ID": "b", "Spec": { "Role": "worker" }, "Status": { "State": "down" } },
+        ]);
+        let listed = Listed::read(&nodes);
+        assert!(listed[0].manager && listed[0].ready && listed[0].reachable);
+        assert_eq!(listed[0].hostname, "h1");
+        assert!(!listed[1].manager && !listed[1].ready && listed[1].id == "b");
+        assert!(Listed::read(&json!(null)).is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! The nodes, with what is reserved on them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use swarm_backend::NodeSight;
+use swarm_model::node::NodeState;
+use swarm_model::{Id, Node, Task};
+
+use crate::replica::{Member, Tables};
+
+/// A processor, as resources count it.
+const CPU: i64 = 1_000_000_000;
+
+/// All nodes, by name.
+pub fn sights(
+    tables: &Tables,
+    shown: &HashMap<Id, Vec<Arc<Task>>>,
+    leader: Option<&str>,
+    members: &[Member],
+) -> Vec<NodeSight> {
+    let none = Vec::new();
+    let nodes = tables.nodes.values().map(|node| {
+        let tasks = shown.get(&node.id).unwrap_or(&none);
+        let (cpus, memory) = reserved(tables, &node.id);
+        let resources = &node.description.resources;
+        let engine = &node.description.engine;
+        let mut labels = engine.labels.clone();
+        labels.extend(node.spec.labels.clone());
+        NodeSight {
+            key: node.id.to_string(),
+            revision: revision_of(tasks),
+            id: node.id.to_string(),
+            name: node.name().to_owned(),
+            address: node.status.addr.clone(),
+            state: node.status.state.as_str().to_owned(),
+            role: role(node, leader).to_owned(),
+            message: message(node, members),
+            availability: node.spec.availability.as_str().to_owned(),
+            labels,
+            engine_version: engine.engine_version.clone(),
+            cpus: resources.nano_cpus / CPU,
+            reserved_nano_cpus: cpus,
+            memory: resources.memory_bytes,
+            reserved_memory: memory,
+        }
+    });
+    let mut nodes: Vec<_> = nodes.collect();
+    nodes.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+    nodes
+}
+
+/// Another number when these are other tasks, or any of them changed.
+pub fn revision_of(tasks: &[Arc<Task>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for task in tasks {
+        (task.id.as_str(), task.version.index).hash(&mut hasher);
+    }
+    // The largest number means something else.
+    hasher.finish() >> 1
+}
+
+fn role(node: &Node, leader: Option<&str>) -> &'static str {
+    match &node.manager_status {
+        Some(status) if node.member != 0 && leader == Some(status.addr.as_str()) => "leader",
+        Some(_) if node.member != 0 => "manager",
+        _ => "worker",
+    }
+}
+
+/// What there is to say: why it is silent and since when, and whether its manager answers.
+fn message(node: &Node, members: &[Member]) -> String {
+    let mut words = node.status.message.clone();
+    let is_silent = members.iter().any(|one| one.id == node.member && !one.reachable);
+    if node.member != 0 && is_silent && node.status.state == NodeState::Ready {
+        if !words.is_empty() {
+            words.push_str("; ");
+        }
+        words.push_str("its manager does not answer");
+    }
+    words
+}
+
+/// What tasks have reserved on a node: 10⁻⁹ of a processor, and bytes.
+pub(crate) fn reserved(tables: &Tables, node: &str) -> (i64, i64) {
+    let holding = tables.tasks_of_node(node).filter(|task| task.holds_node());
+    let reserved = holding.filter_map(|task| task.spec.reservations());
+    reserved.fold((0, 0), |(cpus, memory), one| {
+        (cpus.saturating_add(one.nano_cpus), memory.saturating_add(one.memory_bytes))
+    })
+}

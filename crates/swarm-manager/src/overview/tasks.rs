@@ -1,0 +1,129 @@
+//! Which tasks are shown, and as what.
+//!
+//! A tile is a task that is wanted, or that still holds its node; of a slot that has none of these, the
+//! last one that failed: its error is what a person has to see. All others are history.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+use swarm_backend::{ContainerSight, TaskSight};
+use swarm_model::service::{PortConfig, Protocol};
+use swarm_model::{Id, Task, TaskState, Time};
+
+use crate::replica::Tables;
+
+/// A slot: its service, its number, and of a global service its node.
+type Slot<'t> = (&'t str, u64, &'t str);
+
+fn slot(task: &Task) -> Slot<'_> {
+    let node = if task.slot == 0 { task.node_id.as_str() } else { "" };
+    (&task.service_id, task.slot, node)
+}
+
+/// The tasks that are shown, by node, each node's in the order of their ids.
+pub fn shown(tables: &Tables) -> HashMap<Id, Vec<Arc<Task>>> {
+    let mut shown: HashMap<Id, Vec<Arc<Task>>> = HashMap::new();
+    let mut taken = HashSet::new();
+    let mut failed: HashMap<Slot<'_>, &Arc<Task>> = HashMap::new();
+    for task in tables.tasks.values() {
+        let state = task.status.state;
+        if task.is_wanted() || !state.is_end() {
+            taken.insert(slot(task));
+            shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
+        } else if matches!(state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned) {
+            let newest = failed.entry(slot(task)).or_insert(task);
+            if (newest.lineage.nth, newest.created_at) < (task.lineage.nth, task.created_at) {
+                *newest = task;
+            }
+        }
+    }
+    for (slot, task) in failed {
+        if !taken.contains(&slot) && tables.services.contains_key(&task.service_id) {
+            shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
+        }
+    }
+    for tasks in shown.values_mut() {
+        tasks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    }
+    shown
+}
+
+/// Why a task is not what it should be, as far as anybody said.
+pub fn reason(task: &Task) -> &str {
+    let status = &task.status;
+    if status.err.is_empty() { &status.message } else { &status.err }
+}
+
+/// A task as it is shown below the node of this key, under this name.
+pub fn sight(task: &Task, name: String, key: &str) -> ContainerSight {
+    let status = &task.status;
+    let container = status.container_status.as_ref();
+    let spec = task.spec.container_spec.as_ref();
+    let ends = status.state.is_end();
+    let exit_code = container.filter(|_| ends).and_then(|one| i32::try_from(one.exit_code).ok());
+    let at = |time: Time| (!time.is_never()).then(|| millis(time));
+    let is_nowhere = task.node_id.is_empty();
+    ContainerSight {
+        id: task.id.to_string(),
+        name,
+        node: key.to_owned(),
+        image: spec.map(|spec| spec.image.clone()).unwrap_or_default(),
+        state: status.state.as_str().to_owned(),
+        exit_code,
+        ports: ports(task),
+        labels: labels(task),
+        created: millis(task.created_at),
+        started: at(task.lineage.running_since),
+        finished: at(task.lineage.ended_at),
+        placed: Some(task.placed_because.clone()).filter(|reason| !reason.is_empty()),
+        waits: is_nowhere.then(|| reason(task).to_owned()),
+        service: Some(task.service_annotations.name.clone()),
+        task: Some(TaskSight {
+            service: task.service_id.to_string(),
+            slot: task.slot,
+            desired: task.desired_state.as_str(),
+            message: status.message.clone(),
+            error: status.err.clone(),
+            container: container.map(|one| one.container_id.clone()).unwrap_or_default(),
+        }),
+        ..ContainerSight::default()
+    }
+}
+
+fn millis(time: Time) -> i64 {
+    time.0 / 1_000_000
+}
+
+/// The container's labels, and the service's.
+fn labels(task: &Task) -> BTreeMap<String, String> {
+    let mut labels = task.service_annotations.labels.clone();
+    let spec = task.spec.container_spec.as_ref();
+    let own = spec.and_then(|spec| spec.rest.get("Labels")).and_then(Value::as_object);
+    for (key, value) in own.into_iter().flatten() {
+        labels.insert(key.clone(), value.as_str().unwrap_or_default().to_owned());
+    }
+    labels
+}
+
+/// Ports of its own: those that the engine chose are in its status.
+fn ports(task: &Task) -> Vec<String> {
+    let told = task.status.rest.get("PortStatus").and_then(|status| status.get("Ports"));
+    let told: Vec<PortConfig> =
+        told.and_then(|ports| serde_json::from_value(ports.clone()).ok()).unwrap_or_default();
+    let fixed = task.host_ports.iter().filter(|port| port.published_port != 0);
+    let mut ports: Vec<String> = told.iter().chain(fixed).map(port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// A published port in words.
+pub fn port(port: &PortConfig) -> String {
+    let protocol = match port.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
+    };
+    format!("{}→{}/{protocol}", port.published_port, port.target_port)
+}

@@ -1,0 +1,187 @@
+//! What is shown of a small swarm.
+
+use serde_json::json;
+use swarm_backend::Wanted;
+use swarm_model::node::{ManagerStatus, NodeState};
+use swarm_model::service::{ContainerSpec, Replicated, ResourceRequirements, Resources, TaskSpec};
+use swarm_model::task::{ServiceAnnotations, TaskStatus};
+use swarm_model::{Service, TaskState};
+
+use super::*;
+
+fn node(tables: &mut Tables, id: &str, change: impl FnOnce(&mut Node)) {
+    let mut node = Node { id: id.into(), ..Node::default() };
+    node.description.hostname = format!("host-{id}");
+    node.description.resources =
+        Resources { nano_cpus: 4_000_000_000, memory_bytes: 1 << 30, ..Resources::default() };
+    node.status.state = NodeState::Ready;
+    change(&mut node);
+    tables.nodes.insert(id.into(), Arc::new(node));
+}
+
+fn spec() -> Arc<TaskSpec> {
+    let reservations =
+        Resources { nano_cpus: 500_000_000, memory_bytes: 64 << 20, ..Resources::default() };
+    let container = ContainerSpec { image: "nginx:1".to_owned(), ..ContainerSpec::default() };
+    Arc::new(TaskSpec {
+        container_spec: Some(container),
+        resources: Some(ResourceRequirements {
+            reservations: Some(reservations),
+            ..ResourceRequirements::default()
+        }),
+        ..TaskSpec::default()
+    })
+}
+
+fn service(tables: &mut Tables, id: &str, replicas: u64) {
+    let mut service = Service { id: id.into(), ..Service::default() };
+    service.spec.name = format!("name-{id}");
+    service.spec.mode.replicated = Some(Replicated { replicas: Some(replicas) });
+    service.spec.task_template = spec();
+    tables.services.insert(id.into(), Arc::new(service));
+}
+
+fn task(tables: &mut Tables, id: &str, place: (&str, u64, &str), states: (TaskState, TaskState)) {
+    let (service, slot, node) = place;
+    let (desired_state, state) = states;
+    let name = format!("name-{service}");
+    let mut task = Task {
+        id: id.into(),
+        service_id: service.into(),
+        service_annotations: Arc::new(ServiceAnnotations { name, ..ServiceAnnotations::default() }),
+        slot,
+        node_id: node.into(),
+        spec: spec(),
+        desired_state,
+        status: TaskStatus { state, message: format!("says {id}"), ..TaskStatus::default() },
+        ..Task::default()
+    };
+    task.lineage.nth = id.bytes().map(u64::from).sum();
+    if state.is_end() {
+        task.status.err = format!("error of {id}");
+    }
+    tables.insert(Arc::new(task));
+}
+
+use TaskState::{Failed, Pending, Running, Shutdown};
+
+fn small() -> Tables {
+    let mut tables = Tables::default();
+    node(&mut tables, "a", |node| {
+        node.member = 7;
+        let addr = "10.0.0.1:2377".to_owned();
+        node.manager_status = Some(ManagerStatus { addr, ..ManagerStatus::default() });
+    });
+    node(&mut tables, "b", |node| node.status.state = NodeState::Down);
+    node(&mut tables, "c", |_| {});
+    service(&mut tables, "s", 3);
+    task(&mut tables, "t1", ("s", 1, "a"), (Running, Running));
+    task(&mut tables, "t0", ("s", 1, "a"), (Shutdown, Failed));
+    task(&mut tables, "t2", ("s", 2, "a"), (Shutdown, Running));
+    task(&mut tables, "t3", ("s", 3, ""), (Running, Pending));
+    task(&mut tables, "t4", ("s", 4, "c"), (Shutdown, Failed));
+    task(&mut tables, "t5", ("s", 4, "c"), (Shutdown, Failed));
+    task(&mut tables, "t6", ("s", 5, "c"), (Shutdown, Shutdown));
+    tables
+}
+
+fn names(look: &Look, node: &str) -> Vec<String> {
+    look.on(node).iter().map(|task| format!("{} {}", task.id, look.name(task))).collect()
+}
+
+#[test]
+fn what_is_wanted_or_runs_is_shown_and_of_the_rest_what_failed_last() {
+    let look = Look::new(&small(), None, &[]);
+    assert_eq!(names(&look, "a"), ["t1 name-s.1", "t2 name-s.2"]);
+    assert_eq!(names(&look, "c"), ["t5 name-s.4"], "the newest of its slot");
+    assert_eq!(names(&look, ""), ["t3 name-s.3"]);
+    let waiting = Waiting { name: "name-s.3".to_owned(), reason: "says t3".to_owned() };
+    assert_eq!(look.waiting, [waiting]);
+    let failed = task_sight(&look.on("c")[0], "x".to_owned(), "c");
+    let told = failed.task.unwrap();
+    assert_eq!((failed.state.as_str(), told.error.as_str()), ("failed", "error of t5"));
+    assert_eq!((told.desired, told.slot, failed.image.as_str()), ("shutdown", 4, "nginx:1"));
+    let waits = task_sight(&look.on("")[0], "x".to_owned(), "~");
+    assert_eq!(waits.waits.as_deref(), Some("says t3"));
+}
+
+#[test]
+fn nodes_have_roles_and_what_is_reserved_and_a_revision_of_their_tasks() {
+    let mut tables = small();
+    let silent = Member {
+        id: 7,
+        address: "10.0.0.1:2377".to_owned(),
+        leads: true,
+        votes: true,
+        reachable: false,
+    };
+    let look = Look::new(&tables, Some("10.0.0.1:2377"), &[silent]);
+    let seen: Vec<_> =
+        look.nodes.iter().map(|node| (&*node.name, &*node.role, &*node.state)).collect();
+    let expected = [
+        ("host-a", "leader", "ready"),
+        ("host-b", "worker", "down"),
+        ("host-c", "worker", "ready"),
+    ];
+    assert_eq!(seen, expected);
+    let first = &look.nodes[0];
+    assert_eq!(first.message, "its manager does not answer");
+    assert_eq!((first.cpus, first.reserved_nano_cpus), (4, 1_000_000_000), "of two that hold it");
+    assert_eq!(first.reserved_memory, 128 << 20);
+    let other = Look::new(&tables, Some("10.0.0.9:2377"), &[]);
+    assert_eq!((&*other.nodes[0].role, &*other.nodes[0].message), ("manager", ""));
+    // Only a node whose tasks changed has another revision.
+    let revisions = |look: &Look| look.nodes.iter().map(|node| node.revision).collect::<Vec<_>>();
+    let before = revisions(&other);
+    let mut changed = Task::clone(&tables.tasks["t1"]);
+    changed.version.index = 9;
+    tables.insert(Arc::new(changed));
+    let after = revisions(&Look::new(&tables, None, &[]));
+    assert_ne!(before[0], after[0]);
+    assert_eq!(before[1..], after[1..]);
+}
+
+#[test]
+fn services_say_what_they_lack() {
+    let tables = small();
+    let services = Look::new(&tables, None, &[]).services;
+    let [one] = services.as_slice() else { panic!("{services:?}") };
+    assert_eq!(
+        (one.name.as_str(), one.mode, one.image.as_str()),
+        ("name-s", "replicated", "nginx:1")
+    );
+    assert_eq!((one.running, one.desired, one.completed), (2, 3, None));
+    assert_eq!(one.lacks, "1 × says t3");
+}
+
+#[test]
+fn a_drain_s_plan_names_what_moves_and_what_would_run_nowhere() {
+    let mut tables = small();
+    let drain = |tables: &Tables, node: &str| {
+        plan(tables, &Wanted::Drain { node: node.to_owned() }).map_err(|error| error.message)
+    };
+    let found = drain(&tables, "host-a").unwrap();
+    let moves = found["Moves"].as_array().unwrap();
+    assert_eq!(moves.len(), 1, "what is to stop anyway does not move: {found}");
+    assert_eq!((&moves[0]["ID"], &moves[0]["From"]), (&json!("t1"), &json!("host-a")));
+    assert_eq!(
+        (&moves[0]["To"], &found["Note"]),
+        (&json!("host-c"), &json!("1 would move off host-a"))
+    );
+    assert!(!moves[0]["Reason"].as_str().unwrap().is_empty());
+    // Nowhere to go.
+    node(&mut tables, "c", |node| node.status.state = NodeState::Down);
+    let found = drain(&tables, "a").unwrap();
+    assert!(found["Moves"].as_array().unwrap().is_empty(), "{found}");
+    let why = found["Kept"][0]["Reason"].as_str().unwrap();
+    assert!(why.starts_with("it would wait: "), "{why}");
+    // One on each node.
+    let mut global = Service::clone(&tables.services["s"]);
+    global.spec.mode = serde_json::from_value(json!({"Global": {}})).unwrap();
+    tables.services.insert("s".into(), Arc::new(global));
+    let found = drain(&tables, "a").unwrap();
+    assert!(found["Kept"][0]["Reason"].as_str().unwrap().contains("one on each node"), "{found}");
+    assert!(drain(&tables, "nobody").unwrap_err().contains("not found"));
+    let even = plan(&tables, &Wanted::Rebalance { limit: 3 }).unwrap();
+    assert!(even["Note"].is_string() && even["Moves"].is_array(), "{even}");
+}

@@ -1,0 +1,196 @@
+//! `swarm up`: machines become nodes of a swarm over SSH. What that takes is decided in `swarm-install`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use swarm_install::{Authority, EndpointWish, Goods, Program, UpWish, plan_up};
+
+use super::machines::{Machines, not_done, say};
+use crate::cli::UpFlags;
+use crate::config::{Env, set};
+use crate::usage::UsageError;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Looks, plans, does.
+pub async fn run(flags: UpFlags, env: Env<'_>) -> anyhow::Result<()> {
+    let mut machines = Machines::new(&flags.hosts, &flags.ssh, env)?;
+    let mut managers = Vec::new();
+    for host in &flags.managers {
+        managers.push(machines.add("--manager", host)?);
+    }
+    let program = program(flags.binary.as_deref())?;
+    let what = match &flags.binary {
+        Some(file) => format!("{file} ({} MB)", program.megabytes()),
+        None => format!("swarm {VERSION} ({} MB)", program.megabytes()),
+    };
+    let port = flags.endpoint.as_deref().map(port).transpose()?;
+    if flags.certs.is_some() && port.is_none() {
+        return Err(UsageError::flags("--certs is the endpoint's: give --endpoint PORT too").into());
+    }
+    let wish = UpWish {
+        name: flags.name,
+        managers,
+        count: flags.count.as_deref().map(number).transpose()?,
+        advertise: advertise(&machines, &flags.advertise)?,
+        what,
+        program,
+        endpoint: None,
+    };
+    let endpoint = port.map(|port| Endpoint { port, folder: flags.certs });
+    let done = up(&machines, wish, endpoint, flags.dry_run, env).await;
+    machines.close().await;
+    done
+}
+
+/// `--endpoint` and `--certs`.
+struct Endpoint {
+    port: u16,
+    folder: Option<String>,
+}
+
+async fn up(
+    machines: &Machines,
+    mut wish: UpWish,
+    endpoint: Option<Endpoint>,
+    dry_run: bool,
+    env: Env<'_>,
+) -> anyhow::Result<()> {
+    let look = machines.look().await?;
+    let refused = |refusals| not_done("nothing was changed:", refusals);
+    let name = swarm_install::name(&look, wish.name.as_deref()).map_err(refused)?;
+    let mut authority = None;
+    let folder = match &endpoint {
+        None => None,
+        Some(Endpoint { port, folder }) => {
+            let folder = certs(folder.as_deref(), &name, env)?;
+            authority = Authority::load(&folder)?;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            wish.endpoint = Some(EndpointWish {
+                port: *port,
+                authority: authority.as_ref().map(Authority::sum),
+                folder: folder.display().to_string(),
+                now: i64::try_from(now.as_secs())?,
+            });
+            Some(folder)
+        }
+    };
+    let plan = plan_up(&look, &wish).map_err(refused)?;
+    if let Some(folder) = folder.as_ref().filter(|_| authority.is_none() && !plan.is_empty()) {
+        say(&format!(
+            "here: make the endpoint's authority and a client's certificate in {}",
+            folder.display()
+        ))?;
+        if !dry_run {
+            authority = Some(Authority::create(folder, &name, SystemTime::now())?);
+        }
+    }
+    let goods = Goods { program: wish.program, authority };
+    let applied = machines.carry_out(&look, &plan, Some(&goods), dry_run).await?;
+    if plan.is_empty() {
+        say(&format!("{name}: nothing to do: all is as it should be"))?;
+    } else if let Some(applied) = applied {
+        let (steps, took) = (applied.steps, applied.took.as_secs_f64());
+        say(&format!("{name}: done, {steps} steps in {took:.1} s"))?;
+        for words in &plan.afterwards {
+            say(&format!("left to do: {words}"))?;
+        }
+        if let Some(manager) = plan.manager() {
+            let host = machines.name(manager);
+            say(&format!("on {host}: DOCKER_HOST=unix:///run/swarm/docker.sock docker node ls"))?;
+            say(
+                "all nodes as one engine, there: DOCKER_HOST=unix:///run/swarm/cluster.sock docker ps",
+            )?;
+            if let (Some(folder), Some(endpoint)) = (&folder, &endpoint) {
+                let address = look.hosts.get(manager).and_then(|seen| seen.address.as_deref());
+                say(&format!(
+                    "the same from here: DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={} DOCKER_HOST=tcp://{}:{} docker ps",
+                    folder.display(),
+                    address.unwrap_or("ADDRESS"),
+                    endpoint.port
+                ))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the endpoint's certificates.
+fn certs(given: Option<&str>, name: &str, env: Env<'_>) -> Result<PathBuf, UsageError> {
+    if let Some(folder) = given {
+        return Ok(PathBuf::from(folder));
+    }
+    let home = || set(env, "HOME").map(|home| PathBuf::from(home).join(".config"));
+    let base = set(env, "XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    let base = base.ok_or_else(|| UsageError::flags("there is no HOME: give --certs FOLDER"))?;
+    Ok(base.join("swarm").join(name))
+}
+
+fn port(text: &str) -> Result<u16, UsageError> {
+    let wrong =
+        || UsageError::value("--endpoint", text, "expected a port, 1 to 65535 but not 2377");
+    text.parse().ok().filter(|port| ![0, 2377].contains(port)).ok_or_else(wrong)
+}
+
+fn number(text: &str) -> Result<usize, UsageError> {
+    let wrong = || UsageError::value("--managers", text, "expected a number, 1 or more");
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)
+}
+
+fn advertise(machines: &Machines, texts: &[String]) -> Result<BTreeMap<usize, String>, UsageError> {
+    let each = texts.iter().map(|text| {
+        let wrong = |problem: &str| UsageError::value("--advertise-addr", text, problem);
+        let (host, address) =
+            text.rsplit_once('=').ok_or_else(|| wrong("expected HOST=ADDRESS"))?;
+        if address.is_empty() {
+            return Err(wrong("the address is missing"));
+        }
+        let at = machines.find(host).ok_or_else(|| wrong("none of the machines is named so"))?;
+        Ok((at, address.to_owned()))
+    });
+    each.collect()
+}
+
+/// The binary: the one that was named, or this very program.
+fn program(file: Option<&str>) -> anyhow::Result<Program> {
+    let path = match file {
+        Some(file) => PathBuf::from(file),
+        None => std::env::current_exe().context("this program's own file cannot be found")?,
+    };
+    Program::read(&path, VERSION).map_err(|error| match file {
+        Some(file) => UsageError::value("--binary", file, error.to_string()).into(),
+        None => error.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::SshFlags;
+
+    #[test]
+    fn flags_are_read_and_wrong_ones_refused_in_words() {
+        let hosts = ["root@h1".to_owned(), "h2".to_owned(), "h1".to_owned()];
+        let mut machines = Machines::new(&hosts, &SshFlags::default(), &|_| None).unwrap();
+        assert_eq!(machines.add("--manager", "h2").unwrap(), 1);
+        assert_eq!(machines.add("--manager", "h3").unwrap(), 2, "the same machine counts once");
+        assert!(machines.add("--manager", "-x").is_err());
+        let given = |text: &str| advertise(&machines, &[text.to_owned()]);
+        assert_eq!(given("h1=10.0.0.1").unwrap(), BTreeMap::from([(0, "10.0.0.1".to_owned())]));
+        for (text, words) in [("h1", "HOST=ADDRESS"), ("h1=", "missing"), ("h9=a", "none of")] {
+            assert!(given(text).unwrap_err().to_string().contains(words), "{text}");
+        }
+        assert_eq!(number("3").unwrap(), 3);
+        assert!(number("0").is_err() && number("x").is_err());
+        assert_eq!(port("3376").unwrap(), 3376);
+        assert!(port("2377").is_err() && port("0").is_err() && port("x").is_err());
+        let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
+        assert_eq!(certs(None, "prod", &env).unwrap(), PathBuf::from("/h/.config/swarm/prod"));
+        assert_eq!(certs(Some("/c"), "prod", &env).unwrap(), PathBuf::from("/c"));
+        assert!(certs(None, "prod", &|_| None).is_err());
+        assert!(program(Some("/no/such")).unwrap_err().is::<UsageError>());
+        assert_eq!(program(None).unwrap().version, VERSION);
+    }
+}
