@@ -37,8 +37,8 @@ type Label = (&'static str, &'static str);
 /// Counts of the API's requests. Cheap to clone; clones are one.
 #[derive(Debug, Clone)]
 pub struct ApiMetrics {
-    requests: Family<[Label; 3], Counter>,
-    durations: Family<[Label; 2], Histogram>,
+    requests: Family<[Label; 4], Counter>,
+    durations: Family<[Label; 3], Histogram>,
     in_flight: Gauge,
 }
 
@@ -57,8 +57,8 @@ impl ApiMetrics {
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "api_requests",
-            "Requests to the Docker API that were answered, by route and class of status, and those \
-             whose client left before",
+            "Requests to the Docker API that were answered, by route, class of status and endpoint, and \
+             those whose client left before",
             self.requests.clone(),
         );
         registry.register_with_unit(
@@ -101,13 +101,19 @@ pub(crate) struct Counted {
     /// In the order of the endpoint's table.
     routes: Box<[OfRoute]>,
     other: OfRoute,
+    endpoint: Label,
 }
 
 impl Counted {
-    pub(crate) fn new<B: ?Sized>(resources: Resources<B>, metrics: ApiMetrics) -> Self {
+    pub(crate) fn new<B: ?Sized>(
+        resources: Resources<B>,
+        endpoint: &'static str,
+        metrics: ApiMetrics,
+    ) -> Self {
         let routes = resources.iter().flat_map(|(_, routes)| routes.iter());
         let routes = routes.map(|route| OfRoute::new(route.method, route.pattern));
-        Self { metrics, routes: routes.collect(), other: OfRoute::new(OTHER, OTHER) }
+        let (routes, other) = (routes.collect(), OfRoute::new(OTHER, OTHER));
+        Self { metrics, routes, other, endpoint: ("endpoint", endpoint) }
     }
 
     /// A request has come.
@@ -120,17 +126,18 @@ impl Counted {
         let Some(slot) = route.answers.get(class) else { return };
         let counter = slot.get_or_init(|| {
             let [method, pattern] = route.labels();
-            let labels =
-                [method, pattern, ("status", CLASSES.get(class).copied().unwrap_or(OTHER))];
+            let status = ("status", CLASSES.get(class).copied().unwrap_or(OTHER));
+            let labels = [method, pattern, status, self.endpoint];
             self.metrics.requests.get_or_create_owned(&labels)
         });
         counter.inc();
     }
 
     fn observe(&self, route: &OfRoute, elapsed: Duration) {
-        let histogram = route
-            .durations
-            .get_or_init(|| self.metrics.durations.get_or_create_owned(&route.labels()));
+        let histogram = route.durations.get_or_init(|| {
+            let [method, pattern] = route.labels();
+            self.metrics.durations.get_or_create_owned(&[method, pattern, self.endpoint])
+        });
         histogram.observe(elapsed.as_secs_f64());
     }
 }
@@ -199,7 +206,7 @@ mod tests {
     #[test]
     fn requests_are_counted_by_route_and_class_and_never_by_what_was_sent() {
         let metrics = ApiMetrics::default();
-        let counted = Arc::new(Counted::new(RESOURCES, metrics.clone()));
+        let counted = Arc::new(Counted::new(RESOURCES, "pool", metrics.clone()));
         for (method, path, status) in [
             (Method::GET, "/containers/secret/json", 200),
             (Method::GET, "/containers/other/json", 404),
@@ -216,11 +223,11 @@ mod tests {
         }
         let text = published(&metrics);
         for line in [
-            r#"api_requests_total{method="GET",route="/containers/{name}/json",status="2xx"} 2"#,
-            r#"api_requests_total{method="GET",route="/containers/{name}/json",status="4xx"} 1"#,
-            r#"api_requests_total{method="POST",route="/exec/{name}/start",status="1xx"} 1"#,
-            r#"api_requests_total{method="other",route="other",status="4xx"} 2"#,
-            r#"api_request_duration_seconds_count{method="GET",route="/containers/{name}/json"} 3"#,
+            r#"api_requests_total{method="GET",route="/containers/{name}/json",status="2xx",endpoint="pool"} 2"#,
+            r#"api_requests_total{method="GET",route="/containers/{name}/json",status="4xx",endpoint="pool"} 1"#,
+            r#"api_requests_total{method="POST",route="/exec/{name}/start",status="1xx",endpoint="pool"} 1"#,
+            r#"api_requests_total{method="other",route="other",status="4xx",endpoint="pool"} 2"#,
+            r#"api_request_duration_seconds_count{method="GET",route="/containers/{name}/json",endpoint="pool"} 3"#,
             "api_requests_in_flight 0",
         ] {
             assert!(text.contains(&format!("{line}\n")), "{line} is not in {text}");
@@ -231,7 +238,7 @@ mod tests {
     #[test]
     fn a_request_is_under_way_until_its_answer_has_gone_and_may_be_abandoned() {
         let metrics = ApiMetrics::default();
-        let counted = Arc::new(Counted::new(RESOURCES, metrics.clone()));
+        let counted = Arc::new(Counted::new(RESOURCES, "pool", metrics.clone()));
         let mut answered = Counted::begin(&counted);
         answered.answered(StatusCode::OK, Duration::ZERO);
         let abandoned = Counted::begin(&counted);
@@ -241,7 +248,7 @@ mod tests {
         drop((answered, abandoned));
         let text = published(&metrics);
         assert!(text.contains("api_requests_in_flight 0\n"), "{text}");
-        let line = r#"api_requests_total{method="GET",route="/events",status="abandoned"} 1"#;
+        let line = r#"api_requests_total{method="GET",route="/events",status="abandoned",endpoint="pool"} 1"#;
         assert!(text.contains(line), "{text}");
     }
 }

@@ -39,7 +39,7 @@ pub struct ServerOptions {
     pub drain: Duration,
     /// Asked first for every request, where the pool has several managers.
     pub forward: Option<Arc<dyn Forward>>,
-    /// What traces call it: `pool`, `node`, `cluster`.
+    /// What metrics and traces call it: `pool`, `node`, `cluster`.
     pub endpoint: &'static str,
     /// Where requests are counted; a clone of it is registered by whoever publishes the counts.
     pub metrics: ApiMetrics,

@@ -68,7 +68,7 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         name: &'static str,
         metrics: ApiMetrics,
     ) -> Self {
-        let counted = Arc::new(Counted::new(B::RESOURCES, metrics));
+        let counted = Arc::new(Counted::new(B::RESOURCES, name, metrics));
         Self { backend, forward, signature, name, counted, requests: AtomicU64::new(1) }
     }
 

@@ -69,7 +69,18 @@ impl<'l> Daemons<'l> {
 
     /// Starts the daemon of a host, with the data it had, and waits until it answers.
     pub fn launch(&mut self, host: u8, more: &[&str]) -> Result<()> {
-        let daemon = self.lab.daemon(host, binaries::swarm()?, &self.folder(host), more)?;
+        self.launch_with(host, more, &[])
+    }
+
+    /// As [`Daemons::launch`], with these variables.
+    pub fn launch_with(
+        &mut self,
+        host: u8,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<()> {
+        let folder = self.folder(host);
+        let daemon = self.lab.daemon_with(host, binaries::swarm()?, &folder, more, variables)?;
         self.running.insert(host, daemon);
         Ok(())
     }

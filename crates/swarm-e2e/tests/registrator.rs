@@ -126,3 +126,54 @@ fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn agents_register_the_services_of_their_engine_beside_their_work() -> Result<()> {
+    let lab = exclusive()?;
+    let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
+    let rig = Rig { lab: &lab, consul };
+    let backend = format!("consul://{}", rig.consul.address(0));
+    let sock = |host: u8| format!("unix://{}", lab.sock(host).display());
+    let start = |arguments: &[&str]| {
+        let mut command = lab.fabric_command(&swarm_e2e::swarm()?.display().to_string());
+        command.args(arguments).args(["--register", &backend]);
+        Watch::start(command)
+    };
+    let id = |host: u8| format!("{}:web:80", lab.hostname(host));
+
+    let (engine, pool) = (format!("{}:2375", lab.ip(1)), rig.consul.url("pool"));
+    let join = ["join", "--advertise", &engine, "--register-engine", &sock(1), &pool];
+    let mut agent = start(&join)?;
+    agent.wait_for(" registered ", SOON)?;
+    agent.wait_for("registering services", SOON)?;
+    let folder = tempfile::tempdir()?;
+    let (node, data) = (folder.path().join("docker.sock"), folder.path().join("data"));
+    let (node, data) = (format!("unix://{}", node.display()), data.display().to_string());
+    let daemon = ["daemon", "--engine", &sock(2), "--node-host", &node, "--data-dir", &data];
+    let own = ["--register-ip", &lab.ip(2), "--register-on-stop", "deregister"];
+    let mut daemon = start(&[&daemon[..], &own].concat())?;
+    daemon.wait_for("registering services", SOON)?;
+
+    rig.web(1, "web", 8001, &[])?;
+    rig.web(2, "web", 8002, &[])?;
+    rig.has(&[id(1), id(2)])?;
+    let services = rig.services()?;
+    for (host, port) in [(1, 8001), (2, 8002)] {
+        let service = &services[&id(host)];
+        ensure!(service["Port"] == port, "{service}");
+        ensure!(service["Address"] == lab.ip(host).as_str(), "{service}");
+    }
+
+    // Each ends in order, and does with the entries what it was told.
+    daemon.signal(Signal::SIGTERM)?;
+    ensure!(daemon.wait_end(SOON)?.success(), "{:?}", daemon.lines());
+    rig.has(&[id(1)])?;
+    agent.signal(Signal::SIGTERM)?;
+    ensure!(agent.wait_end(SOON)?.success(), "{:?}", agent.lines());
+    rig.has(&[id(1)])?;
+
+    // What cannot be is told by the flag that was given.
+    let mut refused = start(&[&join[..], &["--register-ttl", "1s"]].concat())?;
+    ensure!(refused.wait_end(SOON)?.code() == Some(2), "{:?}", refused.lines());
+    refused.wait_for("--register-ttl \"1s\": expected 3s or more", SOON).map(drop)
+}

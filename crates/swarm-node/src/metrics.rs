@@ -9,12 +9,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 use swarm_manager::replica::Tables;
 use swarm_model::node::NodeState;
@@ -50,21 +53,30 @@ impl Collector for Readings {
         let ids =
             vec![("node_id", member.node_id().to_string()), ("swarm_id", member.cluster_id())];
         out.gauges("node_info", "This node's id and its swarm's", [(ids, 1)])?;
+        let identity = member.own.identity();
+        out.time("node_certificate_issued", ISSUED, identity.not_before)?;
+        out.time("node_certificate_expiry", EXPIRY, identity.not_after)?;
         let Some(manager) = manager else { return Ok(()) };
         let leads = manager.replica().store().leadership().borrow().leads;
         out.gauge("manager_leader", "1: this manager leads", usize::from(leads))?;
         let counts = manager.replica().read(Counts::of);
-        counts.tell(&mut out)
+        counts.tell(&mut out)?;
+        out.seconds("raft_transaction_latency", LATENCY, &manager.replica().latency())
     }
 }
 
 const MANAGES: &str = "1: this node is a manager";
+const ISSUED: &str = "From when on this node's certificate is good; an hour before it was issued";
+const EXPIRY: &str = "When this node's certificate ends; it is renewed long before";
+const LATENCY: &str = "Time until a write is in the store of a majority of the managers";
 
 /// What is counted of the swarm's objects.
 #[derive(Debug, Default, PartialEq)]
 struct Counts {
     nodes: BTreeMap<String, usize>,
     managers: usize,
+    managers_ready: usize,
+    failures: u64,
     services: usize,
     short: usize,
     tasks: BTreeMap<String, usize>,
@@ -81,6 +93,8 @@ impl Counts {
             nodes: NODES.iter().map(|state| (word(state), 0)).collect(),
             tasks: TaskState::ALL.iter().map(|state| (word(state), 0)).collect(),
             managers: tables.nodes.values().filter(|node| node.member != 0).count(),
+            managers_ready: tables.nodes.values().filter(|node| serves(node)).count(),
+            failures: tables.failures,
             services: tables.services.len(),
             secrets: tables.secrets.len(),
             configs: tables.configs.len(),
@@ -125,16 +139,25 @@ impl Counts {
         };
         out.gauges("manager_nodes", "Nodes of the swarm", by_state(&self.nodes))?;
         out.gauge("manager_managers_total", "Managers that hold the store", self.managers)?;
+        let ready = "Managers whose node the leader hears of; more than half have to be there";
+        out.gauge("manager_managers_ready", ready, self.managers_ready)?;
         out.gauge("manager_services_total", "Services", self.services)?;
         let short = "Services that have fewer running tasks than they should; jobs are not counted";
         out.gauge("manager_services_short", short, self.short)?;
         out.gauges("manager_tasks_total", "Tasks, ended ones too", by_state(&self.tasks))?;
+        let failures = "Tasks that failed or were rejected by their node, since this manager began";
+        out.counter("manager_task_failures", failures, self.failures)?;
         out.gauge("manager_secrets_total", "Secrets", self.secrets)?;
         out.gauge("manager_configs_total", "Configs", self.configs)?;
         out.gauge("manager_networks_total", "Networks of the swarm", self.networks)?;
         let revision = "The revision of the store that this manager has applied";
         out.gauge("manager_store_revision", revision, usize::try_from(self.revision).unwrap_or(0))
     }
+}
+
+/// Whether it is a manager that is heard of.
+fn serves(node: &swarm_model::Node) -> bool {
+    node.member != 0 && node.status.state == NodeState::Ready
 }
 
 /// The word that a state is in JSON.
@@ -152,6 +175,24 @@ impl Out<'_> {
     fn gauge(&mut self, name: &str, help: &str, value: usize) -> fmt::Result {
         let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(number(value)).encode(encoder)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    /// A moment, as Prometheus has them.
+    fn time(&mut self, name: &str, help: &str, at: SystemTime) -> fmt::Result {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unit = Unit::Other("timestamp_seconds".to_owned());
+        let encoder = self.0.encode_descriptor(name, help, Some(&unit), MetricType::Gauge)?;
+        ConstGauge::new(since.as_secs_f64()).encode(encoder)
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, times: &Histogram) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        times.encode(self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?)
     }
 
     fn gauges(
@@ -253,5 +294,48 @@ mod tests {
         replica.commit(batch).await.unwrap();
         assert_eq!(replica.read(Counts::of).short, 0);
         assert_eq!(replica.read(Counts::of).nodes["ready"], 0);
+    }
+
+    #[tokio::test]
+    async fn tasks_that_fail_are_counted_once_and_not_those_of_before() {
+        let store = Memory::new();
+        let replica = Replica::new(Arc::clone(&store) as _);
+        let write = async |replica: &Replica, id: &str, state| {
+            let known = replica.read(|tables| tables.tasks.get(id).map(|task| Task::clone(task)));
+            let mut task = known.unwrap_or_else(|| Task { id: id.into(), ..Task::default() });
+            task.status.state = state;
+            let mut batch = Batch::default();
+            batch.put(&task).unwrap();
+            replica.commit(batch).await.unwrap();
+        };
+        for (id, state, failures) in [
+            ("a", TaskState::Running, 0),
+            ("a", TaskState::Failed, 1),
+            ("a", TaskState::Failed, 1),
+            ("b", TaskState::Preparing, 1),
+            ("b", TaskState::Rejected, 2),
+            ("c", TaskState::Running, 2),
+            ("c", TaskState::Shutdown, 2),
+        ] {
+            write(&replica, id, state).await;
+            assert_eq!(replica.read(Counts::of).failures, failures, "{id} {state:?}");
+        }
+        let later = Replica::new(store as _);
+        assert_eq!(later.read(Counts::of).failures, 0, "they failed before this manager began");
+        assert_eq!(later.read(Counts::of).tasks["failed"], 1);
+    }
+
+    #[test]
+    fn managers_that_are_heard_of_are_ready() {
+        let mut tables = Tables::default();
+        for (id, member, state) in
+            [("m", 1, NodeState::Ready), ("n", 2, NodeState::Down), ("w", 0, NodeState::Ready)]
+        {
+            let mut node = swarm_model::Node { id: id.into(), member, ..Default::default() };
+            node.status.state = state;
+            tables.nodes.insert(id.into(), Arc::new(node));
+        }
+        let counts = Counts::of(&tables);
+        assert_eq!((counts.managers, counts.managers_ready), (2, 1));
     }
 }

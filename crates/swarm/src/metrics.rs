@@ -1,13 +1,20 @@
 //! Metrics put together: the address they are served on, and who has something to tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use swarm_api::ApiMetrics;
+use swarm_metrics::statsd::{self, StatsdConfig};
 use swarm_metrics::{MetricsServer, StoreMetrics, process};
 use swarm_otlp::SpanCounts;
 use swarm_pool::Pool;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+/// How long the end waits until the last counts have been sent.
+const LAST: Duration = Duration::from_secs(2);
 
 /// Binds the address of `--metrics-addr`, where there is one.
 pub async fn open(address: Option<&str>) -> anyhow::Result<Option<MetricsServer>> {
@@ -23,6 +30,30 @@ pub async fn open(address: Option<&str>) -> anyhow::Result<Option<MetricsServer>
         );
     }
     Ok(Some(server))
+}
+
+/// Metrics on their way to StatsD.
+pub struct Sending {
+    last: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Sending {
+    /// Sends from now on. Within a runtime.
+    pub fn start(config: StatsdConfig, registry: Registry) -> Self {
+        info!(format = ?config.dialect, "metrics are sent to udp://{}", config.address);
+        let last = CancellationToken::new();
+        let task = tokio::spawn(statsd::send(config, registry, last.clone()));
+        Self { last, task }
+    }
+}
+
+/// What was counted last goes out, too, unless the network keeps it.
+pub async fn end(sending: Option<Sending>) {
+    if let Some(Sending { last, task }) = sending {
+        last.cancel();
+        let _ = tokio::time::timeout(LAST, task).await;
+    }
 }
 
 /// Who has something to tell.
@@ -53,8 +84,6 @@ impl Sources<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use prometheus_client::encoding::prometheus_text;
     use swarm_kv::{Expect, KeyValue, StoreError, Write};
     use swarm_memory::Memory;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use swarm_discovery::Entry;
 use swarm_metrics::statsd::{Dialect, StatsdConfig};
 
-use crate::cli::ManageFlags;
+use crate::cli::StatsdFlags;
 use crate::config::{Env, set};
 use crate::usage::UsageError;
 use crate::values::duration;
@@ -17,7 +17,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST_PREFIX: usize = 100;
 
 /// Reads and checks the flags; `None` when nothing is to be sent.
-pub fn resolve(flags: &ManageFlags, env: Env<'_>) -> Result<Option<StatsdConfig>, UsageError> {
+pub fn resolve(flags: &StatsdFlags, env: Env<'_>) -> Result<Option<StatsdConfig>, UsageError> {
     let given = |flag: &Option<String>, name: &str| {
         flag.clone().filter(|text| !text.trim().is_empty()).or_else(|| set(env, name))
     };

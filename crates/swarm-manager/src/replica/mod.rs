@@ -16,9 +16,10 @@ pub mod tables;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
+use prometheus_client::metrics::histogram::Histogram;
 use swarm_kv::StoreError;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +40,13 @@ pub struct Replica {
     /// The revision that the tables show.
     shown: watch::Sender<u64>,
     feeds: Mutex<HashMap<u64, Arc<Inbox>>>,
+    latency: Histogram,
 }
+
+/// Upper bounds of the times that a write takes, in seconds: a flush of a disk or two, up to what a
+/// change waits for a new leader.
+const LATENCIES: [f64; 12] =
+    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
 /// What changed and was not fetched yet.
 #[derive(Debug, Default)]
@@ -64,6 +71,7 @@ impl Replica {
             tables: RwLock::default(),
             shown: watch::Sender::new(0),
             feeds: Mutex::default(),
+            latency: Histogram::new(LATENCIES),
         };
         replica.catch_up(true);
         Arc::new(replica)
@@ -127,7 +135,10 @@ impl Replica {
         }
         let mut revision = 0;
         for transaction in batch.cut() {
-            revision = self.store.transact(transaction).await?.0;
+            let begun = Instant::now();
+            let written = self.store.transact(transaction).await;
+            self.latency.observe(begun.elapsed().as_secs_f64());
+            revision = written?.0;
         }
         let mut shown = self.shown.subscribe();
         self.catch_up(false);
@@ -139,6 +150,11 @@ impl Replica {
                 reason: format!("it was written, and is not seen here after {SEEN:?}"),
             }),
         }
+    }
+
+    /// How long writes took until a majority had them, failed ones too. A clone is the same.
+    pub fn latency(&self) -> Histogram {
+        self.latency.clone()
     }
 
     /// Follows changes from now on.

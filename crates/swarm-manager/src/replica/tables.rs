@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use swarm_kv::{Change, Item};
+use swarm_model::task::TaskState;
 use swarm_model::{Cluster, Id, Network, Node, Service, Task, Time};
 use swarm_store::Followed;
 
@@ -32,6 +33,8 @@ pub struct Tables {
     pub guards: BTreeMap<Id, Arc<Guard>>,
     /// The newest time that anybody wrote: no leader's clock counts as earlier.
     pub newest: Time,
+    /// How many tasks were seen to fail, or to be rejected by their node, since this manager began.
+    pub failures: u64,
     of_service: HashMap<Id, BTreeSet<Id>>,
     of_node: HashMap<Id, BTreeSet<Id>>,
 }
@@ -59,6 +62,11 @@ pub struct Touched {
     pub configs: BTreeSet<Id>,
     /// Networks.
     pub networks: BTreeSet<Id>,
+}
+
+/// Whether it ended by itself as it should not, or could not begin.
+fn failed(task: &Task) -> bool {
+    matches!(task.status.state, TaskState::Failed | TaskState::Rejected)
 }
 
 impl Touched {
@@ -111,7 +119,8 @@ impl Tables {
         for change in followed.changes {
             match change {
                 Change::Whole(items) => {
-                    *self = Self { newest: self.newest, ..Self::default() };
+                    let (newest, failures) = (self.newest, self.failures);
+                    *self = Self { newest, failures, ..Self::default() };
                     touched.whole = true;
                     for item in &items {
                         self.put(item, &mut touched);
@@ -172,6 +181,8 @@ impl Tables {
     fn put_task(&mut self, mut task: Arc<Task>, touched: &mut Touched) {
         let old = self.tasks.get(&task.id).cloned();
         self.share_spec(&mut task, old.as_deref());
+        // One that is read for the first time failed before.
+        self.failures += u64::from(old.as_ref().is_some_and(|old| !failed(old)) && failed(&task));
         if let Some(old) = &old
             && (old.node_id != task.node_id || old.service_id != task.service_id)
         {

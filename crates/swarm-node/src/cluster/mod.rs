@@ -23,6 +23,7 @@ mod way;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::registry::Registry;
 use swarm_backend::{Backend, Forward, Overview};
 use swarm_core::placement::filter::FilterSet;
 use swarm_core::placement::strategy::Strategy;
@@ -82,6 +83,7 @@ pub struct Cluster {
     node: Arc<Node>,
     pool: Arc<Pool>,
     forwarder: Forwarder,
+    sight: watch::Receiver<Sight>,
     election: Election,
     version: &'static str,
 }
@@ -128,8 +130,16 @@ impl Cluster {
         let discovery = Arc::new(SwarmNodes(seen.clone()));
         let pool = Pool::start(config, discovery, store, stop.clone());
         tokio::spawn(follow::run(Arc::clone(node), Arc::clone(&pool), sight, stop.clone()));
-        let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen);
-        Self { node: Arc::clone(node), pool, forwarder, election, version }
+        let forwarder = Forwarder::new(Arc::clone(node), Arc::clone(&pool), seen.clone());
+        let node = Arc::clone(node);
+        Self { node, pool, forwarder, sight: seen, election, version }
+    }
+
+    /// Has its numbers published: those of all nodes' engines while this manager leads, since only then
+    /// it knows them.
+    pub fn register(&self, registry: &mut Registry) {
+        let sight = self.sight.clone();
+        self.pool.register_nodes(registry, move || sight.borrow().since.is_some());
     }
 
     /// What is shown.

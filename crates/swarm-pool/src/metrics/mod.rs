@@ -22,7 +22,7 @@ use swarm_docker::ApiError;
 
 use crate::Pool;
 use crate::scheduler::NotPlaced;
-use readings::Readings;
+use readings::{Nodes, Readings};
 
 /// Upper bounds of the times for a placement, in seconds: a decision takes tens of microseconds,
 /// one that waits for what others wrote up to some seconds.
@@ -160,5 +160,16 @@ impl Pool {
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         self.shared.metrics.register(registry);
         registry.register_collector(Box::new(Readings::of(self)));
+    }
+
+    /// As [`Pool::register`], for a pool that shows a swarm's nodes: without who leads, which the swarm
+    /// tells itself; and all that is read only while `leads` says that the nodes are asked from here.
+    pub fn register_nodes(
+        self: &Arc<Self>,
+        registry: &mut Registry,
+        leads: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.shared.metrics.register(registry);
+        registry.register_collector(Box::new(Nodes::of(self, leads)));
     }
 }

@@ -67,6 +67,35 @@ impl Collector for Readings {
     }
 }
 
+/// Reads a pool of a swarm's nodes when asked, while they are asked from here.
+pub(super) struct Nodes {
+    pool: Weak<Pool>,
+    leads: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+impl Nodes {
+    pub(super) fn of(pool: &Arc<Pool>, leads: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self { pool: Arc::downgrade(pool), leads: Box::new(leads) }
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nodes")
+    }
+}
+
+impl Collector for Nodes {
+    fn encode(&self, encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let Some(pool) = self.pool.upgrade().filter(|_| (self.leads)()) else { return Ok(()) };
+        let mut out = Out(encoder);
+        pool.tell_engines(&mut out)?;
+        pool.tell_reservations(&mut out)?;
+        pool.tell_kept(&mut out)?;
+        pool.tell_moves(&mut out)
+    }
+}
+
 /// One metric after the other.
 struct Out<'a>(DescriptorEncoder<'a>);
 

@@ -41,6 +41,18 @@ impl Lab {
         folder: &Path,
         arguments: &[&str],
     ) -> Result<Daemon<'_>> {
+        self.daemon_with(i, binary, folder, arguments, &[])
+    }
+
+    /// As [`Lab::daemon`], with these variables.
+    pub fn daemon_with(
+        &self,
+        i: u8,
+        binary: &Path,
+        folder: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Daemon<'_>> {
         fs::create_dir_all(folder)?;
         let (sock, log) = (folder.join("docker.sock"), folder.join("log"));
         let out = File::options().create(true).append(true).open(&log)?;
@@ -51,6 +63,7 @@ impl Lab {
         command.args(["--engine", &format!("unix://{}", self.sock(i).display())]);
         command.args(["--node-host", &format!("unix://{}", sock.display())]);
         command.arg("--data-dir").arg(folder.join("data")).args(arguments);
+        command.envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         command.process_group(0); // Ctrl-C is for the person's command.
         let child = command.spawn().context("cannot run swarm daemon")?;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{PageArgs, TlsFlags};
+use super::{PageArgs, RegisterFlags, StatsdFlags, TlsFlags};
 
 pub(super) const DAEMON_EXAMPLES: &str = "\
 Examples:
@@ -29,6 +29,10 @@ File (--config, TOML); flags and environment win over it:
   advertise-addr = \"eth0\"
   allow = [\"privileged\", \"device=/dev/fuse\"]
   metrics-addr = \"127.0.0.1:9324\"
+  statsd = \"127.0.0.1:8125\"
+  statsd-format = \"dogstatsd\"
+  register = \"consul://127.0.0.1:8500\"
+  register-ip = \"10.0.0.7\"
   ui = \"127.0.0.1:8080\"
   tlsverify = true
   tlscacert = \"/etc/swarm/ca.pem\"
@@ -92,6 +96,13 @@ pub struct DaemonFlags {
     /// alone; without it there are none [env: SWARM_METRICS_ADDR]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Metrics")]
     pub metrics_addr: Option<String>,
+    /// The same for StatsD.
+    #[command(flatten)]
+    pub statsd: StatsdFlags,
+
+    /// Its engine's services in a registry.
+    #[command(flatten)]
+    pub register: RegisterFlags,
 
     /// TLS of tcp:// addresses.
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DiscoveryFlags, PageArgs, TlsFlags};
+use super::{DiscoveryFlags, PageArgs, StatsdFlags, TlsFlags};
 use crate::values::boolean;
 
 pub(super) const MANAGE_EXAMPLES: &str = "\
@@ -76,19 +76,9 @@ pub struct ManageFlags {
     /// alone; without it there are none [env: SWARM_METRICS_ADDR]
     #[arg(long, value_name = "HOST:PORT", help_heading = "Metrics")]
     pub metrics_addr: Option<String>,
-    /// StatsD server to send the same metrics to, by UDP [env: SWARM_STATSD]
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Metrics")]
-    pub statsd: Option<String>,
-    /// How to send them: statsd (labels become parts of names) or dogstatsd (labels are tags)
-    /// [default: statsd] [env: SWARM_STATSD_FORMAT]
-    #[arg(long, value_name = "FORMAT", help_heading = "Metrics")]
-    pub statsd_format: Option<String>,
-    /// How often to send them; 1s or more [default: 10s] [env: SWARM_STATSD_INTERVAL]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true, help_heading = "Metrics")]
-    pub statsd_interval: Option<String>,
-    /// What their names begin with [default: swarm] [env: SWARM_STATSD_PREFIX]
-    #[arg(long, value_name = "PREFIX", allow_hyphen_values = true, help_heading = "Metrics")]
-    pub statsd_prefix: Option<String>,
+    /// The same for StatsD.
+    #[command(flatten)]
+    pub statsd: StatsdFlags,
 
     /// TLS.
     #[command(flatten)]

@@ -11,7 +11,9 @@ mod daemon;
 mod manage;
 mod page;
 mod proxy;
+mod register;
 mod registrator;
+mod statsd;
 mod tls;
 mod up;
 
@@ -29,7 +31,9 @@ pub use daemon::DaemonFlags;
 pub use manage::ManageFlags;
 pub use page::PageArgs;
 pub use proxy::ProxyFlags;
-pub use registrator::RegistratorFlags;
+pub use register::RegisterFlags;
+pub use registrator::{RegistratorFlags, Spelling};
+pub use statsd::StatsdFlags;
 pub use tls::TlsFlags;
 pub use up::{DialFlags, DownFlags, SshFlags, UpFlags};
 
@@ -134,7 +138,7 @@ pub enum Command {
     Restore(RestoreFlags),
     /// Keep an engine registered in a pool's discovery
     #[command(visible_alias = "j", args_override_self = true, after_help = SCHEMES)]
-    Join(JoinFlags),
+    Join(Box<JoinFlags>),
     /// List the engines that a discovery names
     #[command(visible_alias = "l", args_override_self = true, after_help = SCHEMES)]
     List(ListFlags),
@@ -220,6 +224,13 @@ pub struct JoinFlags {
     /// register at once [default: 0s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub delay: Option<String>,
+    /// The local engine, whose services --register writes: unix:///PATH, or tcp://HOST:PORT without TLS
+    /// [default: unix:///var/run/docker.sock]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Registration of services")]
+    pub register_engine: Option<String>,
+    /// Its services in a registry.
+    #[command(flatten)]
+    pub register: RegisterFlags,
 }
 
 /// Flags of `swarm list`.

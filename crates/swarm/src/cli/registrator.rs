@@ -2,6 +2,34 @@
 
 use clap::Args;
 
+/// How the flags of one command begin, for words about them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// `--ip`, of `swarm registrator`.
+    #[default]
+    Own,
+    /// `--register-ip`, of an agent that registers, too.
+    Within,
+}
+
+impl Spelling {
+    /// The flag of this name.
+    pub fn flag(self, name: &str) -> String {
+        match self {
+            Self::Own => format!("--{name}"),
+            Self::Within => format!("--register-{name}"),
+        }
+    }
+
+    /// Where the backend is given.
+    pub fn backend(self) -> &'static str {
+        match self {
+            Self::Own => "BACKEND",
+            Self::Within => "--register",
+        }
+    }
+}
+
 pub(super) const BACKENDS: &str = "\
 Backends:
   consul://HOST:PORT              Consul's service catalogue, by the host's own agent
@@ -62,4 +90,7 @@ pub struct RegistratorFlags {
     /// An option of the backend, such as kv.tokenfile=FILE; may be repeated
     #[arg(long = "discovery-opt", value_name = "KEY=VALUE")]
     pub options: Vec<String>,
+    /// How they were spelled.
+    #[arg(skip)]
+    pub spelling: Spelling,
 }

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use prometheus_client::registry::Registry;
-use swarm_api::{ApiMetrics, Listener, ServerOptions};
+use swarm_api::{Listener, ServerOptions};
 use swarm_engine::{ClientOptions, EngineClient};
 use swarm_metrics::process;
 use swarm_node::{Clients, Cluster, Node, NodeOptions};
@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::manage::{COMMIT, notify, open, reload_on_hangup, show, stop_on_signals};
+use super::registrator::{Prepared, beside};
 use crate::config::DaemonConfig;
-use crate::metrics;
+use crate::metrics::{self, Sending};
 use crate::tls::Tls;
 use crate::traces::Traces;
 
@@ -38,6 +39,10 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     for address in &config.cluster {
         cluster_listeners.push(open(address, &tls, verified).await?);
     }
+    let registrator = match &config.register {
+        Some(flags) => Some(Prepared::new(flags).await?),
+        None => None,
+    };
     let metrics_server = metrics::open(config.metrics.as_deref()).await?;
     let door = match &config.page {
         Some(page) => Some(page.open(&tls).await?),
@@ -65,26 +70,29 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         endpoint: "node",
         ..ServerOptions::default()
     };
-    let metrics_stop = CancellationToken::new();
-    if let Some(server) = metrics_server {
+    let cluster_stop = CancellationToken::new();
+    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
+    let cluster = Cluster::start(&node, build, &cluster_stop);
+    let registry = || {
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("swarm");
         options.metrics.register(ours);
         node.register(ours);
+        cluster.register(ours);
         traces.counts.register(ours);
         process::register(&mut registry, env!("CARGO_PKG_VERSION"), COMMIT);
-        tokio::spawn(server.serve(registry, metrics_stop.clone()));
+        registry
+    };
+    let metrics_stop = CancellationToken::new();
+    let sending = config.statsd.map(|statsd| Sending::start(statsd, registry()));
+    if let Some(server) = metrics_server {
+        tokio::spawn(server.serve(registry(), metrics_stop.clone()));
     }
     let traces = traces.send();
     notify(sd_notify::NotifyState::Ready);
-    let cluster_stop = CancellationToken::new();
-    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT };
-    let cluster = Cluster::start(&node, build, &cluster_stop);
-    // Counted apart: the metrics are the node endpoint's.
     let of_clients = ServerOptions {
         forward: Some(cluster.of_clients()),
         endpoint: "cluster",
-        metrics: ApiMetrics::default(),
         ..options.clone()
     };
     let of_managers = ServerOptions { forward: Some(cluster.of_managers()), ..of_clients.clone() };
@@ -97,12 +105,13 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
     let serve_node = swarm_api::serve_node(listeners, backend, options, serving.clone());
     let serve_all = serve(cluster_listeners, of_clients);
     let serve_managers = serve(passed_on, of_managers);
-    tokio::join!(serve_node, serve_all, serve_managers, page, async {
+    let registering = beside(registrator, serving.clone());
+    tokio::join!(serve_node, serve_all, serve_managers, page, registering, async {
         serving.cancelled().await;
         notify(sd_notify::NotifyState::Stopping);
         cluster.resign().await;
         // While requests under way end: the others have a leader again the sooner.
-        node.shutdown().await;
+        tokio::join!(node.shutdown(), metrics::end(sending));
     });
     cluster_stop.cancel();
     metrics_stop.cancel();

@@ -1,8 +1,9 @@
 //! `swarm join`: keeps one engine registered until it is told to stop, then takes it back.
 //! Whether a discovery has registration at all is the backend's to say; a refusal of the
 //! first registration for that reason ends the command, any other failure is retried at the
-//! next heartbeat, as in classic.
+//! next heartbeat, as in classic. With `--register` it is a registrator beside that.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::cli::JoinFlags;
 use crate::cmd::manage::stop_on_signals;
+use crate::cmd::registrator::Prepared;
 use crate::config::{Env, heartbeat, required_discovery, set};
 use crate::usage::UsageError;
 use crate::values::{advertise, duration};
@@ -40,9 +42,39 @@ pub async fn run(flags: JoinFlags, env: Env<'_>) -> anyhow::Result<()> {
         UsageError::flags("missing mandatory --advertise flag: HOST:PORT of the joining engine")
     })?;
     let entry = advertise("--advertise", &address)?;
+    // Managers reach the engine there, so others reach its services there, too.
+    let ip = match &entry {
+        Entry::Tcp { host, .. } => host.parse::<IpAddr>().ok().filter(|ip| !ip.is_loopback()),
+        _ => None,
+    };
+    let ip = ip.map(|ip| ip.to_string());
+    let registrator = match flags.register.given(flags.register_engine, ip, env)? {
+        Some(flags) => Some(Prepared::new(&flags).await?),
+        None => None,
+    };
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    keep_registered(&*discovery, &OverTcp, &entry, &rhythm, &stop).await.context("cannot join")
+    let joined = async {
+        let joined = keep_registered(&*discovery, &OverTcp, &entry, &rhythm, &stop).await;
+        // One that cannot join ends, and its registrator with it.
+        stop.cancel();
+        joined.context("cannot join")
+    };
+    let registering = async {
+        match registrator {
+            Some(registrator) => {
+                let registered = registrator.run(stop.clone(), || {}).await;
+                // Whoever wants both is not left with one.
+                if registered.is_err() {
+                    stop.cancel();
+                }
+                registered
+            }
+            None => Ok(()),
+        }
+    };
+    let (joined, registered) = tokio::join!(joined, registering);
+    joined.and(registered)
 }
 
 fn rhythm(flags: &JoinFlags) -> Result<Rhythm, UsageError> {

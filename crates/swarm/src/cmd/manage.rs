@@ -6,13 +6,12 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
 use swarm_backend::{Forward, Overview};
 use swarm_engine::ClientOptions;
-use swarm_metrics::{StoreMetrics, statsd};
+use swarm_metrics::StoreMetrics;
 use swarm_pool::{Build, Election, Pool, PoolConfig};
 use swarm_visualizer::{Backend, Door};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::config::ManageConfig;
 use crate::election;
-use crate::metrics::{self, Sources};
+use crate::metrics::{self, Sending, Sources};
 use crate::page;
 use crate::store::{Choice, Opened};
 use crate::tls::Tls;
@@ -36,8 +35,6 @@ pub const COMMIT: &str = match option_env!("SWARM_COMMIT") {
 
 /// Where our sockets are by default.
 const RUNTIME: &str = "/run/swarm";
-/// How long the end waits until the last counts have been sent.
-const LAST_METRICS: Duration = Duration::from_secs(2);
 
 /// Serves until a signal.
 pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
@@ -83,11 +80,7 @@ pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
     let spans = traces.counts.clone();
     let sources = Sources { pool: &pool, api: &options.metrics, store: &counted, spans: &spans };
     let traces = traces.send();
-    let last_metrics = CancellationToken::new();
-    let sending = statsd.map(|config| {
-        info!(format = ?config.dialect, "metrics are sent to udp://{}", config.address);
-        tokio::spawn(statsd::send(config, sources.registry(COMMIT), last_metrics.clone()))
-    });
+    let sending = statsd.map(|config| Sending::start(config, sources.registry(COMMIT)));
     if let Some(server) = metrics_server {
         tokio::spawn(server.serve(sources.registry(COMMIT), pool_stop.clone()));
     }
@@ -99,12 +92,8 @@ pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
         election.resign().await;
     });
     notify(sd_notify::NotifyState::Stopping);
-    if let Some(sending) = sending {
-        // What was counted last goes out too, unless the network keeps it; and while the pool still
-        // knows its engines, which would seem lost otherwise.
-        last_metrics.cancel();
-        let _ = tokio::time::timeout(LAST_METRICS, sending).await;
-    }
+    // While the pool still knows its engines, which would seem lost otherwise.
+    metrics::end(sending).await;
     traces.end().await;
     pool_stop.cancel();
     if let Some(embedded) = embedded {

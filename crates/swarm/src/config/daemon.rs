@@ -1,15 +1,18 @@
 //! From flags, environment and file to a checked [`DaemonConfig`]. Flags win over the environment, and
 //! that over the file.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 use swarm_engine::{EngineAddress, PLAIN_PORT};
+use swarm_metrics::statsd::StatsdConfig;
 use swarm_model::service::host::grants;
 
 use super::{Env, LOCAL_ENGINE, set, tls_paths};
-use crate::cli::{DaemonFlags, PageArgs, TlsFlags};
+use crate::cli::{DaemonFlags, PageArgs, RegistratorFlags, StatsdFlags, TlsFlags};
 use crate::page::PageFlags;
+use crate::statsd;
 use crate::tls::TlsPaths;
 use crate::usage::UsageError;
 use crate::values::{Listen, listen, local_listen};
@@ -44,6 +47,10 @@ pub struct DaemonConfig {
     pub managers: Vec<String>,
     /// Where metrics are served: `HOST:PORT`.
     pub metrics: Option<String>,
+    /// Where they are sent.
+    pub statsd: Option<StatsdConfig>,
+    /// Where and how this engine's services are registered.
+    pub register: Option<RegistratorFlags>,
     /// Where the page is served.
     pub page: Option<PageFlags>,
     /// TLS of `tcp://` addresses.
@@ -63,6 +70,12 @@ struct File {
     allow: Vec<String>,
     manager: Vec<String>,
     metrics_addr: Option<String>,
+    statsd: Option<String>,
+    statsd_format: Option<String>,
+    statsd_interval: Option<String>,
+    statsd_prefix: Option<String>,
+    register: Option<String>,
+    register_ip: Option<String>,
     ui: Option<String>,
     #[serde(rename = "ui-token-file")]
     ui_token: Option<String>,
@@ -114,13 +127,7 @@ impl DaemonConfig {
             given_as(flags.cluster_hosts, set(env, "SWARM_CLUSTER_HOST"), file.cluster_host);
         let cluster = addresses("--cluster-host", &hosts, &usual, &engine)?;
         let allows = given_as(flags.allow, set(env, "SWARM_ALLOW"), file.allow);
-        let allows = allows
-            .iter()
-            .map(|text| {
-                grants::grant(text)
-                    .map_err(|wrong| UsageError::value("--allow", text, wrong.to_string()))
-            })
-            .collect::<Result<_, _>>()?;
+        let allows = granted(&allows)?;
         if cluster.iter().any(|one| listen.contains(one)) {
             return Err(UsageError::value(
                 "--cluster-host",
@@ -155,6 +162,25 @@ impl DaemonConfig {
         let managers = [flags.managers, file.manager].into_iter().find(|all| !all.is_empty());
         let managers = managers.unwrap_or_default();
         let data_dir = given(flags.data_dir, "SWARM_DATA_DIR", file.data_dir);
+        let sent = flags.statsd;
+        let statsd = StatsdFlags {
+            statsd: given(sent.statsd, "SWARM_STATSD", file.statsd),
+            statsd_format: given(sent.statsd_format, "SWARM_STATSD_FORMAT", file.statsd_format),
+            statsd_interval: given(
+                sent.statsd_interval,
+                "SWARM_STATSD_INTERVAL",
+                file.statsd_interval,
+            ),
+            statsd_prefix: given(sent.statsd_prefix, "SWARM_STATSD_PREFIX", file.statsd_prefix),
+        };
+        let mut register = flags.register;
+        register.register = given(register.register, "SWARM_REGISTER", file.register);
+        if register.register.is_some() {
+            register.register_ip = register.register_ip.or(file.register_ip);
+        }
+        // Other nodes reach this one there, and so its services.
+        let advertise_addr = flags.advertise_addr.or(file.advertise_addr).unwrap_or_default();
+        let register = register.given(Some(engine.to_string()), ip_of(&advertise_addr), env)?;
         let metrics = given(flags.metrics_addr, "SWARM_METRICS_ADDR", file.metrics_addr);
         Ok(Self {
             engine,
@@ -162,14 +188,30 @@ impl DaemonConfig {
             listen,
             cluster,
             listen_addr: flags.listen_addr.or(file.listen_addr).unwrap_or_default(),
-            advertise_addr: flags.advertise_addr.or(file.advertise_addr).unwrap_or_default(),
+            advertise_addr,
             allows,
             managers: managers.iter().map(|one| swarm_node::identity::with_port(one)).collect(),
             metrics: metrics.map(|text| local_listen("--metrics-addr", &text)).transpose()?,
+            statsd: statsd::resolve(&statsd, env)?,
+            register,
             page,
             tls,
         })
     }
+}
+
+/// What services may ask for, as it is kept.
+fn granted(allows: &[String]) -> Result<Vec<String>, UsageError> {
+    let each = allows.iter().map(|text| {
+        grants::grant(text).map_err(|wrong| UsageError::value("--allow", text, wrong.to_string()))
+    });
+    each.collect()
+}
+
+/// The address in `ADDRESS` or `ADDRESS:PORT`; none of an interface's name.
+fn ip_of(text: &str) -> Option<String> {
+    let ip = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|one| one.ip()));
+    ip.ok().filter(|ip| !ip.is_loopback() && !ip.is_unspecified()).map(|ip| ip.to_string())
 }
 
 /// What was given: by flags, by a variable with commas, or in the file.
@@ -209,6 +251,7 @@ fn addresses(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::RegisterFlags;
 
     fn resolve(flags: DaemonFlags, env: &[(&str, &str)]) -> Result<DaemonConfig, UsageError> {
         let env = |name: &str| {
@@ -252,6 +295,53 @@ mod tests {
         let two = resolve(DaemonFlags::default(), &variable).unwrap().cluster;
         assert_eq!(two, [Listen::Unix("/a".into()), Listen::Tcp("127.0.0.1:2".to_owned())]);
         assert_eq!(none.data_dir, PathBuf::from("/var/lib/swarm"));
+        assert!(none.statsd.is_none());
+    }
+
+    #[test]
+    fn statsd_is_as_the_flags_the_environment_or_the_file_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("daemon.toml");
+        std::fs::write(&file, "statsd = \"s:1\"\nstatsd-prefix = \"a.b\"").unwrap();
+        let config = Some(file.display().to_string());
+        let variable = [("SWARM_STATSD_FORMAT", "dogstatsd")];
+        let found = resolve(DaemonFlags { config, ..DaemonFlags::default() }, &variable).unwrap();
+        let found = found.statsd.unwrap();
+        assert_eq!((found.address.as_str(), found.prefix.as_str()), ("s:1", "a.b"));
+        assert_eq!(found.dialect, swarm_metrics::statsd::Dialect::Dogstatsd);
+        let wrong = StatsdFlags { statsd: Some("s".into()), ..StatsdFlags::default() };
+        let wrong = DaemonFlags { statsd: wrong, ..DaemonFlags::default() };
+        let error = resolve(wrong, &[]).unwrap_err().to_string();
+        assert!(error.contains("--statsd \"s\": expected HOST:PORT"), "{error}");
+    }
+
+    #[test]
+    fn services_are_registered_where_a_registry_is_named() {
+        let register = |register: Option<&str>, advertise: &str, ip: Option<&str>| {
+            let flags = RegisterFlags {
+                register: register.map(str::to_owned),
+                register_ip: ip.map(str::to_owned),
+                ..RegisterFlags::default()
+            };
+            let advertise_addr = Some(advertise.to_owned());
+            resolve(DaemonFlags { register: flags, advertise_addr, ..DaemonFlags::default() }, &[])
+                .map(|config| config.register)
+        };
+        let consul = Some("consul://127.0.0.1:8500");
+        assert!(register(None, "", None).unwrap().is_none());
+        for (advertise, ip, expected) in [
+            ("10.0.0.7:2377", None, Some("10.0.0.7")),
+            ("fd00::7", None, Some("fd00::7")),
+            ("eth0", None, None),
+            ("127.0.0.1", None, None),
+            ("10.0.0.7", Some("10.0.0.8"), Some("10.0.0.8")),
+        ] {
+            let found = register(consul, advertise, ip).unwrap().unwrap();
+            assert_eq!(found.ip.as_deref(), expected, "{advertise}");
+            assert_eq!(found.engine.as_deref(), Some("unix:///var/run/docker.sock"));
+        }
+        let error = register(None, "", Some("10.0.0.8")).unwrap_err().to_string();
+        assert!(error.starts_with("--register-ip needs --register BACKEND"), "{error}");
     }
 
     #[test]

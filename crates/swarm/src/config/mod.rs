@@ -115,7 +115,7 @@ impl ManageConfig {
             .or_else(|| set(env, "SWARM_METRICS_ADDR"))
             .map(|text| local_listen("--metrics-addr", &text))
             .transpose()?;
-        let statsd = statsd::resolve(&flags, env)?;
+        let statsd = statsd::resolve(&flags.statsd, env)?;
         let listen = hosts(&flags.hosts, env)?;
         let page = PageFlags::resolve(&flags.page, tls.is_some(), env)?;
         let mut options = pairs("--discovery-opt", &flags.discovery.options)?;

@@ -48,8 +48,15 @@ async fn it_tells_prometheus_what_it_does_in_the_format_that_is_wanted() {
     let told = Exposition::parse(&text);
     let get = |series: &str| told.get(series).unwrap_or_else(|| panic!("no {series} in {text}"));
     assert!((get(r#"swarm_engines{state="healthy"}"#) - 2.0).abs() < 0.1);
-    assert!(get(r#"swarm_api_requests_total{method="GET",route="/info",status="2xx"}"#) >= 1.0);
-    assert!(get(r#"swarm_api_requests_total{method="other",route="other",status="4xx"}"#) >= 1.0);
+    assert!(
+        get(r#"swarm_api_requests_total{method="GET",route="/info",status="2xx",endpoint="pool"}"#)
+            >= 1.0
+    );
+    assert!(
+        get(
+            r#"swarm_api_requests_total{method="other",route="other",status="4xx",endpoint="pool"}"#
+        ) >= 1.0
+    );
     assert!(get(r#"swarm_store_operations_total{operation="list",result="ok"}"#) >= 1.0);
     assert!(get("swarm_store_reachable") > 0.0 && get("swarm_primary") > 0.0);
     assert!(get("process_resident_memory_bytes") > 1e6 && get("process_open_fds") > 3.0);

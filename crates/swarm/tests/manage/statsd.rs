@@ -80,15 +80,15 @@ async fn counters_add_up_to_what_happened_in_both_formats() {
     for (format, counter, gauge, time) in [
         (
             "statsd",
-            "swarm.api_requests.method.GET.route.containers_name_json.status.4xx",
+            "swarm.api_requests.method.GET.route.containers_name_json.status.4xx.endpoint.pool",
             "swarm.engines.state.healthy",
-            "swarm.api_request_duration_seconds.method.GET.route.containers_name_json.count",
+            "swarm.api_request_duration_seconds.method.GET.route.containers_name_json.endpoint.pool.count",
         ),
         (
             "dogstatsd",
-            "swarm.api_requests#method:GET,route:/containers/_name_/json,status:4xx",
+            "swarm.api_requests#method:GET,route:/containers/_name_/json,status:4xx,endpoint:pool",
             "swarm.engines#state:healthy",
-            "swarm.api_request_duration_seconds.count#method:GET,route:/containers/_name_/json",
+            "swarm.api_request_duration_seconds.count#method:GET,route:/containers/_name_/json,endpoint:pool",
         ),
     ] {
         let mut receiver = Receiver::new();

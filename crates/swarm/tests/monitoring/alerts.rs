@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use swarm_testkit::promtool;
 
-use super::series::Course::{self, Gone, Is, Restarts, Rises};
-use super::series::{CALLS_IN_TIME, FAILURES, PARTS, READS_IN_TIME, WELL, samples};
+use super::series::Course::{self, Gone, Is, Restarts, Rises, Swings};
+use super::series::{CALLS_IN_TIME, FAILURES, PARTS, READS_IN_TIME, WELL, WRITES_IN_TIME, samples};
 use super::{read, repository};
 
 pub const FILE: &str = "contrib/prometheus/alerts.yml";
@@ -59,7 +59,7 @@ const fn case(fires: &'static [&'static str], faults: &'static [(&'static str, C
 }
 
 /// The beginning of a series' text is enough to name it; nothing named is every series.
-const CASES: [Case; 28] = [
+const CASES: [Case; 37] = [
     case(&["SwarmAbsent"], &[("", Gone)]),
     case(&["SwarmManagerDown"], &[(r#"up{job="swarm",instance="b""#, Is(0.0))]),
     case(&["SwarmManagerRestarts"], &[("process_cpu_seconds_total", Restarts)]),
@@ -136,6 +136,24 @@ const CASES: [Case; 28] = [
     ),
     case(&["SwarmStoreSlow"], &[(CALLS_IN_TIME, Rises(25.0))]),
     case(&["SwarmStoreBehind"], &[("swarm_store_changes_pending", Is(3.0))]),
+    case(&["SwarmNoLeader"], &[(r#"swarm_manager_leader{job="swarm-mode",instance="m""#, Is(0.0))]),
+    case(&["SwarmQuorumAtRisk"], &[(r#"swarm_manager_managers_ready{job="swarm-mode""#, Is(2.0))]),
+    case(&["SwarmLeaderFlaps"], &[(r#"swarm_manager_leader{job="swarm-mode""#, Swings)]),
+    case(
+        &["SwarmManagerLags"],
+        &[(r#"swarm_manager_store_revision{job="swarm-mode",instance="n""#, Is(700.0))],
+    ),
+    case(&["SwarmStoreWritesSlow"], &[(WRITES_IN_TIME, Rises(25.0))]),
+    case(
+        &["SwarmNodesDown"],
+        &[(r#"swarm_manager_nodes{job="swarm-mode",instance="m",state="down""#, Is(1.0))],
+    ),
+    case(&["SwarmServicesShort"], &[("swarm_manager_services_short", Is(2.0))]),
+    case(&["SwarmTasksFail"], &[("swarm_manager_task_failures_total", Rises(2.0))]),
+    case(
+        &["SwarmCertificateEnds"],
+        &[("swarm_node_certificate_expiry_timestamp_seconds", Is(3700.0))],
+    ),
 ];
 
 /// The checker's own notation of a case.

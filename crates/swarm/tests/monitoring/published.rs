@@ -17,6 +17,9 @@ const SOON: Duration = Duration::from_secs(20);
 /// Labels that Prometheus itself gives to what it reads.
 const PROMETHEUS: [&str; 2] = ["job", "instance"];
 
+/// How the names of those begin that a node of a swarm tells.
+const OF_A_NODE: [&str; 3] = ["swarm_node_", "swarm_manager_", "swarm_raft_"];
+
 /// The labels of each metric, with their values.
 type Told = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
@@ -74,11 +77,13 @@ fn of_swarm_mode(page: &str) -> Told {
     for row in rows.filter(|row| row.len() > 3) {
         let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         let names: Vec<String> = quoted(row[1]);
-        let of_a_node =
-            |name: &&String| name.starts_with("swarm_node_") || name.starts_with("swarm_manager_");
+        let of_a_node = |name: &&String| OF_A_NODE.iter().any(|begin| name.starts_with(begin));
         for name in names.iter().filter(of_a_node) {
-            let labels: Vec<String> = quoted(row[3]);
-            let entry = told.entry(name.clone()).or_default();
+            let histogram = row[2] == "histogram";
+            let mut labels: Vec<String> = quoted(row[3]);
+            labels.extend(histogram.then(|| "le".to_owned()));
+            let name = if histogram { format!("{name}_bucket") } else { name.clone() };
+            let entry = told.entry(name).or_default();
             entry.extend(labels.into_iter().map(|label| (label, BTreeSet::new())));
         }
     }

@@ -14,14 +14,16 @@ pub enum Course {
     Rises(f64),
     /// The counter begins again every four minutes.
     Restarts,
+    /// A gauge that is 1 and 0 by turns.
+    Swings,
     /// Nothing is told.
     Gone,
 }
 
-use Course::{Gone, Is, Restarts, Rises};
+use Course::{Gone, Is, Restarts, Rises, Swings};
 
-/// Two managers of a pool that does its work, and the one of another pool.
-pub const WELL: [(&str, Course); 50] = [
+/// Two managers of a pool that does its work, the one of another pool, and the three of a swarm.
+pub const WELL: [(&str, Course); 68] = [
     (r#"up{job="swarm",instance="a"}"#, Is(1.0)),
     (r#"up{job="swarm",instance="b"}"#, Is(1.0)),
     (r#"up{job="node",instance="c"}"#, Is(0.0)),
@@ -94,12 +96,43 @@ pub const WELL: [(&str, Course); 50] = [
         Rises(50.0),
     ),
     (r#"swarm_store_changes_pending{job="swarm",instance="a",kind="intent"}"#, Is(0.0)),
+    (r#"swarm_manager_leader{job="swarm-mode",instance="m"}"#, Is(1.0)),
+    (r#"swarm_manager_leader{job="swarm-mode",instance="n"}"#, Is(0.0)),
+    (r#"swarm_manager_managers_total{job="swarm-mode",instance="m"}"#, Is(3.0)),
+    (r#"swarm_manager_managers_ready{job="swarm-mode",instance="m"}"#, Is(3.0)),
+    (r#"swarm_manager_managers_total{job="swarm-alone",instance="l"}"#, Is(1.0)),
+    (r#"swarm_manager_managers_ready{job="swarm-alone",instance="l"}"#, Is(1.0)),
+    (r#"swarm_manager_store_revision{job="swarm-mode",instance="m"}"#, Is(900.0)),
+    (r#"swarm_manager_store_revision{job="swarm-mode",instance="n"}"#, Is(900.0)),
+    (r#"swarm_manager_nodes{job="swarm-mode",instance="m",state="ready"}"#, Is(5.0)),
+    (r#"swarm_manager_nodes{job="swarm-mode",instance="m",state="down"}"#, Is(0.0)),
+    (r#"swarm_manager_services_short{job="swarm-mode",instance="m"}"#, Is(0.0)),
+    (r#"swarm_manager_task_failures_total{job="swarm-mode",instance="m"}"#, Rises(0.1)),
+    (WRITES_IN_TIME, Rises(50.0)),
+    (
+        r#"swarm_raft_transaction_latency_seconds_bucket{job="swarm-mode",instance="m",le="1.0"}"#,
+        Rises(50.0),
+    ),
+    (
+        r#"swarm_raft_transaction_latency_seconds_bucket{job="swarm-mode",instance="m",le="+Inf"}"#,
+        Rises(50.0),
+    ),
+    // Prometheus's test begins at 0: issued then, and good for far longer than it lasts.
+    (r#"swarm_node_certificate_issued_timestamp_seconds{job="swarm-mode",instance="m"}"#, Is(0.0)),
+    (
+        r#"swarm_node_certificate_expiry_timestamp_seconds{job="swarm-mode",instance="m"}"#,
+        Is(7_776_000.0),
+    ),
+    (r#"swarm_node_info{job="swarm-mode",instance="m"}"#, Is(1.0)),
 ];
 
 pub const FAILURES: &str =
     r#"swarm_engine_failures_total{job="swarm",instance="a",purpose="request",reason="connect"}"#;
 pub const READS_IN_TIME: &str = r#"swarm_api_request_duration_seconds_bucket{job="swarm",instance="a",method="GET",route="/info",le="2.5"}"#;
 pub const CALLS_IN_TIME: &str = r#"swarm_store_operation_duration_seconds_bucket{job="swarm",instance="a",operation="put",le="0.5"}"#;
+
+pub const WRITES_IN_TIME: &str =
+    r#"swarm_raft_transaction_latency_seconds_bucket{job="swarm-mode",instance="m",le="0.5"}"#;
 
 /// The samples of a series that is well, then takes this course, and is well again.
 pub fn samples(well: Course, wrong: Course) -> String {
@@ -114,6 +147,7 @@ pub fn samples(well: Course, wrong: Course) -> String {
             counted += rate * f64::from(steps);
             format!("{from}+{rate}x{}", minutes - 1)
         }
+        Swings => vec!["1 0"; minutes / 2].join(" "),
         Restarts => {
             counted = 0.0;
             vec!["0+1x3"; minutes / 4].join(" ")
