@@ -166,7 +166,7 @@ fn a_wrong_command_line_ends_with_2_and_says_why() {
         (&["registrator", "--ip", "10.0.0.1", "--internal", "etcd://a"], "cannot be used with"),
         (&["registrator", "--ip", "here", "etcd://a"], "--ip \"here\": expected an IP address"),
         (&["registrator", "--ttl", "2s", "etcd://a"], "--ttl \"2s\": expected 3s or more"),
-        (&["registrator", "--ttl", "9s", "--ttl-refresh", "9s", "etcd://a"], "less than the --ttl"),
+        (&["registrator", "--ttl", "9s", "--ttl-refresh", "9s", "etcd://a"], "less than --ttl"),
         (&["registrator", "--resync", "0", "etcd://a"], "--resync \"0\": expected 1s or more"),
         (&["registrator", "--deregister", "no", "etcd://a"], "expected always or on-success"),
         (&["registrator", "--on-stop", "no", "etcd://a"], "expected leave or deregister"),
