@@ -10,8 +10,8 @@ use swarm_testkit::lab::run as checked;
 use super::Release;
 use crate::cargo::{cargo, metadata, root, show};
 
-/// How large it should be at most.
-const GOAL: u64 = 25_000_000;
+/// How large it is at most.
+const LARGEST: u64 = 25_000_000;
 /// A program header that names the dynamic linker.
 const INTERPRETER: u32 = 3;
 
@@ -26,6 +26,12 @@ pub fn build(release: &Release) -> Result<PathBuf> {
     if let Ok(home) = home {
         flags.push(format!("--remap-path-prefix={home}=/cargo"));
     }
+    // Relocations as bits instead of 24 bytes each, which saves 1 MB, and functions of one code once.
+    flags.push("-C link-arg=-Wl,-z,pack-relative-relocs".to_owned());
+    if std::env::consts::ARCH == "x86_64" {
+        // There Rust links by its own lld; other linkers do not know this.
+        flags.push("-C link-arg=-Wl,--icf=all".to_owned());
+    }
     let mut command = cargo(&["build", "--release", "--locked", "--package", "swarm"]);
     command.args(["--target", &target]).env("RUSTFLAGS", flags.join(" "));
     command.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_INCREMENTAL", "0");
@@ -34,19 +40,18 @@ pub fn build(release: &Release) -> Result<PathBuf> {
     let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str().context("no target directory")?;
     let binary = PathBuf::from(folder).join(target).join("release/swarm");
+    let size = fs::metadata(&binary).with_context(|| binary.display().to_string())?.len();
+    if size > LARGEST {
+        bail!("the binary has {size} bytes, and {LARGEST} are promised: see [profile.release]");
+    }
     Ok(binary)
 }
 
-/// Whether it is what is promised: static, and of this version. One that is larger than it should be is
-/// told.
+/// Whether it is what is promised: static, and of this version.
 pub fn check(release: &Release, binary: &Path) -> Result<()> {
     let bytes = fs::read(binary).with_context(|| format!("reading {}", binary.display()))?;
     if needs_linker(&bytes)? {
         bail!("{} is not static: it asks for a dynamic linker", binary.display());
-    }
-    let size = u64::try_from(bytes.len())?;
-    if size > GOAL {
-        eprintln!("  ! the binary has {size} bytes; it should have {GOAL} at most");
     }
     let version = checked(Command::new(binary).arg("--version"))?;
     let version = String::from_utf8_lossy(&version.stdout);
