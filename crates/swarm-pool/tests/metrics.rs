@@ -125,6 +125,8 @@ async fn placements_creates_and_refusals_are_counted_by_filter() {
     for engine in rig.fleet.engines() {
         rig.status(engine, "Unhealthy", LONG).await;
     }
+    // Readers are told a moment before those who place are.
+    read.becomes("swarm_cpus_capacity", 0.0).await;
     create(&rig.pool, "four", json!({})).await.unwrap_err();
     for (series, value) in [
         (r#"swarm_container_creates_total{result="created"}"#, 1.0),
