@@ -189,7 +189,8 @@ pub(crate) fn text(value: &Value) -> String {
     json::text(value).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-fn node(node: &Value) -> Node {
+/// A node as `GET /nodes` has it.
+pub(crate) fn node(node: &Value) -> Node {
     let number = |value: &Value| value.as_i64().unwrap_or_default();
     let (has, own) = (&node["Description"]["Resources"], &node["Swarm"]);
     let reserved = &own["Reserved"];

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 use swarm_docker::json;
 
-use crate::sight::{Answers, Container, Node, Service, Use, container, list, text};
+use crate::sight::{self, Answers, Container, Node, Service, container, list, text};
 
 /// The label by which a container names its task.
 const TASK: &str = "com.docker.swarm.task.id";
@@ -29,13 +29,7 @@ fn name_of(node: &Value) -> String {
 
 /// Nodes, with their roles in the note.
 pub(crate) fn nodes(answers: &Answers) -> Vec<Node> {
-    let number = |value: &Value| value.as_i64().unwrap_or_default();
-    let node = |node: &Value| {
-        let (has, own) = (&node["Description"]["Resources"], &node["Swarm"]);
-        let use_of = |resource: &str| Use {
-            used: number(&own["Reserved"][resource]),
-            of: number(&has[resource]),
-        };
+    let shown = |node: &Value| {
         let manager = &node["ManagerStatus"];
         let role = match (manager["Leader"] == true, manager["Reachability"].as_str()) {
             (true, _) => "leader",
@@ -43,21 +37,12 @@ pub(crate) fn nodes(answers: &Answers) -> Vec<Node> {
             (false, Some(_)) => "manager",
             (false, None) => "worker",
         };
-        let message = text(&node["Status"]["Message"]);
-        let note = if message.is_empty() { role.to_owned() } else { format!("{role}: {message}") };
-        Node {
-            name: name_of(node),
-            state: text(&node["Status"]["State"]),
-            availability: text(&node["Spec"]["Availability"]),
-            running: number(&own["Running"]),
-            containers: number(&own["Containers"]),
-            cpus: use_of("NanoCPUs"),
-            memory: use_of("MemoryBytes"),
-            engine: text(&node["Description"]["Engine"]["EngineVersion"]),
-            note,
-        }
+        let base = sight::node(node);
+        let note =
+            if base.note.is_empty() { role.to_owned() } else { format!("{role}: {}", base.note) };
+        Node { name: name_of(node), note, ..base }
     };
-    list(&answers.nodes).map(node).collect()
+    list(&answers.nodes).map(shown).collect()
 }
 
 /// Tasks that are wanted, and where all nodes' containers are asked those that are no tasks.
