@@ -37,12 +37,21 @@ fn has(text: &str, words: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Which cgroup controllers (version 1) are in a hierarchy of their own on this machine.
+fn hierarchies() -> Result<Vec<String>> {
+    let all = std::fs::read_to_string("/proc/cgroups")?;
+    let split = all.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    Ok(split.filter(|words| words.get(1) != Some(&"0")).map(|words| words[0].to_owned()).collect())
+}
+
 #[test]
 fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
+    let ours = hierarchies()?;
     let lab = Scratch::boot(3, |config| {
         config.default.systemd = true;
         config.default.listen.clear();
     })?;
+    ensure!(hierarchies()? == ours, "the hosts' systemd changed this machine's cgroups");
     let machines = Machines::new(&lab)?;
     let folder = tempfile::tempdir()?;
     let binary = stripped(folder.path(), "swarm", b"")?;

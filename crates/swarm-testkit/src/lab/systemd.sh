@@ -50,7 +50,27 @@ UNIT
     ln -s ../docker.service /etc/systemd/system/multi-user.target.wants/
 fi
 
+# systemd mounts each cgroup controller (version 1) that is mounted nowhere, which makes a hierarchy of the whole
+# machine of it, and an engine elsewhere that finds its processes in a hierarchy without a mount tells no
+# statistics. So this host has a tree of mounts of its own, in which the place of each such controller is taken.
+take_controllers() {
+    [ ! -e /sys/fs/cgroup/cgroup.procs ] || return 0
+    mkdir /run/.controllers && mount -t tmpfs -o mode=755 tmpfs /run/.controllers || return 1
+    for d in /sys/fs/cgroup/*/; do
+        d=${d%/}
+        ! mountpoint -q "$d" || { mkdir "/run/.controllers/${d##*/}" &&
+            mount --rbind "$d" "/run/.controllers/${d##*/}"; } || return 1
+    done
+    # Those that it mounts together, and each by itself.
+    for c in cpu,cpuacct net_cls,net_prio $(awk 'NR > 1 { print $1 }' /proc/cgroups); do
+        [ ! -e "/run/.controllers/$c" ] || continue
+        mkdir "/run/.controllers/$c" && mount --bind /run/.none "/run/.controllers/$c" || return 1
+    done
+    mount --rbind /run/.controllers /sys/fs/cgroup
+}
+
 start_systemd() {
+    take_controllers || { echo "the cgroups cannot be kept apart: systemd is not started" >&2; exit 1; }
     for d in /etc /usr /var/lib /var/log /tmp /var/tmp /etc/systemd/system "$units"; do
         mountpoint -q "$d" || { echo "$d is this machine's own: systemd is not started" >&2; exit 1; }
     done
