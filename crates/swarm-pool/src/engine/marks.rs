@@ -12,10 +12,6 @@ use tokio::time::{Instant, timeout_at};
 
 /// More marked containers than this are read with the list of all.
 const MOST_CONTAINERS: usize = 64;
-/// How long events of containers are gathered before they are read: what belongs together (connected and
-/// started; died, disconnected, destroyed) is read once then. Who asks because of an event he was told,
-/// by a command that has to start first, finds it read.
-const GATHER: Duration = Duration::from_millis(25);
 /// More than this are no longer told apart: every container is inspected.
 const MOST_REMEMBERED: usize = 1_024;
 
@@ -133,8 +129,6 @@ pub struct Marks {
     wanted: Mutex<Wanted>,
     /// When the newest write was marked.
     written: Mutex<Option<Instant>>,
-    /// When what is wanted is to be read.
-    due: Mutex<Option<Instant>>,
     wake: Notify,
     done: watch::Sender<u64>,
 }
@@ -144,7 +138,6 @@ impl Default for Marks {
         Self {
             wanted: Mutex::default(),
             written: Mutex::default(),
-            due: Mutex::default(),
             wake: Notify::new(),
             done: watch::Sender::new(0),
         }
@@ -154,16 +147,7 @@ impl Default for Marks {
 impl Marks {
     /// Marks without waiting for anything: an event was seen.
     pub fn note(&self, mark: Mark) {
-        let pause = if matches!(mark, Mark::Container(_)) { GATHER } else { Duration::ZERO };
         self.wanted.lock().add(mark);
-        self.read_in(pause);
-    }
-
-    fn read_in(&self, pause: Duration) {
-        let at = Instant::now() + pause;
-        let mut due = self.due.lock();
-        *due = Some(due.map_or(at, |before| before.min(at)));
-        drop(due);
         self.wake.notify_one();
     }
 
@@ -176,7 +160,7 @@ impl Marks {
             *self.written.lock() = Some(Instant::now());
             wanted.upto
         };
-        self.read_in(Duration::ZERO);
+        self.wake.notify_one();
         number
     }
 
@@ -184,34 +168,24 @@ impl Marks {
     pub fn take(&self) -> Option<Wanted> {
         let mut wanted = self.wanted.lock();
         if wanted.is_empty() {
-            *self.due.lock() = None;
             return None;
         }
-        Some(self.taken(&mut wanted))
-    }
-
-    fn taken(&self, wanted: &mut Wanted) -> Wanted {
-        *self.due.lock() = None;
         let upto = wanted.upto;
-        std::mem::replace(wanted, Wanted { upto, ..Wanted::default() })
+        Some(std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() }))
     }
 
     /// Takes all that is marked and everything else but the identity, which has just been read.
     pub fn take_all(&self) -> Wanted {
-        let taken = self.taken(&mut self.wanted.lock());
+        let mut wanted = self.wanted.lock();
+        let upto = wanted.upto;
+        let taken = std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() });
         Wanted { identity: false, ..taken.and_everything() }
     }
 
-    /// Waits until something is marked, and events had the time to gather.
+    /// Waits until something is marked.
     pub async fn marked(&self) {
-        loop {
-            let due = *self.due.lock();
-            match due {
-                None => self.wake.notified().await,
-                Some(due) if due <= Instant::now() => return,
-                // Something that is to be read earlier may come.
-                Some(due) => drop(timeout_at(due, self.wake.notified()).await),
-            }
+        while self.wanted.lock().is_empty() {
+            self.wake.notified().await;
         }
     }
 
@@ -227,7 +201,7 @@ impl Marks {
     /// The reading failed: it must be made again.
     pub fn again(&self, wanted: Wanted) {
         self.wanted.lock().absorb(wanted);
-        self.read_in(Duration::ZERO);
+        self.wake.notify_one();
     }
 
     /// Nothing that the API wrote waits to be read back.
@@ -309,26 +283,6 @@ mod tests {
             marks.settle(Duration::from_millis(200)).await;
         }
         assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn events_of_containers_gather_and_a_write_does_not_wait_for_them() {
-        let marks = Marks::default();
-        let begin = Instant::now();
-        marks.note(Mark::Container("a".into()));
-        marks.marked().await;
-        assert_eq!(begin.elapsed(), GATHER);
-        tokio::time::advance(GATHER).await;
-        marks.note(Mark::Container("b".into()));
-        marks.marked().await;
-        assert_eq!(begin.elapsed(), 2 * GATHER, "the first one waits, not each");
-        assert_eq!(marks.take().unwrap().containers.len(), 2);
-        marks.note(Mark::Container("c".into()));
-        marks.write(Mark::Images);
-        marks.marked().await;
-        assert_eq!(begin.elapsed(), 2 * GATHER);
-        marks.take();
-        assert!(tokio::time::timeout(GATHER * 9, marks.marked()).await.is_err(), "all was taken");
     }
 
     #[test]
