@@ -163,9 +163,9 @@ impl Pool {
     /// The container a client means, and its engine.
     async fn container(&self, name: &str) -> Result<(Arc<Engine>, Located)> {
         let mut found = self.find_container(name);
-        if matches!(found, Err(LookupError::Missing)) {
-            // It may have been made beside the manager an instant ago: what is being read back
-            // now is waited for, and no longer.
+        if found.is_err() {
+            // It may have been made beside the manager an instant ago, or one of several removed: what
+            // is being read back now is waited for, and no longer.
             self.settle_all().await;
             found = self.find_container(name);
         }
