@@ -9,7 +9,6 @@
 //! touched; nothing goes before a whole assignment was heard; secrets are only ever in memory.
 
 mod agent;
-mod backoff;
 pub mod convert;
 pub mod executor;
 pub mod files;

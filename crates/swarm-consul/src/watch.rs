@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use rand::Rng as _;
+use swarm_backoff::Backoff;
 use swarm_kv::{Change, Item, Result, Revision, StoreError, Watch};
 use tokio::time::sleep;
 
@@ -41,9 +42,9 @@ pub(crate) fn watch(agents: Arc<Agents>, directory: &str) -> Watch {
         known: Known::default(),
         index: None,
         changes: VecDeque::new(),
-        failures: 0,
+        backoff: Backoff::new(FIRST_RETRY, LAST_RETRY),
+        pause: None,
         told: None,
-        answered: false,
     };
     Box::pin(stream::unfold(watcher, |mut watcher| async move {
         let change = watcher.next().await;
@@ -59,11 +60,11 @@ struct Watcher {
     index: Option<u64>,
     /// Read and not told yet; at most what one answer holds.
     changes: VecDeque<Change>,
-    failures: u32,
+    backoff: Backoff,
+    /// Before the next query.
+    pause: Option<Duration>,
     /// The kind of the last failure that was told, while it lasts.
     told: Option<Discriminant<StoreError>>,
-    /// The last thing that happened was an answer.
-    answered: bool,
 }
 
 impl Watcher {
@@ -72,14 +73,13 @@ impl Watcher {
             if let Some(change) = self.changes.pop_front() {
                 return Ok(change);
             }
-            if self.failures > 0 {
-                sleep(retry_after(self.failures)).await;
-            } else if self.answered {
-                sleep(about(PACE)).await;
+            if let Some(pause) = self.pause {
+                sleep(pause).await;
             }
             match self.read().await {
                 Ok(listing) => {
-                    (self.failures, self.told, self.answered) = (0, None, true);
+                    (self.pause, self.told) = (Some(about(PACE)), None);
+                    self.backoff.reset();
                     // An index that went back is another history: it is begun anew.
                     let went_back = self.index.is_some_and(|index| listing.index < index);
                     self.index = (!went_back).then_some(listing.index);
@@ -90,10 +90,9 @@ impl Watcher {
                     }
                 }
                 Err(error) => {
-                    self.answered = false;
                     self.index = None;
                     self.known = Known::default();
-                    self.failures = self.failures.saturating_add(1);
+                    self.pause = Some(self.backoff.step());
                     let kind = discriminant(&error);
                     if self.told.replace(kind) != Some(kind) {
                         return Err(error);
@@ -181,11 +180,6 @@ impl Known {
     }
 }
 
-fn retry_after(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    about(LAST_RETRY.min(FIRST_RETRY * (1 << doublings)))
-}
-
 /// Up to a quarter more or less, so that many clients do not act in step.
 fn about(duration: Duration) -> Duration {
     duration.mul_f64(rand::rng().random_range(0.75..1.25))
@@ -207,12 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_grow_rarer_but_never_rare() {
-        assert!(retry_after(1) < Duration::from_millis(320));
-        for failures in [8, 100, u32::MAX] {
-            let pause = retry_after(failures);
-            assert!(pause > LAST_RETRY / 2 && pause < LAST_RETRY * 2, "{pause:?}");
-        }
+    fn a_query_ends_before_consul_s_own_limit() {
         assert!(WAIT.mul_f64(1.25).min(WAIT + PULSE) < Duration::from_mins(10));
     }
 

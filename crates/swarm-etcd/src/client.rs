@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use swarm_backoff::Backoff;
 use swarm_kv::{StoreError, StoreOptions, StoreUrl};
 use tokio::time::Instant;
 use tonic::Status;
@@ -16,7 +17,6 @@ use crate::auth::Auth;
 use crate::connection::{Connection, Purpose};
 use crate::endpoints::Endpoints;
 use crate::fault::{Blame, Fault, of_status};
-use crate::pause::Pause;
 use crate::tls;
 
 /// An attempt is given at least this: less is too little for a busy store.
@@ -24,6 +24,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// With less than this left no attempt is begun: it could only fail, and would hide why those before it
 /// did.
 const LEAST: Duration = Duration::from_millis(50);
+/// The first pause. A member that restarts is there again within a second.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Between rounds over all endpoints.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -63,7 +65,7 @@ impl Client {
     /// Asks until there is an answer.
     pub(crate) async fn call<A: Ask>(&self, ask: &A) -> Result<Answer<A::Answer>, Fault> {
         let until = Instant::now() + self.deadline;
-        let mut pause = Pause::new(LONGEST_PAUSE);
+        let mut pause = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut failures = Failures::default();
         let mut doubt = false;
         let mut renewed = false;
@@ -91,7 +93,7 @@ impl Client {
             self.endpoints.leave(place);
             failures.note(place, reason, blame);
             let round_is_over = attempt.is_multiple_of(self.endpoints.len());
-            let wait = if round_is_over { pause.next() } else { Duration::ZERO };
+            let wait = if round_is_over { pause.step() } else { Duration::ZERO };
             let hopeless = failures.are_all_to_blame(self.endpoints.len());
             if hopeless || Instant::now() + wait + LEAST >= until {
                 return Err(failures.sum(doubt));

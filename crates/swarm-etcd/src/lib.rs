@@ -19,7 +19,6 @@ mod dial;
 mod endpoints;
 mod fault;
 mod lease;
-mod pause;
 mod proto;
 mod read;
 mod socket;

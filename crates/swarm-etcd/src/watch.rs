@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
+use swarm_backoff::Backoff;
 use swarm_kv::{Change, StoreError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::ask::Lane;
-use crate::client::Client;
+use crate::client::{Client, FIRST_PAUSE};
 use crate::connection::Purpose;
 use crate::fault::{Fault, of_status};
-use crate::pause::Pause;
 use crate::proto::event::EventType;
 use crate::proto::watch_request::RequestUnion;
 use crate::proto::{Event, WatchCreateRequest, WatchRequest, WatchResponse};
@@ -36,7 +36,7 @@ pub(crate) fn watch(client: Arc<Client>, directory: &str) -> swarm_kv::Watch {
         directory: directory.to_owned(),
         ready: VecDeque::new(),
         open: None,
-        pause: Pause::new(LONGEST_PAUSE),
+        pause: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE),
         told: None,
     };
     Box::pin(stream::unfold(watcher, |mut watcher| async move {
@@ -51,7 +51,7 @@ struct Watcher {
     /// Read, and not yet taken.
     ready: VecDeque<Change>,
     open: Option<Open>,
-    pause: Pause,
+    pause: Backoff,
     /// What was told last, while it goes on.
     told: Option<Discriminant<StoreError>>,
 }
@@ -96,7 +96,7 @@ impl Watcher {
     /// Reads the whole, and watches from the next revision on.
     async fn begin(&mut self) -> Result<(), Fault> {
         if self.told.is_some() {
-            tokio::time::sleep(self.pause.next()).await;
+            tokio::time::sleep(self.pause.step()).await;
         }
         let listing = self.client.children(&self.directory).await?;
         let place = self.client.endpoints.current();

@@ -22,7 +22,6 @@ mod shell;
 mod sight;
 mod sites;
 mod template;
-mod trouble;
 mod watcher;
 mod words;
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use swarm_backoff::Trouble;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,7 +17,6 @@ use crate::reload::Reload;
 use crate::shell::shell;
 use crate::sight::Sight;
 use crate::template::Template;
-use crate::trouble::Trouble;
 use crate::watcher::Watcher;
 
 /// A pool tells an event before its lists show it, at times: one more look follows each that an event

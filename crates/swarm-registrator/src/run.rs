@@ -1,13 +1,12 @@
 //! The loop: events and clocks say when to look; what is read of engine and registry says what to do.
 //!
 //! Engine and registry fail on their own: while the engine is away, entries are refreshed and none is
-//! removed; while the registry is away, what the engine tells is noted. Each is tried again ever more rarely,
-//! up to [`LONGEST`].
+//! removed; while the registry is away, what the engine tells is noted. Each is tried again ever more rarely.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rand::Rng as _;
+use swarm_backoff::Trouble;
 use swarm_engine::EngineClient;
 use swarm_kv::StoreError;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -19,10 +18,6 @@ use crate::registry::{Entry, Observed, Registry};
 use crate::service::{Settings, services};
 use crate::watcher::{Watcher, host_name};
 
-/// After the first failure; doubled with each.
-const FIRST: Duration = Duration::from_millis(250);
-/// The longest pause between two attempts.
-const LONGEST: Duration = Duration::from_secs(15);
 /// What happens in quick succession is done at once.
 const TOGETHER: Duration = Duration::from_millis(50);
 /// How long taking everything out may hold up the end.
@@ -86,39 +81,8 @@ pub async fn host_of(engine: &EngineClient, stop: &CancellationToken) -> Option<
         if trouble.failed(&reason) {
             warn!(engine = %engine.address(), reason, "waiting for the engine");
         }
-        let again = trouble.again.unwrap_or_else(Instant::now);
+        let again = trouble.again().unwrap_or_else(Instant::now);
         stop.run_until_cancelled(sleep_until(again)).await?;
-    }
-}
-
-/// Attempts at one thing that fails.
-#[derive(Debug, Default)]
-struct Trouble {
-    failures: u32,
-    told: Option<String>,
-    again: Option<Instant>,
-}
-
-impl Trouble {
-    /// It may be tried.
-    fn is_over(&self) -> bool {
-        self.again.is_none_or(|again| again <= Instant::now())
-    }
-
-    /// Notes a failure; `true` when it has not been told.
-    fn failed(&mut self, reason: &str) -> bool {
-        let doublings = self.failures.min(16);
-        let pause = LONGEST.min(FIRST * (1 << doublings));
-        self.failures += 1;
-        self.again = Some(Instant::now() + pause.mul_f64(rand::rng().random_range(0.75..1.25)));
-        let new = self.told.as_deref() != Some(reason);
-        self.told = Some(reason.to_owned());
-        new
-    }
-
-    /// It worked; `true` when it had not.
-    fn worked(&mut self) -> bool {
-        std::mem::take(self).failures > 0
     }
 }
 
@@ -172,9 +136,9 @@ impl State {
                 }
             }
             // With the registry away everything waits for its next attempt.
-            let wake = self.registry.again.unwrap_or_else(|| {
+            let wake = self.registry.again().unwrap_or_else(|| {
                 let soon = self.resync_at.min(self.refresh_at);
-                self.engine.again.map_or(soon, |again| soon.min(again))
+                self.engine.again().map_or(soon, |again| soon.min(again))
             });
             tokio::select! {
                 heard = watcher.hear() => match heard {
@@ -337,22 +301,4 @@ impl State {
 /// The others would fail as this one did.
 fn ends_the_look(error: &StoreError) -> bool {
     error.is_passing() || matches!(error, StoreError::LeaseLost { .. })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attempts_grow_rarer_and_each_failure_is_told_once() {
-        let mut trouble = Trouble::default();
-        assert!(trouble.is_over() && trouble.failed("a") && !trouble.failed("a"));
-        assert!(trouble.failed("b") && !trouble.is_over());
-        for _ in 0..40 {
-            trouble.failed("b");
-        }
-        let pause = trouble.again.unwrap() - Instant::now();
-        assert!(pause > LONGEST / 2 && pause < LONGEST * 2, "{pause:?}");
-        assert!(trouble.worked() && !trouble.worked() && trouble.is_over());
-    }
 }

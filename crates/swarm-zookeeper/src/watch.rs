@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
+use swarm_backoff::Backoff;
 use swarm_kv::{Change, Item, Result, Revision, StoreError, Watch};
 use tokio::time::{sleep, timeout};
 use zookeeper_client::Error;
@@ -33,7 +34,8 @@ pub(crate) fn watch(shared: Arc<Shared>, directory: &str) -> Watch {
         directory: directory.to_owned(),
         following: None,
         changes: VecDeque::new(),
-        failures: 0,
+        backoff: Backoff::new(FIRST_RETRY, LAST_RETRY),
+        pause: None,
         told: None,
     };
     Box::pin(stream::unfold(watcher, |mut watcher| async move {
@@ -48,7 +50,9 @@ struct Watcher {
     following: Option<Following>,
     /// Read and not told yet; at most what one reading holds.
     changes: VecDeque<Change>,
-    failures: u32,
+    backoff: Backoff,
+    /// After a failure, before the next attempt.
+    pause: Option<Duration>,
     /// The kind of the last failure that was told, while it lasts.
     told: Option<Discriminant<StoreError>>,
 }
@@ -66,19 +70,20 @@ impl Watcher {
             if let Some(change) = self.changes.pop_front() {
                 return Ok(change);
             }
-            if self.failures > 0 && self.following.is_none() {
-                sleep(retry_after(self.failures)).await;
+            if let (Some(pause), None) = (self.pause, &self.following) {
+                sleep(pause).await;
             }
             match self.advance().await {
                 Ok(changes) => {
-                    (self.failures, self.told) = (0, None);
+                    (self.pause, self.told) = (None, None);
+                    self.backoff.reset();
                     self.changes = changes;
                 }
                 Err(error) => {
                     if let Some(following) = self.following.take() {
                         self.shared.give_up(&following.session);
                     }
-                    self.failures = self.failures.saturating_add(1);
+                    self.pause = Some(self.backoff.step());
                     let kind = discriminant(&error);
                     if self.told.replace(kind) != Some(kind) {
                         return Err(error);
@@ -167,25 +172,5 @@ impl Following {
             }
         }
         changes
-    }
-}
-
-fn retry_after(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    // Up to a quarter more or less, so that many clients do not act in step.
-    LAST_RETRY.min(FIRST_RETRY * (1 << doublings)).mul_f64(rand::random_range(0.75..1.25))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attempts_grow_rarer_but_never_rare() {
-        assert!(retry_after(1) < Duration::from_millis(320));
-        for failures in [8, 100, u32::MAX] {
-            let pause = retry_after(failures);
-            assert!(pause > LAST_RETRY / 2 && pause < LAST_RETRY * 2, "{pause:?}");
-        }
     }
 }

@@ -10,10 +10,11 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use swarm_backend::{ObjectPath, full};
+use swarm_docker::container::LABEL_TASK_ID;
 use swarm_engine::{EngineClient, EngineError, Outgoing, read_body, refusal};
 
 use super::seen::Seen;
-use crate::convert::{CLUSTER_LABEL, TASK_LABEL};
+use crate::convert::CLUSTER_LABEL;
 
 /// Questions: a busy engine takes seconds.
 pub(crate) const ASK: Duration = Duration::from_secs(20);
@@ -105,7 +106,7 @@ impl Engine {
         let path = format!("/containers/json?all=1&filters={}", encoded(&filters.to_string()));
         let all: Vec<Listed> = self.client.get_json(&path, ASK).await?;
         let task = |listed: Listed| {
-            let task = listed.labels?.remove(TASK_LABEL)?;
+            let task = listed.labels?.remove(LABEL_TASK_ID)?;
             let end = format!(".{task}");
             let is_named = listed.names.iter().flatten().any(|name| name.ends_with(&end));
             Some((task, Found { id: listed.id, is_named }))

@@ -7,14 +7,15 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::json;
+use swarm_docker::container::LABEL_TASK_ID;
 use swarm_engine::EngineError;
 use tokio::sync::watch;
 
 use super::Shared;
 use super::directory::Happened;
 use super::engine::encoded;
-use crate::backoff::Backoff;
-use crate::convert::{CLUSTER_LABEL, TASK_LABEL};
+use crate::convert::CLUSTER_LABEL;
+use swarm_backoff::Backoff;
 
 /// An engine that works all the while, and events that were lost without a word: all is looked at
 /// again after so long.
@@ -80,7 +81,7 @@ async fn stream(
             Ok(None) => return Ok(()),
             Ok(Some(Ok(line))) => {
                 if let Ok(event) = serde_json::from_slice::<Event>(&line)
-                    && let Some(task) = event.actor.attributes.get(TASK_LABEL)
+                    && let Some(task) = event.actor.attributes.get(LABEL_TASK_ID)
                 {
                     shared.directory.wake(task, event.happened());
                 }

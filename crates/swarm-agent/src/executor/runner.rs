@@ -17,8 +17,8 @@ use super::decide::{Known, Step, next};
 use super::directory::{Happened, News, Wake};
 use super::engine::Removal;
 use super::seen::{Phase, Seen};
-use crate::backoff::Backoff;
 use crate::convert::{Converted, convert, grace};
+use swarm_backoff::Backoff;
 
 /// How often a pull's progress is told at most.
 const TELL_EVERY: Duration = Duration::from_secs(3);

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+use swarm_docker::container::LABEL_TASK_ID;
 use swarm_model::service::{PortConfig, Protocol, PublishMode};
 use swarm_model::task::ContainerStatus;
-
-use crate::convert::TASK_LABEL;
 
 /// How far a container is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +119,7 @@ impl Seen {
         let mut labels = answer.config.labels.unwrap_or_default();
         Ok(Self {
             id: answer.id,
-            task: labels.remove(TASK_LABEL).unwrap_or_default(),
+            task: labels.remove(LABEL_TASK_ID).unwrap_or_default(),
             phase,
             health,
             pid: state.pid,

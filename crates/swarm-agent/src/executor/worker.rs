@@ -19,8 +19,8 @@ use super::Shared;
 use super::directory::{Entry, Wake};
 use super::engine::Found;
 use super::runner::{Orders, Runner};
-use crate::backoff::Backoff;
 use crate::convert::{FileKind, has_terminal};
+use swarm_backoff::Backoff;
 
 /// What the worker is told.
 #[derive(Debug)]

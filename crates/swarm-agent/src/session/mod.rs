@@ -19,10 +19,10 @@ use swarm_rpc::v1;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::executor::Shared;
 use crate::executor::worker::Command;
 use dial::Dial;
+use swarm_backoff::Backoff;
 
 /// After a link broke, or all managers refused: short, since until then nobody hears of failed tasks.
 const FIRST: Duration = Duration::from_millis(50);

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream;
-use rand::Rng;
+use swarm_backoff::Backoff;
 
 use crate::token::service::{NodeState, Polled};
 use crate::{DiscoveryBackend, DiscoveryError, Entry, EntryStream, Registration, Update};
@@ -65,6 +65,7 @@ impl DiscoveryBackend for Token {
             id: Arc::clone(&self.id),
             index: None,
             pause: None,
+            backoff: Backoff::new(PACE * 2, LONGEST_PAUSE),
             last: None,
         };
         Box::pin(stream::unfold(watcher, |mut watcher| async move {
@@ -115,6 +116,7 @@ struct Watcher {
     index: Option<u64>,
     /// Before the next question; none before the first.
     pause: Option<Duration>,
+    backoff: Backoff,
     /// What was given last: a set, or an error's words.
     last: Option<Result<Arc<[Entry]>, String>>,
 }
@@ -127,16 +129,17 @@ impl Watcher {
             }
             let update: Update = match self.service.poll(&self.id, self.index, WAIT).await {
                 Ok(Polled::Unchanged) => {
-                    self.pause = Some(PACE);
+                    self.answered();
                     continue;
                 }
                 Ok(Polled::Set { index, entries }) => {
-                    (self.index, self.pause) = (index, Some(PACE));
+                    self.answered();
+                    self.index = index;
                     Ok(entries.into())
                 }
                 Err(error) => {
                     self.index = None;
-                    self.pause = Some(longer(self.pause));
+                    self.pause = Some(self.backoff.step());
                     Err(error)
                 }
             };
@@ -149,27 +152,9 @@ impl Watcher {
             }
         }
     }
-}
 
-/// Twice as long, in bounds, and somewhere in its upper half: those who lost the service together do
-/// not come back together.
-fn longer(pause: Option<Duration>) -> Duration {
-    let whole = (pause.unwrap_or(PACE) * 2).clamp(PACE * 2, LONGEST_PAUSE);
-    whole.mul_f64(rand::rng().random_range(0.5..=1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_within_their_bounds() {
-        let mut pause = None;
-        for step in 0..50 {
-            let next = longer(pause);
-            assert!(next >= PACE && next <= LONGEST_PAUSE, "{step}: {next:?}");
-            pause = Some(next);
-        }
-        assert!(pause.is_some_and(|pause| pause >= LONGEST_PAUSE / 4));
+    fn answered(&mut self) {
+        self.pause = Some(PACE);
+        self.backoff.reset();
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use swarm_backoff::Backoff;
 use swarm_kv::{Expect, Revision, StoreError, Write};
 use swarm_model::Kept;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -42,7 +43,7 @@ pub(super) async fn run<T: Kept + Send + Sync + 'static>(
     mut waiting: UnboundedReceiver<Arc<str>>,
 ) {
     let mut writing = FuturesUnordered::new();
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         let (id, outcome) = tokio::select! {
             next = waiting.recv(), if writing.len() < AT_ONCE => {
@@ -61,19 +62,17 @@ pub(super) async fn run<T: Kept + Send + Sync + 'static>(
         };
         let Some(ledger) = ledger.upgrade() else { return };
         match outcome {
-            Outcome::Done => pause = FIRST_PAUSE,
+            Outcome::Done => backoff.reset(),
             Outcome::Again => {
                 let _ = ledger.queue.send(id);
             }
             Outcome::Later(error) => {
                 debug!(key = %ledger.key(&id), %error, "not stored; trying again");
-                let (queue, wait) =
-                    (ledger.queue.clone(), pause.mul_f64(1.0 + rand::random::<f64>() / 2.0));
+                let (queue, wait) = (ledger.queue.clone(), backoff.step());
                 tokio::spawn(async move {
                     tokio::time::sleep(wait).await;
                     let _ = queue.send(id);
                 });
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Outcome::Gone(until) => {
                 let ledger = Arc::downgrade(&ledger);

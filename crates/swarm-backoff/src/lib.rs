@@ -1,11 +1,18 @@
-//! Waiting longer after each failure, with chance in it, so that many nodes do not come at once.
+//! Waiting longer after each failure, with chance in it: those who lost a peer together do not come back
+//! to it together.
+//!
+//! What counts as a failure, and how long the first and the longest pause are, is the caller's.
+
+mod trouble;
 
 use std::time::Duration;
 
 use rand::Rng as _;
 
+pub use trouble::Trouble;
+
 /// How long to wait next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     first: Duration,
     most: Duration,
@@ -26,7 +33,7 @@ impl Backoff {
     /// How long to wait now: what is due, less up to a half by chance.
     pub fn step(&mut self) -> Duration {
         let due = self.next;
-        self.next = (due * 2).min(self.most);
+        self.next = due.saturating_mul(2).min(self.most);
         due.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 
@@ -51,5 +58,8 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.step() <= second);
+        for _ in 0..10_000 {
+            backoff.step();
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use rand::Rng as _;
 use tokio::time::Instant;
+
+use crate::Backoff;
 
 /// After the first failure; doubled with each.
 const FIRST: Duration = Duration::from_millis(250);
@@ -11,11 +12,18 @@ const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// What fails, and until when it is left alone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trouble {
-    failures: u32,
+    backoff: Backoff,
     told: Option<String>,
     again: Option<Instant>,
+}
+
+impl Default for Trouble {
+    /// There is none.
+    fn default() -> Self {
+        Self { backoff: Backoff::new(FIRST, LONGEST), told: None, again: None }
+    }
 }
 
 impl Trouble {
@@ -31,9 +39,7 @@ impl Trouble {
 
     /// Notes a failure; `true` when it has not been told.
     pub fn failed(&mut self, reason: &str) -> bool {
-        let pause = LONGEST.min(FIRST * (1 << self.failures.min(16)));
-        self.failures += 1;
-        self.again = Some(Instant::now() + pause.mul_f64(rand::rng().random_range(0.75..1.25)));
+        self.again = Some(Instant::now() + self.backoff.step());
         let new = self.told.as_deref() != Some(reason);
         self.told = Some(reason.to_owned());
         new
@@ -46,7 +52,7 @@ impl Trouble {
 
     /// It worked; `true` when it had not.
     pub fn worked(&mut self) -> bool {
-        std::mem::take(self).failures > 0
+        std::mem::take(self).told.is_some()
     }
 }
 
@@ -63,7 +69,7 @@ mod tests {
             trouble.failed("b");
         }
         let pause = trouble.again().unwrap() - Instant::now();
-        assert!(pause > LONGEST / 2 && pause < LONGEST * 2, "{pause:?}");
+        assert!(pause > LONGEST / 3 && pause <= LONGEST, "{pause:?}");
         assert!(trouble.worked() && !trouble.worked() && trouble.is_over());
     }
 }
