@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use swarm_docker::container::LABEL_TASK_ID;
 
 /// A container, as templates see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -142,7 +143,7 @@ impl Container {
             env: lasting.map(|lasting| lasting.env.clone()).unwrap_or_default(),
             ports: ports(entry, lasting, on_host),
             networks: networks(entry),
-            task: of("com.docker.swarm.task.id"),
+            task: of(LABEL_TASK_ID),
             service: of("com.docker.swarm.service.name"),
             labels,
             on_host,

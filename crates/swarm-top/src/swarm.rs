@@ -4,12 +4,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
+use swarm_docker::container::LABEL_TASK_ID;
 use swarm_docker::json;
 
 use crate::sight::{self, Answers, Container, Node, Service, container, list, text};
-
-/// The label by which a container names its task.
-const TASK: &str = "com.docker.swarm.task.id";
 
 /// Whether these are a swarm's answers.
 pub(crate) fn is_swarm(answers: &Answers) -> bool {
@@ -74,7 +72,7 @@ pub(crate) fn containers(answers: &Answers) -> Vec<Container> {
     let mut rows: Vec<_> = list(&answers.tasks).map(task).collect();
     // A node's own endpoint lists its own containers alone, which would look like all there are.
     if answers.info["SystemStatus"].is_array() {
-        let alone = |one: &&Value| one["Labels"][TASK].is_null();
+        let alone = |one: &&Value| one["Labels"][LABEL_TASK_ID].is_null();
         rows.extend(list(&answers.containers).filter(alone).map(container));
     }
     rows

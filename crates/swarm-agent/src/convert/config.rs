@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
+use swarm_docker::container::LABEL_TASK_ID;
 use swarm_model::Task;
 use swarm_model::service::{GenericResource, Protocol};
 
+use super::CLUSTER_LABEL;
 use super::fields::{Fields, Refusal, put};
 use super::names::TaskNames;
-use super::{CLUSTER_LABEL, TASK_LABEL};
 
 const HEALTHCHECK: [&str; 6] =
     ["Test", "Interval", "Timeout", "Retries", "StartPeriod", "StartInterval"];
@@ -76,7 +77,7 @@ fn labels(task: &Task, cluster: &str, own: BTreeMap<String, String>) -> Map<Stri
         ("com.docker.swarm.service.id", task.service_id.to_string()),
         ("com.docker.swarm.service.name", task.service_annotations.name.clone()),
         ("com.docker.swarm.task", String::new()),
-        (TASK_LABEL, task.id.to_string()),
+        (LABEL_TASK_ID, task.id.to_string()),
         ("com.docker.swarm.task.name", task.name()),
         (CLUSTER_LABEL, cluster.to_owned()),
     ];

@@ -30,9 +30,6 @@ pub use fields::Refusal;
 pub use files::{FileKind, FileRef};
 pub use names::{NodeFacts, TaskNames};
 
-/// The label by which an engine's containers are known as tasks, and as which.
-pub const TASK_LABEL: &str = "com.docker.swarm.task.id";
-
 /// The label that says of which swarm a task's container is. Docker has none: its engines are in one
 /// swarm at most, and a stock engine knows nothing of ours.
 pub const CLUSTER_LABEL: &str = "com.docker.swarm.cluster.id";

@@ -14,3 +14,6 @@ pub use list::ListEntry;
 pub use list_filter::{ListFilter, ListQuery};
 pub use port::{Port, PortBinding, Protocol};
 pub use state::{Health, State, StateFacts};
+
+/// The label by which the container of a swarm's task names it.
+pub const LABEL_TASK_ID: &str = "com.docker.swarm.task.id";

@@ -16,6 +16,8 @@ use swarm_backend::{
     ApiError, ContainerSight, NOWHERE, NodeSight, Overview, Part, PoolSight, Reply, Result,
     ServiceSight, Wanted,
 };
+use swarm_docker::container::LABEL_TASK_ID;
+use swarm_doctor::may_be_lost;
 use swarm_manager::overview::{self, Look};
 use swarm_manager::replica::Member;
 use swarm_pool::Pool;
@@ -24,9 +26,6 @@ use tokio::sync::watch;
 use super::watching::Watching;
 use crate::manager::Manager;
 use crate::node::Node;
-
-/// The label by which a container names its task.
-const TASK: &str = "com.docker.swarm.task.id";
 
 /// See the module.
 pub struct Onlooker {
@@ -121,15 +120,7 @@ impl Onlooker {
         if answering == all {
             return None;
         }
-        let spare = answering.saturating_sub(all / 2 + 1);
-        Some(format!(
-            "{answering} of {all} managers answer: {}",
-            if spare == 0 {
-                "if one more is lost nothing can be changed".to_owned()
-            } else {
-                format!("{spare} more may be lost")
-            }
-        ))
+        Some(format!("{answering} of {all} managers answer: {}", may_be_lost(answering, all)))
     }
 }
 
@@ -232,11 +223,11 @@ impl Overview for Onlooker {
         let Some((engine, _)) = engines.get(key) else { return sights };
         let found = self.pool.containers(engine);
         let history: HashSet<String> = manager.replica().read(|tables| {
-            let named = found.iter().filter_map(|one| one.labels.get(TASK));
+            let named = found.iter().filter_map(|one| one.labels.get(LABEL_TASK_ID));
             named.filter(|task| tables.tasks.contains_key(task.as_str())).cloned().collect()
         });
         for one in found {
-            let task = one.labels.get(TASK);
+            let task = one.labels.get(LABEL_TASK_ID);
             let tile = task.and_then(|task| sights.iter_mut().find(|tile| tile.id == *task));
             if let Some(tile) = tile {
                 // What its engine knows better than its manager.

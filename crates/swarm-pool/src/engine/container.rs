@@ -7,7 +7,7 @@ use swarm_core::placement::extract::reserved_by;
 use swarm_core::placement::node::Resources;
 use swarm_core::placement::ports::PortUse;
 use swarm_core::placement::request::LABEL_ID;
-use swarm_docker::container::{InspectFacts, ListEntry, PortBinding, State};
+use swarm_docker::container::{InspectFacts, LABEL_TASK_ID, ListEntry, PortBinding, State};
 use swarm_docker::json::ParseError;
 use swarm_model::intent::LABEL_GENERATION;
 
@@ -88,6 +88,11 @@ impl Container {
     /// For which of its intent's generations it was made.
     pub fn generation(&self) -> u64 {
         self.entry.labels().get(LABEL_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(1)
+    }
+
+    /// A swarm's task runs in it.
+    pub fn is_of_task(&self) -> bool {
+        self.entry.labels().get(LABEL_TASK_ID).is_some()
     }
 
     /// Made and never started.

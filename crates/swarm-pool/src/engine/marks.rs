@@ -1,19 +1,24 @@
 //! What must be read back from an engine: a bounded, coalescing set of marks.
 //!
 //! Events and the API only mark; the worker reads. A mark made by the API has a number, and
-//! whoever needs to read his own write waits until that number has been read back.
+//! whoever needs to read his own write waits until that number has been read back. What need not be
+//! read at once is gathered for a moment, unless somebody asks meanwhile.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// More marked containers than this are read with the list of all.
 const MOST_CONTAINERS: usize = 64;
 /// More than this are no longer told apart: every container is inspected.
 const MOST_REMEMBERED: usize = 1_024;
+
+/// How long marks are gathered: a service that starts or ends tells of each of its containers several
+/// times within it, and one reading serves them all.
+const GATHER: Duration = Duration::from_millis(400);
 
 /// One thing to read back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -123,10 +128,32 @@ impl Wanted {
     }
 }
 
+/// What is marked, and when it is to be read.
+#[derive(Debug, Default)]
+struct Marked {
+    wanted: Wanted,
+    /// The end of the gathering; without one it is to be read at once.
+    due: Option<Instant>,
+}
+
+impl Marked {
+    fn take(&mut self) -> Wanted {
+        self.due = None;
+        let upto = self.wanted.upto;
+        std::mem::replace(&mut self.wanted, Wanted { upto, ..Wanted::default() })
+    }
+
+    fn number(&mut self) -> u64 {
+        self.due = None;
+        self.wanted.upto += 1;
+        self.wanted.upto
+    }
+}
+
 /// The set, shared between those who mark and the one who reads.
 #[derive(Debug)]
 pub struct Marks {
-    wanted: Mutex<Wanted>,
+    marked: Mutex<Marked>,
     /// When the newest write was marked.
     written: Mutex<Option<Instant>>,
     wake: Notify,
@@ -136,7 +163,7 @@ pub struct Marks {
 impl Default for Marks {
     fn default() -> Self {
         Self {
-            wanted: Mutex::default(),
+            marked: Mutex::default(),
             written: Mutex::default(),
             wake: Notify::new(),
             done: watch::Sender::new(0),
@@ -147,18 +174,36 @@ impl Default for Marks {
 impl Marks {
     /// Marks without waiting for anything: an event was seen.
     pub fn note(&self, mark: Mark) {
-        self.wanted.lock().add(mark);
+        let mut marked = self.marked.lock();
+        marked.wanted.add(mark);
+        marked.due = None;
+        drop(marked);
         self.wake.notify_one();
+    }
+
+    /// Marks what may be read with others in a moment.
+    pub fn gather(&self, mark: Mark) {
+        let mut marked = self.marked.lock();
+        if marked.wanted.is_empty() {
+            marked.due = Some(Instant::now() + GATHER);
+        }
+        marked.wanted.add(mark);
+        drop(marked);
+        self.wake.notify_one();
+    }
+
+    /// Whether this container is to be read anyway.
+    pub fn has(&self, container: &str) -> bool {
+        self.marked.lock().wanted.containers.contains(container)
     }
 
     /// Marks and numbers: a write was made, and its maker may want to read it back.
     pub fn write(&self, mark: Mark) -> u64 {
         let number = {
-            let mut wanted = self.wanted.lock();
-            wanted.add(mark);
-            wanted.upto += 1;
+            let mut marked = self.marked.lock();
+            marked.wanted.add(mark);
             *self.written.lock() = Some(Instant::now());
-            wanted.upto
+            marked.number()
         };
         self.wake.notify_one();
         number
@@ -166,26 +211,35 @@ impl Marks {
 
     /// Takes all that is marked; `None` when nothing is.
     pub fn take(&self) -> Option<Wanted> {
-        let mut wanted = self.wanted.lock();
-        if wanted.is_empty() {
-            return None;
-        }
-        let upto = wanted.upto;
-        Some(std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() }))
+        let mut marked = self.marked.lock();
+        (!marked.wanted.is_empty()).then(|| marked.take())
     }
 
     /// Takes all that is marked and everything else but the identity, which has just been read.
     pub fn take_all(&self) -> Wanted {
-        let mut wanted = self.wanted.lock();
-        let upto = wanted.upto;
-        let taken = std::mem::replace(&mut *wanted, Wanted { upto, ..Wanted::default() });
+        let taken = self.marked.lock().take();
         Wanted { identity: false, ..taken.and_everything() }
     }
 
-    /// Waits until something is marked.
+    /// Waits until something is marked, and has been gathered.
     pub async fn marked(&self) {
-        while self.wanted.lock().is_empty() {
-            self.wake.notified().await;
+        loop {
+            let due = {
+                let marked = self.marked.lock();
+                match marked.due {
+                    _ if marked.wanted.is_empty() => None,
+                    Some(due) if due > Instant::now() => Some(due),
+                    _ => return,
+                }
+            };
+            let Some(due) = due else {
+                self.wake.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep_until(due) => {}
+            }
         }
     }
 
@@ -200,20 +254,33 @@ impl Marks {
 
     /// The reading failed: it must be made again.
     pub fn again(&self, wanted: Wanted) {
-        self.wanted.lock().absorb(wanted);
+        let mut marked = self.marked.lock();
+        marked.wanted.absorb(wanted);
+        marked.due = None;
+        drop(marked);
         self.wake.notify_one();
     }
 
-    /// Nothing that the API wrote waits to be read back.
+    /// Nothing that the API wrote waits to be read back, and nothing is being gathered.
     pub fn is_settled(&self) -> bool {
-        self.wanted.lock().upto <= *self.done.borrow()
+        let marked = self.marked.lock();
+        marked.due.is_none() && marked.wanted.upto <= *self.done.borrow()
     }
 
     /// Waits until every write made so far has been read back, at most `deadline` after the last of
-    /// them was made: many readers of a slow engine pay for a write once, not once each.
+    /// them was made: many readers of a slow engine pay for a write once, not once each. What is being
+    /// gathered is read now.
     pub async fn settle(&self, deadline: Duration) {
+        let upto = {
+            let mut marked = self.marked.lock();
+            if marked.due.is_some() {
+                marked.number();
+                *self.written.lock() = Some(Instant::now());
+                self.wake.notify_one();
+            }
+            marked.wanted.upto
+        };
         let Some(written) = *self.written.lock() else { return };
-        let upto = self.wanted.lock().upto;
         // The time limit is the caller's whole interest; whether it was met he sees by reading.
         let _ = timeout_at(written + deadline, self.read_back(upto)).await;
     }
@@ -249,6 +316,42 @@ mod tests {
         marks.done(wanted.upto);
         assert!(marks.settle_upto(number, Duration::from_millis(5)).await);
         assert_eq!(marks.take(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gathered_is_read_in_a_moment_or_when_somebody_asks() {
+        let marks = Marks::default();
+        let start = Instant::now();
+        marks.gather(Mark::Container("a".into()));
+        tokio::time::advance(GATHER / 2).await;
+        marks.gather(Mark::Container("b".into()));
+        assert!(marks.has("a") && !marks.has("c"));
+        marks.marked().await;
+        let waited = start.elapsed();
+        assert!(waited >= GATHER && waited < GATHER * 5 / 4, "counted from the first: {waited:?}");
+        assert_eq!(marks.take().unwrap().containers.len(), 2);
+
+        // A reader has it read at once, and waits for it.
+        marks.gather(Mark::Container("a".into()));
+        assert!(!marks.is_settled());
+        let start = Instant::now();
+        let read = async {
+            marks.marked().await;
+            marks.done(marks.take().unwrap().upto);
+        };
+        tokio::join!(biased; marks.settle(Duration::from_secs(1)), read);
+        assert!(start.elapsed() < GATHER / 4 && marks.is_settled(), "{:?}", start.elapsed());
+
+        // So does a mark of something that is to be read at once.
+        marks.gather(Mark::Container("a".into()));
+        marks.note(Mark::Container("plain".into()));
+        let start = Instant::now();
+        marks.marked().await;
+        assert!(start.elapsed() < GATHER / 4);
+        // What is marked at once already is not put off.
+        marks.gather(Mark::Container("b".into()));
+        marks.marked().await;
+        assert!(start.elapsed() < GATHER / 4);
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use swarm_backend::{ApiError, Exchange, InSwarm, Nodes, Pools, Reply, Result, empty};
 use swarm_discovery::{DiscoveryError, Entry};
-use swarm_docker::Filters;
+use swarm_docker::{Filters, OUT_OF_SEQUENCE};
 use swarm_kv::StoreError;
 use swarm_model::{Availability, EngineRecord};
 use tracing::info;
@@ -85,8 +85,11 @@ impl Nodes for Pool {
         let record = node.record.ok_or_else(|| self.not_known(&shape.name))?;
         if version.is_none_or(|version| version != record.updated) {
             let words = match version {
-                Some(_) => "update out of sequence: it was changed meanwhile; look and try again",
-                None => "the node's version is missing (?version=, Version.Index of its inspect)",
+                Some(_) => {
+                    format!("{OUT_OF_SEQUENCE}: it was changed meanwhile; look and try again")
+                }
+                None => "the node's version is missing (?version=, Version.Index of its inspect)"
+                    .to_owned(),
             };
             return Err(ApiError::invalid(words));
         }

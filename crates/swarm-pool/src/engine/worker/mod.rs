@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use rand::Rng;
+use swarm_docker::container::LABEL_TASK_ID;
 use swarm_docker::event::Event;
 use swarm_engine::{EngineError, EventLines};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -216,8 +217,10 @@ impl Worker {
         if !self.replay.is_new(event.raw(), event.time_nanos()) {
             return;
         }
-        if let Some(mark) = observe::mark_of(&event) {
-            self.engine.marks.note(mark);
+        match observe::mark_of(&event) {
+            Some(mark) if self.is_of_task(&event, &mark) => self.engine.marks.gather(mark),
+            Some(mark) => self.engine.marks.note(mark),
+            None => {}
         }
         if !self.shared.events.is_heard() {
             return;
@@ -226,6 +229,16 @@ impl Worker {
             let line = node.event_line(&event);
             self.shared.events.publish(PoolEvent { node: Arc::clone(node), event, line });
         }
+    }
+
+    /// Whether a task's container is what the event is about: tasks come and go many at a time, they are
+    /// known to the swarm before they are to the pool, and nobody gives another container their names.
+    fn is_of_task(&self, event: &Event, mark: &Mark) -> bool {
+        let Mark::Container(id) = mark else { return false };
+        // Events of networks do not tell a container's labels.
+        event.attributes().get(LABEL_TASK_ID).is_some()
+            || self.engine.marks.has(id)
+            || self.cache.containers().iter().any(|known| known.id() == id && known.is_of_task())
     }
 
     fn start_reading(&self, pause: Duration) -> Option<Reading> {
