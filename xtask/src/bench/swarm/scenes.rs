@@ -26,20 +26,22 @@ impl Stretch {
     }
 
     /// Notes the seconds till now, and the CPU seconds till a moment later.
-    fn end(self, cluster: &Cluster<'_>, names: [&'static str; 3], figures: &mut Figures) {
+    fn end(self, cluster: &Cluster<'_>, names: [&'static str; 4], figures: &mut Figures) {
         let took = self.begun.elapsed().as_secs_f64();
         std::thread::sleep(AFTERMATH);
         let used = cpu(cluster).since(self.before);
-        let [time, daemons, all] = names;
-        figures.extend([(time, took), (daemons, used.daemons), (all, used.all)]);
+        let [time, daemons, swarm, all] = names;
+        let costs = [(daemons, used.daemons), (swarm, used.swarm), (all, used.all)];
+        figures.insert(time, took);
+        figures.extend(costs);
     }
 }
 
 /// 20 and 50 replicas from nothing.
 pub fn create(cluster: &mut Cluster<'_>, figures: &mut Figures) -> Result<()> {
     let sizes = [
-        (20, ["create 20", "create 20, daemons", "create 20, all"]),
-        (50, ["create 50", "create 50, daemons", "create 50, all"]),
+        (20, ["create 20", "create 20, daemons", "create 20, swarm", "create 20, all"]),
+        (50, ["create 50", "create 50, daemons", "create 50, swarm", "create 50, all"]),
     ];
     for (replicas, names) in sizes {
         let stretch = Stretch::begin(cluster);
@@ -59,11 +61,11 @@ pub fn scale(cluster: &mut Cluster<'_>, figures: &mut Figures) -> Result<()> {
     let stretch = Stretch::begin(cluster);
     service.scale(cluster, 30)?;
     Service::settled(cluster, 30)?;
-    stretch.end(cluster, ["up", "up, daemons", "up, all"], figures);
+    stretch.end(cluster, ["up", "up, daemons", "up, swarm", "up, all"], figures);
     let stretch = Stretch::begin(cluster);
     service.scale(cluster, 1)?;
     Service::settled(cluster, 1)?;
-    stretch.end(cluster, ["down", "down, daemons", "down, all"], figures);
+    stretch.end(cluster, ["down", "down, daemons", "down, swarm", "down, all"], figures);
     service.remove(cluster)
 }
 
@@ -88,7 +90,7 @@ pub fn update(cluster: &mut Cluster<'_>, figures: &mut Figures) -> Result<()> {
         let state = service.inspect(cluster)?["UpdateStatus"]["State"].take();
         Ok((state == "completed").then_some(()))
     })?;
-    stretch.end(cluster, ["completed", "update, daemons", "update, all"], figures);
+    stretch.end(cluster, ["completed", "update, daemons", "update, swarm", "update, all"], figures);
     figures.insert("update", replaced);
     service.remove(cluster)
 }

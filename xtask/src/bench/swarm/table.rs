@@ -29,23 +29,28 @@ const NEVER_SLOWER: Goal = Goal::Ratio(1.0);
 const CPU: Goal = Goal::Ratio(0.7);
 const FAIL_OVER: Goal = Goal::Ratio(0.2);
 
-const LINES: [Line; 28] = [
+const LINES: [Line; 33] = [
     ("form", "1 manager and 4 workers form a swarm", "s", NEVER_SLOWER),
     ("create 20", "create 20 replicas: all run", "s", NEVER_SLOWER),
     ("create 20, daemons", "CPU of the daemons", "CPU s", CPU),
+    ("create 20, swarm", "`swarm daemon` alone", "CPU s", Goal::None),
     ("create 20, all", "CPU of everything on the hosts", "CPU s", Goal::None),
     ("create 50", "create 50 replicas: all run", "s", NEVER_SLOWER),
     ("create 50, daemons", "CPU of the daemons", "CPU s", CPU),
+    ("create 50, swarm", "`swarm daemon` alone", "CPU s", Goal::None),
     ("create 50, all", "CPU of everything on the hosts", "CPU s", Goal::None),
     ("up", "scale 1 to 30: all run", "s", NEVER_SLOWER),
     ("up, daemons", "CPU of the daemons", "CPU s", CPU),
+    ("up, swarm", "`swarm daemon` alone", "CPU s", Goal::None),
     ("up, all", "CPU of everything on the hosts", "CPU s", Goal::None),
     ("down", "scale 30 to 1: one runs", "s", NEVER_SLOWER),
     ("down, daemons", "CPU of the daemons", "CPU s", CPU),
+    ("down, swarm", "`swarm daemon` alone", "CPU s", Goal::None),
     ("down, all", "CPU of everything on the hosts", "CPU s", Goal::None),
     ("update", "rolling update of 10 by 2: ten new ones run", "s", NEVER_SLOWER),
     ("completed", "the same: told as completed (it watches for 5 s)", "s", NEVER_SLOWER),
     ("update, daemons", "CPU of the daemons", "CPU s", CPU),
+    ("update, swarm", "`swarm daemon` alone", "CPU s", Goal::None),
     ("update, all", "CPU of everything on the hosts", "CPU s", Goal::None),
     ("worker cut", "a worker's power cut: its tasks run elsewhere", "s", FAIL_OVER),
     ("leader cut, write", "the leader's, of 3: the first write is taken", "s", FAIL_OVER),
