@@ -6,6 +6,10 @@
 
 use http::StatusCode;
 
+/// In every answer to a change of something that was changed meanwhile, as Docker has it: the status
+/// alone (500 of a swarm) does not tell it, so that clients look for these words.
+pub const OUT_OF_SEQUENCE: &str = "update out of sequence";
+
 /// What kind of failure it is; decides the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorClass {

@@ -25,7 +25,7 @@ pub mod units;
 pub mod version;
 pub mod volume;
 
-pub use error::{ApiError, ErrorClass};
+pub use error::{ApiError, ErrorClass, OUT_OF_SEQUENCE};
 pub use filters::Filters;
 pub use node::NodeJson;
 pub use query::Query;

@@ -52,8 +52,12 @@ fn a_swarm_is_judged_by_what_its_manager_and_its_hosts_say() -> Result<()> {
     // Well, and what a person may want to know.
     let create = ["service", "create", "--detach", "--stop-signal", "KILL", "--name"];
     let sleep = [IMAGE, "sleep", "1d"];
-    let web =
-        [&create[..], &["web", "--replicas", "2", "--reserve-memory", "64m"], &sleep].concat();
+    let web = [
+        &create[..],
+        &["web", "--replicas", "2", "--reserve-memory", "64m", "--env", "KEY=s3cret"],
+        &sleep,
+    ]
+    .concat();
     nodes.docker(1, &web).ok()?;
     let well = ["2 of 2 nodes ready, 1 of 1 services whole, leader host-1", "there is one"];
     status(&nodes, (1, node), 0, &well)?;
@@ -92,6 +96,44 @@ fn a_swarm_is_judged_by_what_its_manager_and_its_hosts_say() -> Result<()> {
     ] {
         ensure!(said.contains(words), "{words} is not in\n{said}");
     }
+
+    // What is passed on to somebody who helps.
+    let bundle = nodes.folder(1).join("support.tar.gz").display().to_string();
+    let made = ask(
+        &nodes,
+        1,
+        node,
+        &["support-bundle", &bundle, "--engine", &engine, "--data-dir", &data],
+    )?;
+    ensure!(made.status.success(), "{}", text(&made));
+    let token = nodes.docker(1, &["swarm", "join-token", "--quiet", "worker"]).ok()?;
+    let read = Command::new("tar").args(["-xzOf", &bundle]).output().context("tar")?;
+    let read = text(&read);
+    for words in
+        ["\"Name\": \"web\"", "DesiredState", "\"JoinTokens\"", "journalctl", "NodeCertExpiry"]
+    {
+        ensure!(read.contains(words), "{words} is not in\n{read}");
+    }
+    for secret in ["s3cret", token.trim()] {
+        ensure!(!read.contains(secret), "{secret} is in it");
+    }
+
+    // Nodes by our own command.
+    let nodes_of = |arguments: &[&str]| -> Result<String> {
+        let output = ask(&nodes, 1, node, &[&["node"], arguments].concat())?;
+        ensure!(output.status.success(), "{arguments:?}: {}", text(&output));
+        Ok(text(&output))
+    };
+    let names = nodes_of(&["ls", "--quiet"])?;
+    ensure!(names.contains("host-1\n") && names.contains("host-2\n"), "{names:?}");
+    ensure!(nodes_of(&["ls"])?.contains("manager, leader"), "who leads");
+    ensure!(nodes_of(&["cordon", "host-2"])?.contains("host-2 cordoned"), "cordoned");
+    let drained = nodes_of(&["drain", "host-2"])?;
+    ensure!(drained.contains("host-2 drained: 1 moved"), "{drained}");
+    let left = ["node", "ps", "--filter", "desired-state=running", "--quiet", "host-2"];
+    ensure!(nodes.docker(1, &left).ok()?.trim().is_empty(), "nothing is left on it");
+    nodes_of(&["uncordon", "host-2"])?;
+    ensure!(nodes_of(&["ls"])?.matches("active").count() == 2, "both are given tasks again");
 
     // A node is gone.
     nodes.power_cut(2)?;

@@ -37,7 +37,7 @@ pub struct ManagerFlags {
 /// What is done with nodes.
 #[derive(Debug, Subcommand)]
 pub enum NodeCommand {
-    /// List a pool's engines
+    /// List a pool's engines, or a swarm's nodes
     #[command(visible_alias = "list", args_override_self = true)]
     Ls {
         /// Print names only
@@ -47,22 +47,22 @@ pub enum NodeCommand {
         #[command(flatten)]
         manager: ManagerFlags,
     },
-    /// Print all that is known of engines, as JSON
+    /// Print all that is known of them, as JSON
     #[command(args_override_self = true)]
     Inspect(NodesFlags),
-    /// Let engines keep what they have and get nothing new
+    /// Let them keep what they have and get nothing new
     #[command(args_override_self = true)]
     Cordon(NodesFlags),
-    /// Let engines get containers again
+    /// Let them get containers and tasks again
     #[command(args_override_self = true)]
     Uncordon(NodesFlags),
-    /// Move what can move off engines, and say what cannot
+    /// Move what can move off them, and say what cannot
     #[command(args_override_self = true)]
     Drain(DrainFlags),
-    /// Take engines out of the pool
+    /// Take them out of the pool or the swarm
     #[command(visible_alias = "remove", args_override_self = true)]
     Rm {
-        /// Also those that answer; what runs on them goes on outside the pool
+        /// Also those that answer; what runs on a pool's engines goes on outside of it
         #[arg(short, long)]
         force: bool,
         /// Which.
@@ -173,7 +173,11 @@ pub struct BundleFlags {
     /// This machine's engine [default: unix:///var/run/docker.sock]
     #[arg(long, value_name = "ADDRESS")]
     pub engine: Option<String>,
-    /// Whose pool it tells of.
+    /// What swarm daemon keeps here, looked at where it is there [default: /var/lib/swarm]
+    /// [env: SWARM_DATA_DIR]
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<String>,
+    /// Whose pool or swarm it tells of.
     #[command(flatten)]
     pub manager: ManagerFlags,
 }

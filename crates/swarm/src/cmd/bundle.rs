@@ -27,15 +27,36 @@ const README: &str = "\
 What is in this archive:
   doctor.json      what swarm doctor says of the machine that made it
   version.json     the manager's version
-  info.json        its pool as docker info shows it
-  nodes.json       the pool's nodes
-  containers.json  the pool's containers
+  info.json        its pool or its node as docker info shows it
+  nodes.json       the nodes
+  containers.json  the containers: all of a pool or at a cluster endpoint, a node's own at a node endpoint
   events.jsonl     what happened in the last hour
+Of a swarm, from a manager:
+  swarm.json       its settings, without the tokens
+  services.json    the services
+  tasks.json       the tasks
+  networks.json    the networks
 
-Left out everywhere: environments, arguments of commands, the values of labels and options, passwords
-in URLs. Images' and containers' names, addresses and paths are in it. Not in it are logs:
-  journalctl -u swarm --since -1h
+Left out everywhere: environments, arguments of commands, the values of labels and options, tokens,
+the contents of configs, passwords in URLs. Images', containers' and services' names, addresses and
+paths are in it. Not in it are logs:
+  journalctl --since -1h -u swarm-daemon -u swarm-manage -u swarm-join
 ";
+
+/// What is asked of every manager: the file, and where.
+const ANYBODY: [(&str, &str); 4] = [
+    ("version.json", "/version"),
+    ("info.json", "/info"),
+    ("nodes.json", "/nodes"),
+    ("containers.json", "/containers/json?all=1"),
+];
+/// What is asked of a swarm beside that.
+const SWARM: [(&str, &str); 4] = [
+    ("swarm.json", "/swarm"),
+    ("services.json", "/services"),
+    ("tasks.json", "/tasks"),
+    ("networks.json", "/networks"),
+];
 
 /// Asks, leaves secrets out, and writes the archive.
 pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
@@ -45,12 +66,10 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
     }
     let manager = Manager::new(&flags.manager, env)?;
     let mut parts = vec![("README.txt", README.to_owned())];
-    for (name, path) in [
-        ("version.json", "/version"),
-        ("info.json", "/info"),
-        ("nodes.json", "/nodes"),
-        ("containers.json", "/containers/json?all=1"),
-    ] {
+    let info = manager.ask(Method::GET, "/info", None).await.unwrap_or_default();
+    let is_swarm = info["Swarm"]["LocalNodeState"] == "active";
+    let of_swarm = if is_swarm { &SWARM[..] } else { &[] };
+    for &(name, path) in ANYBODY.iter().chain(of_swarm) {
         let asked = manager.ask(Method::GET, path, None).await;
         parts.push((
             name,
@@ -59,8 +78,12 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
     }
     let events = events(&manager).await;
     parts.push(("events.jsonl", events.unwrap_or_else(|error| in_words(&error))));
-    let of_machine =
-        DoctorFlags { engine: flags.engine, data_dir: None, json: true, manager: flags.manager };
+    let of_machine = DoctorFlags {
+        engine: flags.engine,
+        data_dir: flags.data_dir,
+        json: true,
+        manager: flags.manager,
+    };
     let verdict = doctor::look(&of_machine, env).await;
     let verdict = verdict.map_or_else(|error| in_words(&error), |verdict| pretty(&verdict.json()));
     parts.push(("doctor.json", verdict));

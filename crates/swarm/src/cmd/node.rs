@@ -1,23 +1,21 @@
-//! `swarm node`: a pool's engines from the command line. It asks the manager what `docker node` asks
-//! it, and waits for a drain to end.
+//! `swarm node`: a pool's engines, or a swarm's nodes, from the command line. It asks the manager what
+//! `docker node` asks it, and waits for a drain to end: [`drain`].
+
+mod drain;
 
 use std::io::{ErrorKind, Write};
-use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
+use swarm_docker::OUT_OF_SEQUENCE;
 use swarm_docker::json::text;
-use tokio::time::{Instant, sleep};
 
 use super::manager::{Manager, in_path};
-use crate::cli::{DrainFlags, NodeCommand, NodesFlags};
+use crate::cli::{NodeCommand, NodesFlags};
 use crate::config::Env;
-use crate::values::duration;
 
-/// Between two looks at a drain.
-const LOOK: Duration = Duration::from_millis(500);
 /// How often an update is tried that another one came before.
 const UPDATES: usize = 5;
 
@@ -35,7 +33,7 @@ pub async fn run(command: NodeCommand, env: Env<'_>) -> anyhow::Result<()> {
         }
         NodeCommand::Cordon(flags) => set_all(&flags, env, "pause", "cordoned").await,
         NodeCommand::Uncordon(flags) => set_all(&flags, env, "active", "uncordoned").await,
-        NodeCommand::Drain(flags) => drain(&flags, env).await,
+        NodeCommand::Drain(flags) => drain::run(&flags, env).await,
         NodeCommand::Rm { force, nodes: NodesFlags { nodes, manager } } => {
             let manager = Manager::new(&manager, env)?;
             for node in &nodes {
@@ -56,10 +54,27 @@ async fn list(manager: &Manager, quiet: bool) -> anyhow::Result<()> {
     let nodes = manager.ask(Method::GET, "/nodes", None).await?;
     let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
     if quiet {
-        let names: String = nodes.iter().map(|node| text(&node["Spec"]["Name"]) + "\n").collect();
+        let names: String = nodes.iter().map(|node| name(node) + "\n").collect();
         return print(&names);
     }
     print(&format!("{}\n", table(nodes)))
+}
+
+/// What a person calls a node: a pool's engines have names, a swarm's nodes mostly their host's alone.
+fn name(node: &Value) -> String {
+    let names = [&node["Spec"]["Name"], &node["Description"]["Hostname"], &node["ID"]];
+    names.into_iter().map(text).find(|name| !name.is_empty()).unwrap_or_default()
+}
+
+/// What is to be known of it: the engine's trouble, or what it is among managers.
+fn note(node: &Value) -> String {
+    let (said, manager) = (text(&node["Status"]["Message"]), &node["ManagerStatus"]);
+    match text(&manager["Reachability"]).as_str() {
+        _ if !said.is_empty() => said,
+        "" => String::new(),
+        _ if manager["Leader"] == true => "manager, leader".to_owned(),
+        reachability => format!("manager, {reachability}"),
+    }
 }
 
 fn table(nodes: &[Value]) -> Table {
@@ -72,13 +87,13 @@ fn table(nodes: &[Value]) -> Table {
             all => format!("{all} ({} running)", node["Swarm"]["Running"]),
         };
         table.add_row([
-            text(&node["Spec"]["Name"]),
+            name(node),
             text(&node["Status"]["State"]),
             text(&node["Spec"]["Availability"]),
             containers,
             text(&node["Description"]["Engine"]["EngineVersion"]),
             text(&node["Status"]["Addr"]),
-            text(&node["Status"]["Message"]),
+            note(node),
         ]);
     }
     // As docker's own tables: nothing before the first column, two spaces between.
@@ -108,82 +123,14 @@ async fn set(manager: &Manager, node: &str, availability: &str) -> anyhow::Resul
         let known = inspect(manager, node).await?;
         let (id, version) = (text(&known["ID"]), &known["Version"]["Index"]);
         let path = format!("/nodes/{}/update?version={version}", in_path(&id));
-        let spec = json!({"Availability": availability});
+        let mut spec = known["Spec"].clone();
+        spec["Availability"] = availability.into();
         match manager.ask(Method::POST, &path, Some(&spec)).await {
-            Err(error) if attempt < UPDATES && error.to_string().contains("out of sequence") => {}
+            Err(error) if attempt < UPDATES && error.to_string().contains(OUT_OF_SEQUENCE) => {}
             outcome => return outcome.map(drop),
         }
     }
     Ok(())
-}
-
-async fn drain(flags: &DrainFlags, env: Env<'_>) -> anyhow::Result<()> {
-    let timeout = duration("--timeout", flags.timeout.as_deref().unwrap_or("10m"))?;
-    let manager = Manager::new(&flags.nodes.manager, env)?;
-    for node in &flags.nodes.nodes {
-        set(&manager, node, "drain").await?;
-    }
-    if flags.no_wait {
-        return Ok(());
-    }
-    let end = Instant::now() + timeout;
-    let mut stay = 0;
-    for node in &flags.nodes.nodes {
-        let drained = until_drained(&manager, node, end).await?;
-        print(&format!("{node} drained: {} moved\n", drained["Moved"]))?;
-        let stays = drained["Stays"].as_array().map_or(&[][..], Vec::as_slice);
-        for one in stays {
-            let (name, reason) = (text(&one["Name"]), text(&one["Reason"]));
-            eprintln!("{node}: {name} cannot be moved: {reason}");
-        }
-        stay += stays.len();
-    }
-    if flags.strict && stay > 0 {
-        bail!("{stay} cannot be moved");
-    }
-    Ok(())
-}
-
-/// Waits until nothing that can move is left; what was said of it last.
-async fn until_drained(manager: &Manager, node: &str, end: Instant) -> anyhow::Result<Value> {
-    let mut told = String::new();
-    loop {
-        let known = inspect(manager, node).await?;
-        let drain = &known["Swarm"]["Drain"];
-        if known["Spec"]["Availability"] != "drain" {
-            bail!("somebody set {node} {} meanwhile", text(&known["Spec"]["Availability"]));
-        }
-        if drain["ToMove"] == 0 {
-            return Ok(drain.clone());
-        }
-        if known["Status"]["State"] != "ready" {
-            bail!(
-                "{node} is {} ({}): nothing can be moved off it in order",
-                text(&known["Status"]["State"]),
-                text(&known["Status"]["Message"])
-            );
-        }
-        let now = progress(drain);
-        if now != told {
-            eprintln!("{node}: {now}");
-            told = now;
-        }
-        if Instant::now() > end {
-            bail!("{node} is not drained yet ({told}); it goes on by itself");
-        }
-        sleep(LOOK).await;
-    }
-}
-
-fn progress(drain: &Value) -> String {
-    if drain.is_null() {
-        return "draining".to_owned();
-    }
-    let mut words = format!("{} moved, {} to move", drain["Moved"], drain["ToMove"]);
-    for failed in drain["Failed"].as_array().into_iter().flatten() {
-        words = format!("{words}; {}: {}", text(&failed["Name"]), text(&failed["Reason"]));
-    }
-    words
 }
 
 /// Prints, and does not mind a reader that left.
@@ -198,6 +145,8 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -226,10 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn progress_names_what_failed() {
-        assert_eq!(progress(&Value::Null), "draining");
-        let drain = json!({"Moved": 1, "ToMove": 2,
-            "Failed": [{"Name": "web", "Reason": "its new copy is unhealthy"}]});
-        assert_eq!(progress(&drain), "1 moved, 2 to move; web: its new copy is unhealthy");
+    fn a_swarm_s_nodes_have_their_hosts_names() {
+        let node = json!({
+            "ID": "x1", "Spec": {"Role": "manager", "Availability": "active"},
+            "Description": {"Hostname": "host-1", "Engine": {"EngineVersion": "28.5.2"}},
+            "Status": {"State": "ready", "Addr": "10.0.0.1"},
+            "ManagerStatus": {"Leader": true, "Reachability": "reachable"},
+        });
+        assert_eq!((name(&node).as_str(), note(&node).as_str()), ("host-1", "manager, leader"));
+        let mut node = node;
+        node["ManagerStatus"]["Leader"] = false.into();
+        assert_eq!(note(&node), "manager, reachable");
+        assert_eq!((name(&json!({"ID": "x2"})).as_str(), note(&json!({})).as_str()), ("x2", ""));
     }
 }

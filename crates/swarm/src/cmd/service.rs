@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::Method;
 use serde_json::{Value, json};
+use swarm_docker::OUT_OF_SEQUENCE;
 use swarm_docker::json::text;
 use tokio::time::{Instant, sleep};
 
@@ -77,7 +78,7 @@ async fn force(manager: &Manager, name: &str) -> anyhow::Result<String> {
         let path =
             format!("/services/{}/update?version={version}&registryAuthFrom=spec", in_path(&id));
         match manager.ask(Method::POST, &path, Some(&spec)).await {
-            Err(error) if attempt < UPDATES && error.to_string().contains("out of sequence") => {}
+            Err(error) if attempt < UPDATES && error.to_string().contains(OUT_OF_SEQUENCE) => {}
             outcome => return outcome.map(|_| id),
         }
     }
