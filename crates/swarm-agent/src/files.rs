@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use parking_lot::Mutex;
+use swarm_model::data::own_id;
 use swarm_model::{DRIVER_FAILED, Data, Id};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
@@ -25,8 +26,9 @@ use crate::template::{Scope, TemplateError, Value, fill};
 const LARGEST: usize = 1 << 20;
 /// What all files of a node may take.
 const TMPFS: &str = "mode=0700,size=256m";
-/// Data comes with its task or before it; a manager that sends it later gets so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Data comes with its task or before it; a manager that sends it later gets so long: it may have to wait
+/// for two answers of a secret's driver (8 s each), one after the other.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Bytes, and whether they are a template.
 type Contents = (Zeroizing<Vec<u8>>, bool);
@@ -109,9 +111,8 @@ fn of_task<'k>(
     task: &Id,
 ) -> Option<&'k Data> {
     let FileRef { kind, id, .. } = file;
-    let own = (file.kind == FileKind::Secret)
-        .then(|| kept.get(&(*kind, Id::from(format!("{id}.{task}").as_str()))))
-        .flatten();
+    let own =
+        (file.kind == FileKind::Secret).then(|| kept.get(&(*kind, own_id(id, task)))).flatten();
     own.or_else(|| kept.get(&(*kind, Id::from(id.as_str()))))
 }
 

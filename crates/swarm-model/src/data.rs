@@ -12,6 +12,11 @@ use crate::{Id, Secret, Time, Version};
 /// in words.
 pub const DRIVER_FAILED: &str = "DriverFailed";
 
+/// By what a node knows a driver's value, or failure, that is for one task alone.
+pub fn own_id(secret: &str, task: &str) -> Id {
+    Id::from(format!("{secret}.{task}").as_str())
+}
+
 /// What is asked of a secret or a config.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

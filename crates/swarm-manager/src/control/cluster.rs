@@ -20,6 +20,9 @@ const SHORTEST: i64 = 3600 * 1_000_000_000;
 /// The longest election, in ticks: half a minute. Whoever sets more means another unit.
 const MOST_TICKS: i64 = 1000;
 
+/// The longest time between two heartbeats, in ticks: ten seconds. An election is three of them at least.
+const MOST_BEATS: i64 = 100;
+
 /// What is only ever written.
 pub(super) const SIGNING: [&str; 2] = ["SigningCACert", "SigningCAKey"];
 
@@ -163,6 +166,9 @@ fn changed(old: &ClusterSpec, asked: &ClusterSpec) -> Result<ClusterSpec> {
     }
     if raft.election_tick > MOST_TICKS {
         return refuse("election tick must be at most 1000");
+    }
+    if raft.heartbeat_tick > MOST_BEATS {
+        return refuse("heartbeat tick must be at most 100");
     }
     if new.task_defaults != old.task_defaults {
         return not_yet("a log driver for all tasks is not there yet; give each service its own");

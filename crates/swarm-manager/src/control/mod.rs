@@ -21,6 +21,7 @@ mod defaults;
 mod events;
 mod external;
 mod filters;
+mod known;
 mod logs;
 pub(crate) mod lookup;
 mod names;
@@ -44,7 +45,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use swarm_ca::tls::Live;
-use swarm_docker::ApiError;
+use swarm_docker::{ApiError, OUT_OF_SEQUENCE};
 use swarm_kv::StoreError;
 use swarm_model::{Id, Time};
 
@@ -57,8 +58,7 @@ pub use cluster::{Summary, check_settings};
 /// during which another manager may answer already what is not here yet.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Docker's words for a swarm that cannot be written to.
-/// Without a leader; in Docker's words.
+/// Docker's words for a swarm that cannot be written to, for want of a leader.
 pub const NO_LEADER: &str = "The swarm does not have a leader. It's possible that too few managers are \
     online. Make sure more than half of the managers are online.";
 
@@ -142,7 +142,7 @@ fn failed(error: StoreError) -> ApiError {
 
 /// What Docker answers to a change of an older version (500); clients look for these words.
 fn out_of_sequence() -> ApiError {
-    ApiError::system("rpc error: code = Unknown desc = update out of sequence")
+    ApiError::system(format!("rpc error: code = Unknown desc = {OUT_OF_SEQUENCE}"))
 }
 
 #[cfg(test)]

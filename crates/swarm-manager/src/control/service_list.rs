@@ -83,6 +83,12 @@ pub(crate) struct Counts {
     pub completed: u64,
 }
 
+/// Whether fewer tasks of a service run than should; of a job that is not asked.
+pub fn is_short(service: &Service, tables: &Tables) -> bool {
+    let Counts { running, desired, .. } = count(service, tables);
+    !service.spec.mode.decided().is_job() && running < desired
+}
+
 /// Counts them.
 pub(crate) fn count(service: &Service, tables: &Tables) -> Counts {
     let (is_global, mut desired) = match service.spec.mode.decided() {

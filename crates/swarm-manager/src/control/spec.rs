@@ -1,6 +1,6 @@
 //! A service's spec as clients send it. A word that is none of those that a field has is refused in
-//! Docker's words (`moby/daemon/cluster/convert/service.go`), which tools look for; all else that is
-//! not as it should be in the parser's.
+//! Docker's words (`moby/daemon/cluster/convert/service.go`), which tools look for; a field that nobody
+//! knows by its name ([`known`]); all else that is not as it should be in the parser's.
 
 use serde_json::Value;
 use swarm_backend::Result;
@@ -8,6 +8,7 @@ use swarm_docker::ApiError;
 use swarm_model::ServiceSpec;
 
 use super::answer::parse;
+use super::known;
 
 /// Where a word is, which there are (none is the default's), and what is said of another.
 type Words = (&'static str, &'static [&'static str], fn(&str) -> String);
@@ -35,10 +36,14 @@ fn order(word: &str) -> String {
 
 /// Reads it.
 pub(super) fn read(body: &[u8]) -> Result<ServiceSpec> {
-    parse(body).map_err(|error| {
-        let sent = serde_json::from_slice::<Value>(body).ok();
-        sent.and_then(|sent| wrong_word(&sent)).map_or(error, ApiError::invalid)
-    })
+    let sent = || serde_json::from_slice::<Value>(body).ok();
+    let spec = parse(body).map_err(|error| {
+        sent().and_then(|sent| wrong_word(&sent)).map_or(error, ApiError::invalid)
+    })?;
+    match sent().and_then(|sent| known::stranger(&sent)) {
+        Some(words) => Err(ApiError::invalid(words)),
+        None => Ok(spec),
+    }
 }
 
 fn wrong_word(sent: &Value) -> Option<String> {
@@ -71,6 +76,8 @@ mod tests {
             let error = read(spec.to_string().as_bytes()).unwrap_err();
             assert_eq!((error.status().as_u16(), &*error.message), (400, words));
         }
+        let error = read(br#"{"Mode": {"Foo": {}}}"#).unwrap_err();
+        assert_eq!(error.message, "unsupported field Foo of Mode");
         let error = read(br#"{"Name": 3}"#).unwrap_err();
         assert!(error.message.starts_with("invalid JSON: "), "{}", error.message);
     }

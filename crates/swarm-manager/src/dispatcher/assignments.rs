@@ -5,7 +5,7 @@
 //! longer. A task is told again when something changes that the node acts on; not when its own reports
 //! come back to it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -94,7 +94,7 @@ impl Told {
         (news.configs, news.gone_configs) = differing(&mut self.configs, &configs, data);
         let (asks, gone) = self.driven.look(&driven);
         news.gone_secrets.extend(gone);
-        let asks = asked(asks, tables);
+        let asks = self.asked(asks, tables);
         ((news != Assignments::default()).then_some(news), asks)
     }
 
@@ -111,7 +111,24 @@ impl Told {
             secrets: json(data).into_iter().collect(),
             ..Assignments::default()
         });
-        (given, asked(next, tables))
+        (given, self.asked(next, tables))
+    }
+
+    /// Pairs of secret and task as what is to be asked for. One that is gone meanwhile is asked for by
+    /// nobody, and keeps no other task waiting.
+    fn asked(&mut self, pairs: Vec<(Id, Id)>, tables: &Tables) -> Vec<Ask> {
+        let (mut pairs, mut asks) = (VecDeque::from(pairs), Vec::new());
+        while let Some((secret, task)) = pairs.pop_front() {
+            if let (Some(secret), Some(task)) =
+                (tables.secrets.get(&secret), tables.tasks.get(&task))
+            {
+                asks.push(Ask::new(Arc::clone(secret), Arc::clone(task), tables));
+            } else {
+                let (_, others) = self.driven.answered(&secret, &task, Outcome::Failed);
+                pairs.extend(others);
+            }
+        }
+        asks
     }
 
     /// Whether the node was told of this secret or config.
@@ -120,15 +137,6 @@ impl Told {
             self.secrets.contains_key(id) || self.driven.has(id) || self.configs.contains_key(id)
         })
     }
-}
-
-/// Pairs of secret and task as what is to be asked for.
-fn asked(pairs: Vec<(Id, Id)>, tables: &Tables) -> Vec<Ask> {
-    let ask = |(secret, task): (Id, Id)| {
-        let (secret, task) = (tables.secrets.get(&secret)?, tables.tasks.get(&task)?);
-        Some(Ask::new(Arc::clone(secret), Arc::clone(task), tables))
-    };
-    pairs.into_iter().filter_map(ask).collect()
 }
 
 fn is_assignment(task: &Task) -> bool {

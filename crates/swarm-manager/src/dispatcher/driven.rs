@@ -2,11 +2,13 @@
 //!
 //! As in swarmkit's assignments: a value goes to all tasks of a node that need its secret, and is asked
 //! for again when none needed it any more; where the driver says that it is for one task alone, each task
-//! gets one of its own. Until the first answer nobody knows which it is, and so the other tasks wait.
+//! gets one of its own. Until the first answer nobody knows which it is, and so the other tasks wait; when
+//! it is a failure, each of them asks at once, so that none waits for more than two answers.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use swarm_model::Id;
+use swarm_model::data::own_id;
 
 /// What came of asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ enum Reuse {
     Asked,
     /// The node has one for all.
     Shared,
-    /// Each task has its own.
+    /// Each task asks for its own.
     Never,
 }
 
@@ -47,11 +49,6 @@ struct Known {
 /// The values of one node, as long as its session is.
 #[derive(Debug, Default)]
 pub struct Driven(HashMap<Id, Known>);
-
-/// By what a node knows the value that is for one task alone.
-pub fn own_id(secret: &str, task: &str) -> Id {
-    Id::from(format!("{secret}.{task}").as_str())
-}
 
 impl Driven {
     /// The node's tasks that need each secret: the pairs of secret and task to ask for now, and what the
@@ -105,24 +102,20 @@ impl Driven {
             known.own.insert(task.clone());
         }
         let asks: Vec<Id> = match outcome {
-            Outcome::Shared if is_first => {
+            Outcome::Shared => {
                 known.reuse = Reuse::Shared;
                 known.waiting.clear();
                 return (true, Vec::new());
             }
-            Outcome::Shared => return (is_wanted, Vec::new()),
-            Outcome::Own => {
+            Outcome::Failed if is_first && known.waiting.is_empty() => {
+                known.reuse = Reuse::Unknown;
+                Vec::new()
+            }
+            Outcome::Own | Outcome::Failed if is_first => {
                 known.reuse = Reuse::Never;
                 std::mem::take(&mut known.waiting).into_iter().collect()
             }
-            Outcome::Failed if is_first => {
-                let next = known.waiting.pop_first();
-                if next.is_none() {
-                    known.reuse = Reuse::Unknown;
-                }
-                next.into_iter().collect()
-            }
-            Outcome::Failed => Vec::new(),
+            Outcome::Own | Outcome::Failed => Vec::new(),
         };
         (is_wanted, asks.into_iter().map(|task| (secret.clone(), task)).collect())
     }
@@ -176,6 +169,20 @@ mod tests {
         assert_eq!(answer(&mut driven, "c", Outcome::Own), (false, vec![]));
         assert_eq!(driven.look(&needs([])), (vec![], vec!["s.a".to_owned()]));
         assert_eq!(answer(&mut driven, "b", Outcome::Own), (false, vec![]));
+    }
+
+    #[test]
+    fn after_a_failure_all_others_ask_at_once() {
+        let mut driven = Driven::default();
+        assert_eq!(driven.look(&needs(["a", "b", "c"])).0, pairs(["a"]));
+        assert_eq!(answer(&mut driven, "a", Outcome::Failed), (true, pairs(["b", "c"])));
+        assert_eq!(driven.look(&needs(["a", "b", "c", "d"])).0, pairs(["d"]));
+        // The driver is back, and has one value for all.
+        assert_eq!(answer(&mut driven, "b", Outcome::Failed), (true, vec![]));
+        assert_eq!(answer(&mut driven, "c", Outcome::Shared), (true, vec![]));
+        assert_eq!(answer(&mut driven, "d", Outcome::Shared), (true, vec![]));
+        assert_eq!(driven.look(&needs(["d", "e"])), (vec![], vec!["s.a".into(), "s.b".into()]));
+        assert_eq!(driven.look(&needs([])), (vec![], vec!["s".to_owned()]));
     }
 
     #[test]

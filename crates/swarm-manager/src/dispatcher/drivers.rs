@@ -13,12 +13,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
+use swarm_model::data::own_id;
 use swarm_model::service::{Protocol, PublishMode, Resolution};
 use swarm_model::{DRIVER_FAILED, Data, Id, Task};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::driven::{self, Outcome};
+use super::driven::Outcome;
 use crate::replica::{Secret, Tables};
 
 /// How long a driver may take: a node waits for a value for ten seconds.
@@ -186,7 +187,7 @@ impl Ask {
             }
         };
         if outcome != Outcome::Shared {
-            data.id = driven::own_id(&self.secret.id, &self.task.id);
+            data.id = own_id(&self.secret.id, &self.task.id);
         }
         (self, outcome, data)
     }

@@ -77,7 +77,7 @@ type Refusal = (&'static str, fn(&mut Value), u16, &'static str);
 #[tokio::test]
 async fn what_is_wrong_or_not_there_yet_is_refused() {
     let rig = Rig::begun().await;
-    let refusals: [Refusal; 9] = [
+    let refusals: [Refusal; 10] = [
         ("", |spec| spec["Name"] = "x".into(), 400, "modification of cluster name is not allowed"),
         (
             "",
@@ -120,6 +120,12 @@ async fn what_is_wrong_or_not_there_yet_is_refused() {
             |spec| spec["Raft"]["ElectionTick"] = 1001.into(),
             400,
             "election tick must be at most 1000",
+        ),
+        (
+            "",
+            |spec| spec["Raft"] = json!({"ElectionTick": 1000, "HeartbeatTick": 101}),
+            400,
+            "heartbeat tick must be at most 100",
         ),
         ("rotateWorkerToken=x", |_| (), 400, "invalid value for rotateWorkerToken: x"),
     ];

@@ -281,6 +281,10 @@ async fn what_a_service_asks_of_its_host_is_said_by_its_labels_alone() {
     };
     let mut body: Value = serde_json::from_str(PLAIN).unwrap();
     body["TaskTemplate"]["Host"] = json!({ "privileged": "true" });
+    let asked = ask("", &body.to_string());
+    let (status, words) = refused(rig.control.create_service(asked).await);
+    assert_eq!((status, &*words), (400, "unsupported field Host of TaskTemplate"));
+    body["TaskTemplate"].as_object_mut().unwrap().remove("Host");
     body["Labels"] = json!({ "swarm.host.shm-size": "64m", "swarm.host": "x" });
     create(&rig, &body.to_string()).await;
     assert_eq!(kept(&rig), json!({ "shm-size": "64m" }));
