@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use swarm_manager::dispatcher::{Dispatcher, Identify, NodeIdentity};
+use swarm_manager::leader::meters::Meters;
 use swarm_manager::replica::memory::Memory;
 use swarm_manager::{Batch, Clock, Replica, Tables, leader};
 use swarm_model::node::NodeState;
@@ -38,7 +39,13 @@ async fn measure(nodes: usize, services: usize, each: usize) {
     let dispatcher = Dispatcher::new(Arc::clone(&replica), Identify::new(|_| None), clock.clone());
     let stop = CancellationToken::new();
     tokio::spawn(Arc::clone(&replica).run(stop.clone()));
-    let leads = leader::run(Arc::clone(&replica), Arc::clone(&dispatcher), clock, stop.clone());
+    let leads = leader::run(
+        Arc::clone(&replica),
+        Arc::clone(&dispatcher),
+        clock,
+        Meters::default(),
+        stop.clone(),
+    );
     tokio::spawn(leads);
 
     let ids: Vec<Id> = (0..nodes).map(|n| Id::from(format!("node{n:021}").as_str())).collect();

@@ -19,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::{Identify, NodeIdentity};
+use crate::leader::meters::Meters;
 use crate::replica::memory::Memory;
 use crate::replica::{Batch, Replica, Tables};
 use crate::{Clock, Dispatcher, leader};
@@ -80,7 +81,7 @@ impl Swarm {
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&replica).run(stop.clone()));
         let (leads, on) = (Arc::clone(&dispatcher), stop.clone());
-        tokio::spawn(leader::run(Arc::clone(&replica), leads, clock, on));
+        tokio::spawn(leader::run(Arc::clone(&replica), leads, clock, Meters::default(), on));
         let (agents, starts) = (Mutex::default(), Arc::default());
         Self { store, replica, dispatcher, stop, agents, starts }
     }

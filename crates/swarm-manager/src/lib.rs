@@ -19,6 +19,7 @@ pub mod transport;
 
 pub use clock::Clock;
 pub use control::Control;
+pub use control::service_list::is_short;
 pub use dispatcher::Dispatcher;
 pub use reign::Reign;
 pub use replica::{Batch, Object, Replica, Store, Tables};

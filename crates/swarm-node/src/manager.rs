@@ -16,6 +16,7 @@ use swarm_manager::dispatcher::drivers::SecretDrivers;
 use swarm_manager::dispatcher::logs::relay::{LeaderCalls, Relay};
 use swarm_manager::dispatcher::service::Service;
 use swarm_manager::dispatcher::{Dispatcher, Identify};
+use swarm_manager::leader::meters::Meters;
 use swarm_manager::replica::{Batch, Replica};
 use swarm_manager::transport::Managers;
 use swarm_manager::{Control, leader};
@@ -125,11 +126,13 @@ pub enum ManagerError {
 /// A running manager.
 #[derive(Debug)]
 pub struct Manager {
+    folder: PathBuf,
     store: Arc<Embedded>,
     replica: Arc<Replica>,
     control: Arc<Control>,
     dispatcher: Arc<Dispatcher>,
     others: Arc<Managers>,
+    meters: Meters,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -176,11 +179,13 @@ impl Manager {
         let control = Control::new(Arc::clone(&replica), relay);
         control.identify(Arc::clone(live));
         let manager = Arc::new(Self {
+            folder: seat.folder.join(STORE),
             store,
             replica: Arc::clone(&replica),
             control,
             dispatcher: Arc::clone(&dispatcher),
             others: managers,
+            meters: Meters::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -199,7 +204,8 @@ impl Manager {
         }
         tasks.spawn(Arc::clone(&manager.control).follow_rotations(stop()));
         tasks.spawn(Arc::clone(&manager.control).follow_events(stop()));
-        tasks.spawn(leader::run(Arc::clone(&replica), dispatcher, clock.clone(), stop()));
+        let meters = manager.meters.clone();
+        tasks.spawn(leader::run(Arc::clone(&replica), dispatcher, clock.clone(), meters, stop()));
         let snapshots = snapshots::follow(Arc::clone(&manager.store), Arc::clone(&replica));
         let until = stop();
         tasks.spawn(async move { until.run_until_cancelled(snapshots).await });
@@ -302,6 +308,17 @@ impl Manager {
     /// The store.
     pub fn store(&self) -> &Arc<Embedded> {
         &self.store
+    }
+
+    /// How many bytes the store takes on this manager's disk.
+    pub fn store_size(&self) -> u64 {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    }
+
+    /// What its leaderships came to.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Whether the others took it out of their midst.

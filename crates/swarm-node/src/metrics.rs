@@ -18,10 +18,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use serde::Serialize;
+use swarm_manager::is_short;
+use swarm_manager::leader::meters::Meters;
 use swarm_manager::replica::Tables;
 use swarm_model::node::NodeState;
-use swarm_model::service::Mode;
 use swarm_model::task::TaskState;
 
 use crate::node::{Node, Standing};
@@ -61,25 +61,42 @@ impl Collector for Readings {
         out.gauge("manager_leader", "1: this manager leads", usize::from(leads))?;
         let counts = manager.replica().read(Counts::of);
         counts.tell(&mut out)?;
+        tell_meters(&mut out, manager.meters())?;
+        out.gauge("raft_store_bytes", SIZE, usize::try_from(manager.store_size()).unwrap_or(0))?;
         out.seconds("raft_transaction_latency", LATENCY, &manager.replica().latency())
     }
+}
+
+fn tell_meters(out: &mut Out<'_>, meters: &Meters) -> fmt::Result {
+    out.seconds("manager_pass_duration", "Time to plan what changes ask for", &meters.passes)?;
+    let delay = "Time from a task's making until it has a node";
+    out.seconds("manager_placement_delay", delay, &meters.delays)?;
+    let refusals = "Tasks that were told that no node suits them, by filter";
+    let encoder = out.0.encode_descriptor(
+        "manager_placement_refusals",
+        refusals,
+        None,
+        MetricType::Counter,
+    )?;
+    meters.refusals.encode(encoder)
 }
 
 const MANAGES: &str = "1: this node is a manager";
 const ISSUED: &str = "From when on this node's certificate is good; an hour before it was issued";
 const EXPIRY: &str = "When this node's certificate ends; it is renewed long before";
+const SIZE: &str = "What the store takes on this manager's disk";
 const LATENCY: &str = "Time until a write is in the store of a majority of the managers";
 
 /// What is counted of the swarm's objects.
 #[derive(Debug, Default, PartialEq)]
 struct Counts {
-    nodes: BTreeMap<String, usize>,
+    nodes: BTreeMap<&'static str, usize>,
     managers: usize,
     managers_ready: usize,
     failures: u64,
     services: usize,
     short: usize,
-    tasks: BTreeMap<String, usize>,
+    tasks: BTreeMap<&'static str, usize>,
     secrets: usize,
     configs: usize,
     networks: usize,
@@ -90,8 +107,8 @@ impl Counts {
     fn of(tables: &Tables) -> Self {
         // Known words are told from the beginning, so that the first one is seen as a rise.
         let mut counts = Self {
-            nodes: NODES.iter().map(|state| (word(state), 0)).collect(),
-            tasks: TaskState::ALL.iter().map(|state| (word(state), 0)).collect(),
+            nodes: NODES.iter().map(|state| (state.as_str(), 0)).collect(),
+            tasks: TaskState::ALL.iter().map(|state| (state.as_str(), 0)).collect(),
             managers: tables.nodes.values().filter(|node| node.member != 0).count(),
             managers_ready: tables.nodes.values().filter(|node| serves(node)).count(),
             failures: tables.failures,
@@ -103,7 +120,7 @@ impl Counts {
             ..Self::default()
         };
         for node in tables.nodes.values() {
-            *counts.nodes.entry(word(&node.status.state)).or_default() += 1;
+            *counts.nodes.entry(node.status.state.as_str()).or_default() += 1;
         }
         let mut states = [0; TaskState::ALL.len()];
         for task in tables.tasks.values() {
@@ -111,30 +128,15 @@ impl Counts {
                 *count += 1;
             }
         }
-        counts.tasks.extend(TaskState::ALL.iter().map(word).zip(states));
-        let short = |id: &str, mode: Mode| {
-            let wanted =
-                tables.tasks_of_service(id).filter(|task| task.desired_state == TaskState::Running);
-            let (mut all, mut running) = (0, 0);
-            for task in wanted {
-                all += 1;
-                running += u64::from(task.status.state == TaskState::Running);
-            }
-            match mode {
-                Mode::Replicated { replicas } => running < replicas,
-                Mode::Global => running < all,
-                Mode::ReplicatedJob { .. } | Mode::GlobalJob => false,
-            }
-        };
-        let services = tables.services.values();
-        counts.short = services.filter(|one| short(&one.id, one.spec.mode.decided())).count();
+        counts.tasks.extend(TaskState::ALL.iter().map(|state| state.as_str()).zip(states));
+        counts.short = tables.services.values().filter(|one| is_short(one, tables)).count();
         counts
     }
 
     fn tell(&self, out: &mut Out<'_>) -> fmt::Result {
-        let by_state = |counts: &BTreeMap<String, usize>| {
+        let by_state = |counts: &BTreeMap<&str, usize>| {
             let labels =
-                |(state, count): (&String, &usize)| (vec![("state", state.clone())], *count);
+                |(state, count): (&&str, &usize)| (vec![("state", (*state).to_owned())], *count);
             counts.iter().map(labels).collect::<Vec<_>>()
         };
         out.gauges("manager_nodes", "Nodes of the swarm", by_state(&self.nodes))?;
@@ -158,14 +160,6 @@ impl Counts {
 /// Whether it is a manager that is heard of.
 fn serves(node: &swarm_model::Node) -> bool {
     node.member != 0 && node.status.state == NodeState::Ready
-}
-
-/// The word that a state is in JSON.
-fn word(state: &impl Serialize) -> String {
-    serde_json::to_value(state)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }
 
 /// One metric after the other.
@@ -230,7 +224,11 @@ mod tests {
 
     impl Collector for Fixed {
         fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-            self.0.tell(&mut Out(encoder))
+            let mut out = Out(encoder);
+            self.0.tell(&mut out)?;
+            let meters = Meters::default();
+            meters.refusals.get_or_create(&[("filter", "none")]).inc();
+            tell_meters(&mut out, &meters)
         }
     }
 
@@ -246,17 +244,22 @@ mod tests {
         let mut told = 0;
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap();
+            let of_histogram = ["_bucket", "_sum", "_count"];
+            let name = of_histogram.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
             let row = page.lines().find(|row| row.contains(&format!("`{name}`")));
             let row = row.unwrap_or_else(|| panic!("{name} is not on the page"));
-            if let Some(state) = line.split('"').nth(1) {
-                assert!(row.contains("`state`:") && row.contains(state), "{line}: {row}");
+            if let (Some(word), false) = (line.split('"').nth(1), line.contains("{le=")) {
+                let label = line.split(['{', '=']).nth(1).unwrap();
+                let is_there = row.contains(&format!("`{label}`:")) && row.contains(word);
+                assert!(is_there, "{line}: {row}");
             }
             told += 1;
         }
         assert!(told > 20, "{text}");
         let rows = page.lines().filter(|row| row.starts_with("| `swarm_manager_"));
         for name in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
-            let is_told = text.contains(&format!("{name}{{")) || text.contains(&format!("{name} "));
+            let is_told =
+                ["{", " ", "_sum "].iter().any(|end| text.contains(&format!("{name}{end}")));
             let of_the_node = name == "swarm_manager_leader" || !name.starts_with("swarm_");
             assert!(is_told || of_the_node, "{name} is on the page and nobody tells it");
         }
@@ -271,6 +274,7 @@ mod tests {
             let mut task = Task {
                 id: id.into(),
                 service_id: "s".into(),
+                node_id: "n".into(),
                 desired_state: TaskState::Running,
                 ..Task::default()
             };
@@ -279,6 +283,7 @@ mod tests {
         };
         let replica = Replica::new(Memory::new() as _);
         let mut batch = Batch::default();
+        batch.put(&swarm_model::Node { id: "n".into(), ..swarm_model::Node::default() }).unwrap();
         batch.put(&service).unwrap();
         batch.put(&task("a", TaskState::Running)).unwrap();
         batch.put(&task("b", TaskState::Preparing)).unwrap();

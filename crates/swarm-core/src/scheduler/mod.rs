@@ -24,7 +24,7 @@ pub mod tree;
 pub use assign::{Assignment, assign};
 pub use board::Board;
 pub use fits::Fits;
-pub use refusal::Refusal;
+pub use refusal::{Filter, Refusal};
 
 #[cfg(test)]
 mod fixture;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use swarm_core::scheduler::Refusal;
 use swarm_kv::StoreError;
 use swarm_model::{Id, Service, Task};
 
@@ -26,6 +27,8 @@ pub struct Draft {
     pub planned: Vec<Id>,
     /// The tasks that the board counts as assigned.
     pub assigned: BTreeSet<Id>,
+    /// Why others have no node, as far as they are told so now.
+    pub refused: Vec<Arc<Refusal>>,
 }
 
 impl Draft {

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`run`] (leaderships come and go), [`desk`] (what it remembers, and its pass: pure),
 //! [`agenda`], [`orchestrate`], [`schedule`], [`orphans`], [`draft`] (what a pass writes), [`begin`],
-//! [`roles`].
+//! [`roles`], [`meters`].
 //!
 //! Invariants: every write depends on the leadership's fence and on the versions that the pass saw; a
 //! pass that was not written is planned again from fresh tables; where all is as it should be, nothing
@@ -13,6 +13,7 @@ pub mod agenda;
 pub mod begin;
 pub mod desk;
 pub mod draft;
+pub mod meters;
 pub mod orchestrate;
 pub mod orphans;
 pub mod roles;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::desk::Desk;
 use self::draft::Draft;
+use self::meters::Meters;
 use crate::clock::Clock;
 use crate::dispatcher::Dispatcher;
 use crate::reign::{Reign, is_end, told};
@@ -57,6 +59,7 @@ pub async fn run(
     replica: Arc<Replica>,
     dispatcher: Arc<Dispatcher>,
     clock: Clock,
+    meters: Meters,
     stop: CancellationToken,
 ) {
     let mut leadership = replica.store().leadership();
@@ -79,7 +82,7 @@ pub async fn run(
             biased;
             () = stop.cancelled() => Ok(()),
             _ = lost => Ok(()),
-            ended = reign(&replica, &dispatcher, &clock, term, &over) => ended,
+            ended = reign(&replica, &dispatcher, (&clock, &meters), term, &over) => ended,
         };
         over.cancel();
         dispatcher.resign();
@@ -104,7 +107,7 @@ pub async fn run(
 async fn reign(
     replica: &Arc<Replica>,
     dispatcher: &Arc<Dispatcher>,
-    clock: &Clock,
+    (clock, meters): (&Clock, &Meters),
     term: u64,
     over: &CancellationToken,
 ) -> Result<(), StoreError> {
@@ -116,7 +119,8 @@ async fn reign(
     let mut parts = JoinSet::new();
     parts.spawn(Arc::clone(dispatcher).serve(reign.clone()));
     parts.spawn(roles::run(Arc::clone(replica), clock.clone(), reign.clone()));
-    let work = Work { replica: Arc::clone(replica), clock: clock.clone(), reign };
+    let work =
+        Work { replica: Arc::clone(replica), clock: clock.clone(), meters: meters.clone(), reign };
     parts.spawn(async move { work.run(feed).await });
     // Whichever part ends first ends all of them.
     match parts.join_next().await {
@@ -147,6 +151,7 @@ fn back_off(failed: u32) -> Duration {
 struct Work {
     replica: Arc<Replica>,
     clock: Clock,
+    meters: Meters,
     reign: Reign,
 }
 
@@ -164,11 +169,13 @@ impl Work {
                 desk.note(tables, &touched, now);
                 desk.pass(tables, now, &mut rng)
             });
+            self.meters.planned(begun.elapsed());
             let pause = if draft.len() < FEW { begun.elapsed().min(PAUSE) } else { Duration::ZERO };
             if !draft.is_empty() {
                 match self.write(&draft).await {
                     Ok(()) => {
                         desk.written();
+                        self.meters.written(&draft);
                         failed = 0;
                     }
                     Err(error) if is_end(&error) => return Err(error),

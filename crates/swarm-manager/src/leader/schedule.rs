@@ -1,6 +1,7 @@
 //! Pending tasks get their nodes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rand::Rng;
 use swarm_core::scheduler::assign;
@@ -89,6 +90,7 @@ pub fn tasks<R: Rng + ?Sized>(
                 if refusal.apply(&mut task, now) == Ok(true) {
                     tracing::debug!(task = %task.id, %refusal, "not assigned");
                     draft.tasks.insert(task.id.clone(), task);
+                    draft.refused.push(Arc::clone(refusal));
                 }
             }
             None => {}
