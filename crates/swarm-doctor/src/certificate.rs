@@ -55,8 +55,8 @@ impl Certificate {
         };
         if left <= 0 {
             let what = format!("{name} has ended {} ago", words(-left));
-            let todo =
-                "this node has to join its swarm again: docker swarm leave --force, and join";
+            let todo = "a manager renews it as soon as one is reached: look whether the daemon runs, at \
+                        its log, and at this machine's clock";
             verdict.find(Level::Critical, what, todo);
         } else if left < life / 100 * LEFT {
             let todo = "a manager renews it: look whether one is reached, and at the daemon's log";

@@ -16,5 +16,5 @@ pub use certificate::Certificate;
 pub use engine::{Engine, Failure, Space};
 pub use host::{Host, way_out};
 pub use pool::{Reached, pool, reach};
-pub use swarm::{SwarmSeen, reach_managers, swarm};
+pub use swarm::{SwarmSeen, may_be_lost, reach_managers, swarm};
 pub use verdict::{Finding, Level, Verdict};

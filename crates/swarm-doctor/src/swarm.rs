@@ -119,6 +119,19 @@ fn manager(seen: &SwarmSeen, verdict: &mut Verdict) {
     );
 }
 
+/// How many of the managers that answer are more than a majority.
+fn spare(answering: usize, all: usize) -> usize {
+    answering.saturating_sub(all / 2 + 1)
+}
+
+/// What follows where some managers do not answer.
+pub fn may_be_lost(answering: usize, all: usize) -> String {
+    match spare(answering, all) {
+        0 => "if one more is lost nothing can be changed".to_owned(),
+        spare => format!("{spare} more may be lost"),
+    }
+}
+
 /// The leader's name; whether managers may be lost.
 fn quorum(nodes: &[Value], verdict: &mut Verdict) -> String {
     let managers: Vec<_> = nodes.iter().filter(|node| node["ManagerStatus"].is_object()).collect();
@@ -133,20 +146,15 @@ fn quorum(nodes: &[Value], verdict: &mut Verdict) -> String {
         verdict.find(Level::Critical, what, todo);
         return "(none)".to_owned();
     };
-    // What a majority needs, and how many beyond it answer.
-    let spare = answering.saturating_sub(all / 2 + 1);
+    let spare = spare(answering, all);
     if answering < all {
         let silent = managers.iter().filter(|node| !answers(node)).map(|node| name_of(node));
         let silent: Vec<_> = silent.collect();
-        let may = if spare == 0 {
-            "if one more is lost nothing can be changed".to_owned()
-        } else {
-            format!("{spare} more may be lost")
-        };
         let what = format!(
-            "{answering} of {all} managers answer ({} {} not): {may}",
+            "{answering} of {all} managers answer ({} {} not): {}",
             silent.join(", "),
-            if silent.len() == 1 { "does" } else { "do" }
+            if silent.len() == 1 { "does" } else { "do" },
+            may_be_lost(answering, all)
         );
         let todo = "look at swarm daemon there; if it is gone for good: docker node demote it, and \
                     promote another";
@@ -219,10 +227,11 @@ fn certificate(seen: &SwarmSeen, node: &Value, verdict: &mut Verdict) {
     let Some(life) = life.as_i64().filter(|life| *life > 0) else { return };
     let left = ends.as_nanos().saturating_sub(seen.now);
     let name = name_of(node);
-    let todo = "it is renewed when the node reaches a manager: look at its daemon's log";
+    let todo =
+        "it is renewed when the node reaches a manager: look at its daemon's log, and at its clock";
     if left <= 0 {
         let what = format!("the certificate of node {name} has ended");
-        verdict.find(Level::Warning, what, "it has to join again: docker swarm join");
+        verdict.find(Level::Warning, what, todo);
     } else if left < life / 100 * LEFT {
         let what = format!("the certificate of node {name} ends in {}", ago(left, 0));
         verdict.find(Level::Warning, what, todo);

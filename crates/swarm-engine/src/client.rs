@@ -157,13 +157,20 @@ impl EngineClient {
     ) -> Result<Bytes, EngineError> {
         let mut request = Outgoing::get(path_and_query);
         let mut asked = self.asks(&mut request);
-        within("answer", deadline, async {
+        let answer = within("answer", deadline, async {
             let exchange = Box::pin(self.exchange(request, self.prefix(None)));
-            let answer = asked.span().run(exchange).await;
-            conclude(&mut asked, &answer);
-            read_success(answer?, limit).await
+            let reply = asked.span().run(exchange).await?;
+            asked.answered(reply.status);
+            read_success(reply, limit).await
         })
-        .await
+        .await;
+        // A status has been told; this is that there was none, that it came too late, or broke off.
+        if let Err(error) = &answer
+            && !matches!(error, EngineError::Status { .. })
+        {
+            asked.failed(error.reason(), || error.to_string());
+        }
+        answer
     }
 
     /// Opens the engine's event stream on a connection of its own: what happens from now on, after

@@ -282,7 +282,11 @@ impl Member {
                     match (wanted, turn) {
                         (None, _) => turn = None,
                         (Some(_), None) => turn = Some(pace::turn(&manager).await),
-                        (Some(wanted), Some(due)) if due <= Instant::now() => {
+                        (Some(_), Some(due)) if due > Instant::now() => {}
+                        (Some(_), Some(_)) if !pace::may_leave(&manager).await => {
+                            turn = Some(pace::later());
+                        }
+                        (Some(wanted), Some(_)) => {
                             tracing::info!(pace = ?wanted, "the store is opened again with another pace");
                             (seat.pace, turn) = (wanted, None);
                             self.keep_pace(wanted);
@@ -290,7 +294,6 @@ impl Member {
                             manager.stop().await;
                             continue;
                         }
-                        _ => {}
                     }
                 }
                 // Only managers are locked; after the store is gone, whose key may be under it.

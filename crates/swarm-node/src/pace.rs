@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use swarm_model::cluster::RaftSettings;
-use swarm_raft::Timing;
+use swarm_raft::{Member, Timing};
 use tokio::time::Instant;
 
 use crate::manager::Manager;
@@ -19,8 +19,8 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 const ELECTION: Duration = Duration::from_millis(30);
 /// An election is at least so many heartbeats: one that is late is no reason for it.
 const BEATS: u32 = 3;
-/// Between two managers that open their stores again: more than that takes, so that the others have a
-/// quorum.
+/// Between two managers that open their stores again: more than that takes on most machines, and where it
+/// takes more, the next one waits.
 const GAP: Duration = Duration::from_secs(3);
 
 /// The settings.
@@ -65,9 +65,51 @@ pub async fn turn(manager: &Manager) -> Instant {
     Instant::now() + GAP * u32::try_from(place).unwrap_or_default()
 }
 
+/// Whether the others have a quorum without this manager now, or never can have one: one of two, or one
+/// alone. If not, the one before it is not back yet, or another is away.
+pub async fn may_leave(manager: &Manager) -> bool {
+    stands_without(manager.store().id(), &manager.store().members().await)
+}
+
+/// When that is asked again.
+pub fn later() -> Instant {
+    Instant::now() + GAP
+}
+
+fn stands_without(own: u64, members: &[Member]) -> bool {
+    let voters = members.iter().filter(|member| member.is_voter);
+    let others: Vec<&Member> = voters.filter(|member| member.id != own).collect();
+    let reached = others.iter().filter(|member| member.reachable).count();
+    reached > others.len().div_ceil(2) || reached == others.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manager_leaves_for_a_moment_only_where_the_others_stand() {
+        let members = |reachable: &[bool]| -> Vec<Member> {
+            let member = |(id, reachable): (u64, &bool)| Member {
+                id,
+                address: String::new(),
+                is_leader: id == 1,
+                is_voter: true,
+                reachable: *reachable,
+            };
+            (1..).zip(reachable).map(member).collect()
+        };
+        let stands = |reachable: &[bool]| stands_without(1, &members(reachable));
+        assert!(stands(&[true]) && stands(&[true, true]) && stands(&[true, true, true]));
+        assert!(!stands(&[true, false]) && !stands(&[true, true, false]));
+        // Three of five are a quorum.
+        assert!(stands(&[true, true, true, true, false]));
+        assert!(!stands(&[true, true, true, false, false]));
+        assert!(stands(&[true, true, true, true]) && !stands(&[true, true, true, false]));
+        let mut joining = members(&[true, true, true, false]);
+        joining[3].is_voter = false;
+        assert!(stands_without(1, &joining), "one that is joining does not count yet");
+    }
 
     #[test]
     fn docker_s_defaults_are_the_store_s_own_and_others_so_many_times_that() {

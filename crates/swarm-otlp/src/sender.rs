@@ -12,7 +12,7 @@ use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_sc
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use prost::Message as _;
-use rand::Rng as _;
+use swarm_backoff::Backoff;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,7 @@ impl Sender {
                 Way::Collector(Box::new(Collecting {
                     transport: Transport::new(collector)?,
                     resource: (&resource).into(),
-                    endpoint: collector.endpoint.clone(),
+                    endpoint: collector.shown().to_owned(),
                 }))
             }
         };
@@ -163,13 +163,13 @@ async fn persist(
     until: Instant,
     stop: &CancellationToken,
 ) -> Outcome {
-    let (mut pause, longest) = PAUSE;
+    let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
     let mut trouble = "no answer in time".to_owned();
     while let Ok(outcome) = timeout_at(until, transport.send(body.clone())).await {
         let Outcome::Later { words, after } = outcome else { return outcome };
         trouble = words;
-        let wait = after.unwrap_or_else(|| pause.mul_f64(rand::rng().random_range(0.5..1.5)));
-        pause = (pause * 2).min(longest);
+        // A collector may ask for more patience, and not for less.
+        let wait = backoff.step().max(after.unwrap_or_default());
         let is_over = stop.is_cancelled() || Instant::now() + wait >= until;
         if is_over || stop.run_until_cancelled(sleep(wait)).await.is_none() {
             break;

@@ -11,7 +11,7 @@ use swarm_testkit::collector::Collector;
 
 use super::*;
 use crate::queue::queue;
-use crate::settings;
+use crate::settings::{self, Named};
 
 /// A span that ended.
 pub(crate) fn span(name: &'static str) -> SpanData {
@@ -50,10 +50,15 @@ const BATCH: Batch = Batch {
     size: 3,
 };
 
+fn headers(name: &str, value: &str) -> Named<Vec<(String, String)>> {
+    let value = vec![(name.to_owned(), value.to_owned())];
+    Named { variable: "OTEL_EXPORTER_OTLP_TRACES_HEADERS".to_owned(), value }
+}
+
 fn target(collector: &Collector, gzip: bool) -> Target {
     Target::Collector(settings::Collector {
         endpoint: format!("{}/v1/traces", collector.url()),
-        headers: vec![("x-token".into(), "s3cret".into())],
+        headers: headers("x-token", "s3cret"),
         timeout: Duration::from_secs(5),
         gzip,
         ca: None,
@@ -104,7 +109,9 @@ async fn a_collector_that_is_busy_is_asked_again_and_one_that_refuses_is_not() {
     collector.answer([503, 200, 400, 200]);
     queue.on_end(span("busy"));
     assert_eq!(collector.next().await.names(), ["busy"]);
+    let begun = Instant::now();
     assert_eq!(collector.next().await.names(), ["busy"], "a 503 is tried again");
+    assert!(begun.elapsed() > PAUSE.0 / 3, "but not at once: {:?}", begun.elapsed());
     queue.on_end(span("refused"));
     assert_eq!(collector.next().await.names(), ["refused"]);
     queue.on_end(span("taken"));
@@ -134,17 +141,20 @@ async fn a_collector_that_is_not_there_costs_spans_and_does_not_hold_up_the_end(
 fn what_cannot_be_spoken_to_is_told_by_its_variable() {
     let settings = |header: &str, ca: Option<&str>| settings::Collector {
         endpoint: "http://localhost".into(),
-        headers: vec![(header.to_owned(), "s3cret\n".to_owned())],
+        headers: headers(header, "s3cret\n"),
         timeout: Duration::from_secs(1),
         gzip: false,
-        ca: ca.map(Into::into),
+        ca: ca.map(|path| Named {
+            variable: "OTEL_EXPORTER_OTLP_CERTIFICATE".to_owned(),
+            value: path.into(),
+        }),
         cert: None,
         key: None,
     };
     let error = Transport::new(&settings("a b", None)).unwrap_err().to_string();
-    assert_eq!(error, "OTEL_EXPORTER_OTLP_HEADERS: entry 1 cannot be an HTTP header");
+    assert_eq!(error, "OTEL_EXPORTER_OTLP_TRACES_HEADERS: entry 1 cannot be an HTTP header");
     let mut none = settings("a", Some("/not/there"));
-    none.headers.clear();
+    none.headers.value.clear();
     let error = Transport::new(&none).unwrap_err().to_string();
     assert!(error.starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE /not/there: cannot read"), "{error}");
 }

@@ -68,18 +68,32 @@ pub(crate) enum Target {
 #[derive(PartialEq, Eq)]
 pub(crate) struct Collector {
     pub endpoint: String,
-    pub headers: Vec<(String, String)>,
+    pub headers: Named<Vec<(String, String)>>,
     pub timeout: Duration,
     pub gzip: bool,
-    pub ca: Option<PathBuf>,
-    pub cert: Option<PathBuf>,
-    pub key: Option<PathBuf>,
+    pub ca: Option<Named<PathBuf>>,
+    pub cert: Option<Named<PathBuf>>,
+    pub key: Option<Named<PathBuf>>,
+}
+
+/// What a variable says, and which one said it: that for traces, or the general one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named<T> {
+    pub variable: String,
+    pub value: T,
+}
+
+impl Collector {
+    /// The address without its query, where some put their keys: for the log.
+    pub fn shown(&self) -> &str {
+        self.endpoint.split(['?', '#']).next().unwrap_or_default()
+    }
 }
 
 impl std::fmt::Debug for Collector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Headers hold tokens.
-        f.debug_struct("Collector").field("endpoint", &self.endpoint).finish_non_exhaustive()
+        f.debug_struct("Collector").field("endpoint", &self.shown()).finish_non_exhaustive()
     }
 }
 
@@ -169,7 +183,7 @@ impl Settings {
     pub fn describe(&self) -> &str {
         match &self.target {
             Target::Console => "standard output",
-            Target::Collector(collector) => &collector.endpoint,
+            Target::Collector(collector) => collector.shown(),
         }
     }
 }
@@ -205,18 +219,23 @@ fn collector(variables: &Variables<'_>) -> Result<Collector, Wrong> {
             return Err(wrong(&name, format!("{text:?} is not known here; expected gzip or none")));
         }
     };
-    let headers = match variables.exporters("HEADERS") {
-        None => Vec::new(),
-        Some((text, name)) => pairs(&text).map_err(|place| {
-            wrong(&name, format!("entry {place} is no key=value with both percent-encoded"))
-        })?,
+    let (text, variable) = variables.exporters("HEADERS").unwrap_or_default();
+    let headers = pairs(&text).map_err(|place| {
+        wrong(&variable, format!("entry {place} is no key=value with both percent-encoded"))
+    })?;
+    let headers = Named { variable, value: headers };
+    let file = |name: &str| {
+        variables.exporters(name).map(|(path, variable)| Named { variable, value: path.into() })
     };
-    let file = |name: &str| variables.exporters(name).map(|(path, _)| PathBuf::from(path));
     let (cert, key) = (file("CLIENT_CERTIFICATE"), file("CLIENT_KEY"));
-    if cert.is_some() != key.is_some() {
-        let problem =
-            "a client has a certificate and a key: give OTEL_EXPORTER_OTLP_CLIENT_KEY, too";
-        return Err(wrong("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", problem));
+    let lonely = match (&cert, &key) {
+        (Some(cert), None) => Some((cert, "OTEL_EXPORTER_OTLP_CLIENT_KEY")),
+        (None, Some(key)) => Some((key, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")),
+        _ => None,
+    };
+    if let Some((given, other)) = lonely {
+        let problem = format!("a client has a certificate and a key: give {other}, too");
+        return Err(wrong(&given.variable, problem));
     }
     let (timeout, ca) = (Duration::from_millis(timeout), file("CERTIFICATE"));
     Ok(Collector { endpoint: endpoint(variables)?, headers, timeout, gzip, ca, cert, key })
@@ -234,6 +253,11 @@ fn endpoint(variables: &Variables<'_>) -> Result<String, Wrong> {
         format!("{}/{TRACES_PATH}", text.trim_end_matches('/'))
     };
     match reqwest::Url::parse(&below) {
+        Ok(_) if name != OWN && text.contains(['?', '#']) => {
+            let problem = "it has a query, and a path for each signal is put behind it: give \
+                           OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, which is used as it is";
+            Err(wrong(&name, problem))
+        }
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
             if url.username().is_empty() && url.password().is_none() {
                 return Ok(below);

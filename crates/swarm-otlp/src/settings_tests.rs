@@ -65,8 +65,15 @@ fn what_is_for_traces_comes_before_what_is_for_all() {
     assert_eq!(endpoint_of(&both), "http://t:2/in");
     assert!(!format!("{both:?}").contains("s3cret"), "tokens are not shown");
     let Target::Collector(collector) = both.target else { panic!("no collector") };
-    assert_eq!(collector.headers, [("authorization".into(), "Bearer s3cret".into())]);
+    assert_eq!(collector.headers.value, [("authorization".into(), "Bearer s3cret".into())]);
+    assert_eq!(collector.headers.variable, "OTEL_EXPORTER_OTLP_TRACES_HEADERS");
     assert_eq!((collector.timeout, collector.gzip), (Duration::from_millis(2), true));
+    // Some put their key there: it is sent, and not shown.
+    let with_key = on(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://t/in?api_key=s3cret")]);
+    assert_eq!(endpoint_of(&with_key), "https://t/in");
+    assert!(!format!("{with_key:?}").contains("s3cret"));
+    let Target::Collector(collector) = with_key.target else { panic!("no collector") };
+    assert_eq!(collector.endpoint, "https://t/in?api_key=s3cret");
 }
 
 #[test]
@@ -112,7 +119,9 @@ fn what_cannot_be_is_refused_in_words_that_name_the_variable() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "whole number"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "gzip or none"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret", "entry 1"),
-        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem", "CLIENT_KEY"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/c.pem", "give OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/k.pem", "OTLP_CLIENT_CERTIFICATE, too"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c?key=s3cret", "OTLP_TRACES_ENDPOINT, which"),
         ("OTEL_TRACES_SAMPLER", "xray", "after parentbased_"),
         ("OTEL_PROPAGATORS", "b3", "tracecontext and baggage"),
         ("OTEL_PROPAGATORS", "none,baggage", "none alone"),

@@ -1,7 +1,7 @@
 //! One batch to a collector: OTLP over HTTP, as protobuf (opentelemetry.io/docs/specs/otlp).
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flate2::Compression;
@@ -13,7 +13,7 @@ use reqwest::header::{
 };
 use reqwest::{Certificate, Client, Identity, Response, StatusCode, redirect};
 
-use crate::settings::Collector;
+use crate::settings::{Collector, Named};
 
 /// Longest that a collector may have us wait.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -29,15 +29,20 @@ pub enum TransportError {
     #[error("{variable} {path}: {problem}")]
     File {
         /// The variable.
-        variable: &'static str,
+        variable: String,
         /// The path.
         path: String,
         /// What is wrong with it.
         problem: String,
     },
     /// A header that cannot be one.
-    #[error("OTEL_EXPORTER_OTLP_HEADERS: entry {0} cannot be an HTTP header")]
-    Header(usize),
+    #[error("{variable}: entry {entry} cannot be an HTTP header")]
+    Header {
+        /// The variable.
+        variable: String,
+        /// Which one, from 1.
+        entry: usize,
+    },
     /// No HTTP client.
     #[error("the OTLP client cannot be set up: {0}")]
     Client(String),
@@ -66,8 +71,11 @@ pub(crate) struct Transport {
 impl Transport {
     pub fn new(collector: &Collector) -> Result<Self, TransportError> {
         let mut headers = HeaderMap::new();
-        for (place, (name, value)) in collector.headers.iter().enumerate() {
-            let bad = |()| TransportError::Header(place + 1);
+        for (place, (name, value)) in collector.headers.value.iter().enumerate() {
+            let bad = |()| TransportError::Header {
+                variable: collector.headers.variable.clone(),
+                entry: place + 1,
+            };
             let name = HeaderName::try_from(name.as_str()).map_err(|_| bad(()))?;
             let mut value = HeaderValue::try_from(value.as_str()).map_err(|_| bad(()))?;
             value.set_sensitive(true);
@@ -81,22 +89,19 @@ impl Transport {
             .timeout(collector.timeout)
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1);
-        if let Some(path) = &collector.ca {
-            let variable = "OTEL_EXPORTER_OTLP_CERTIFICATE";
-            let pem = read(variable, path)?;
+        if let Some(ca) = &collector.ca {
+            let pem = read(ca)?;
             match Certificate::from_pem_bundle(&pem) {
                 Ok(found) if !found.is_empty() => builder = builder.tls_certs_only(found),
-                _ => return Err(file(variable, path, "there is no certificate in it, as PEM")),
+                _ => return Err(file(ca, "there is no certificate in it, as PEM")),
             }
         }
         if let (Some(cert), Some(key)) = (&collector.cert, &collector.key) {
-            let mut pem = read("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", cert)?;
+            let mut pem = read(cert)?;
             pem.push(b'\n');
-            pem.extend(read("OTEL_EXPORTER_OTLP_CLIENT_KEY", key)?);
+            pem.extend(read(key)?);
             let identity = Identity::from_pem(&pem).map_err(|_| {
-                let problem =
-                    "it and OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE are no key and certificate";
-                file("OTEL_EXPORTER_OTLP_CLIENT_KEY", key, problem)
+                file(key, format!("it and {} are no key and certificate", cert.variable))
             })?;
             builder = builder.identity(identity);
         }
@@ -177,11 +182,11 @@ fn innermost(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn read(variable: &'static str, path: &Path) -> Result<Vec<u8>, TransportError> {
-    std::fs::read(path).map_err(|error| file(variable, path, format!("cannot read it: {error}")))
+fn read(named: &Named<PathBuf>) -> Result<Vec<u8>, TransportError> {
+    std::fs::read(&named.value).map_err(|error| file(named, format!("cannot read it: {error}")))
 }
 
-fn file(variable: &'static str, path: &Path, problem: impl Into<String>) -> TransportError {
-    let path = path.display().to_string();
-    TransportError::File { variable, path, problem: problem.into() }
+fn file(named: &Named<PathBuf>, problem: impl Into<String>) -> TransportError {
+    let path = named.value.display().to_string();
+    TransportError::File { variable: named.variable.clone(), path, problem: problem.into() }
 }

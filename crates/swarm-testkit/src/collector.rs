@@ -115,7 +115,7 @@ impl Collector {
         &self.url
     }
 
-    /// The statuses of the next answers; after these 200.
+    /// The statuses of the next answers; after these 200. A 503 says `Retry-After: 0`.
     pub fn answer(&self, statuses: impl IntoIterator<Item = u16>) {
         self.answers.lock().extend(statuses);
     }
@@ -210,6 +210,11 @@ async fn answer(
         Ok(message) if protobuf && head.method == http::Method::POST => {
             let status = answers.lock().pop_front().unwrap_or(200);
             *answer.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+            if status == 503 {
+                // As some load balancers say it.
+                let now = http::HeaderValue::from_static("0");
+                answer.headers_mut().insert(http::header::RETRY_AFTER, now);
+            }
             let path = head.uri.path().to_owned();
             let _ = told.send(Batch { path, headers: head.headers, message });
         }

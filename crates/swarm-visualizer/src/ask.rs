@@ -93,7 +93,7 @@ pub async fn get(backend: &Backend, target: String) -> Result<Reply> {
 /// A document; a refusal is an error in its own words.
 pub async fn document(backend: &Backend, target: String) -> Result<Value> {
     let reply = accepted(get(backend, target).await?).await?;
-    serde_json::from_slice(&whole(reply.body).await?)
+    serde_json::from_slice(&in_time(reply.body).await?)
         .map_err(|error| ApiError::system(format!("the answer is no JSON: {error}")))
 }
 
@@ -103,10 +103,16 @@ pub async fn accepted(reply: Reply) -> Result<Reply> {
         return Ok(reply);
     }
     let status = reply.status;
-    let body = whole(reply.body).await.unwrap_or_default();
+    let body = in_time(reply.body).await.unwrap_or_default();
     let said = serde_json::from_slice::<Value>(&body).ok();
     let said = said.and_then(|said| said["message"].as_str().map(str::to_owned));
     Err(ApiError::engine(status.as_u16(), said.unwrap_or_else(|| status.to_string())))
+}
+
+/// A whole body, of which all is there soon.
+async fn in_time(body: Body) -> Result<Bytes> {
+    let read = tokio::time::timeout(DEADLINE, whole(body)).await;
+    read.map_err(|_| ApiError::deadline(format!("the answer stopped within {DEADLINE:?}")))?
 }
 
 /// A whole body, within a bound.

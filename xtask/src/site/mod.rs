@@ -11,6 +11,7 @@ mod render;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -73,12 +74,15 @@ fn write(into: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
     if into.exists() && !into.join(MARK).exists() {
         bail!("{} is there and is no site of ours; name another folder", into.display());
     }
-    let new = into.with_file_name(format!("{name}.new"));
-    if new.exists() {
-        fs::remove_dir_all(&new)?;
-    }
+    // Beside it, so that it can take its place; it is removed when anything fails.
+    let parent = into.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let new = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir_in(parent)?;
     for (path, content) in files {
-        let path = new.join(path);
+        let path = new.path().join(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -87,7 +91,7 @@ fn write(into: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
     if into.exists() {
         fs::remove_dir_all(into)?;
     }
-    fs::rename(&new, into).with_context(|| into.display().to_string())
+    fs::rename(new.keep(), into).with_context(|| into.display().to_string())
 }
 
 #[cfg(test)]

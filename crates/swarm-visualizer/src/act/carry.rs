@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 use serde_json::Value;
 use swarm_backend::{ApiError, Reply, Result};
+use swarm_docker::OUT_OF_SEQUENCE;
 
 use super::{Action, Verb};
 use crate::Backend;
@@ -114,7 +115,7 @@ async fn update(
         let target = kind.path(&id, "/update") + &format!("?version={version}{auth}");
         let sent = send(backend, Method::POST, target, Some(&known["Spec"]), ask::DEADLINE).await?;
         match accepted(sent).await {
-            Err(error) if tried < TRIES && error.message.contains("out of sequence") => tried += 1,
+            Err(error) if tried < TRIES && error.message.contains(OUT_OF_SEQUENCE) => tried += 1,
             outcome => return outcome.map(drop),
         }
     }

@@ -137,20 +137,26 @@ impl Action {
     }
 }
 
+/// For the log: what a name holds came from outside, and begins no line of its own there.
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Container { verb, name, force } => {
                 write!(
                     f,
-                    "{} container {name}{}",
+                    "{} container {}{}",
                     verb.word(),
+                    name.escape_debug(),
                     if *force { " by force" } else { "" }
                 )
             }
-            Self::Node { name, availability } => write!(f, "set node {name} {availability}"),
-            Self::Scale { name, replicas } => write!(f, "scale service {name} to {replicas}"),
-            Self::Restart { name } => write!(f, "restart service {name}"),
+            Self::Node { name, availability } => {
+                write!(f, "set node {} {availability}", name.escape_debug())
+            }
+            Self::Scale { name, replicas } => {
+                write!(f, "scale service {} to {replicas}", name.escape_debug())
+            }
+            Self::Restart { name } => write!(f, "restart service {}", name.escape_debug()),
             Self::Rebalance { limit, at_once } => {
                 write!(f, "rebalance with at most {limit} moves, {at_once} at a time")
             }
