@@ -18,6 +18,8 @@ use crate::ssh::Input;
 const SHORT: Duration = Duration::from_secs(30);
 /// The binary, at some 100 KB/s and more.
 const LONG: Duration = Duration::from_mins(10);
+/// To remove a store, on a slow disk.
+const REMOVAL: Duration = Duration::from_mins(2);
 /// The unit's own deadlines: 90 s to start, 30 s to stop.
 const UNIT_PATIENCE: Duration = Duration::from_mins(2);
 
@@ -107,6 +109,7 @@ pub async fn clean(work: &Work<'_>, host: usize, manifest: &Manifest) -> Said {
     arguments.extend(manifest.folders.iter().map(String::as_str));
     arguments.extend(manifest.files.iter().map(String::as_str));
     let remote = &work.seen(host)?.remote;
-    let said = remote.script("remove the files", CLEAN, &arguments, Input::Nothing, SHORT).await?;
+    let said =
+        remote.script("remove the files", CLEAN, &arguments, Input::Nothing, REMOVAL).await?;
     Ok(Some(said.trim().to_owned()).filter(|said| !said.is_empty()))
 }

@@ -163,8 +163,18 @@ pub async fn demote(work: &Work<'_>, host: usize, by: usize, node: &str) -> Said
     Ok(None)
 }
 
-/// Leaves.
+/// Leaves. A daemon that was not well before, and is only here by force, keeps nobody by what it says.
 pub async fn leave(work: &Work<'_>, host: usize, force: bool) -> Said {
+    let was_well = !matches!(work.seen(host)?.standing, Standing::Odd(_));
+    match left(work, host, force).await {
+        Err(error) if !was_well => Ok(Some(format!(
+            "not by its own word: {error}; containers of its tasks may be left on its engine"
+        ))),
+        done => done,
+    }
+}
+
+async fn left(work: &Work<'_>, host: usize, force: bool) -> Said {
     let asked = work.asked(host)?;
     asked.leave(force).await?;
     until("it has left", || async {
@@ -188,4 +198,32 @@ pub async fn remove(work: &Work<'_>, by: usize, node: &str) -> Said {
     })
     .await?;
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::check::tests::fresh;
+    use crate::look::Look;
+    use crate::remote::Remote;
+    use crate::script::BINARY;
+    use crate::ssh::Ssh;
+
+    #[tokio::test]
+    async fn a_daemon_that_was_not_well_before_keeps_nobody() {
+        let mut seen = fresh("h1");
+        let ssh = Arc::new(Ssh::new("false", false).unwrap());
+        seen.remote = Remote::new(ssh, seen.target.clone(), BINARY);
+        let mut look = Look { hosts: vec![seen], swarm: None };
+        for (standing, goes_on) in [(Standing::Odd("sick".into()), true), (Standing::Idle, false)] {
+            look.hosts[0].standing = standing;
+            let (noted, asked) = (Mutex::default(), Mutex::default());
+            let work = Work { look: &look, goods: None, noted, asked };
+            let said = leave(&work, 0, true).await;
+            assert_eq!(said.is_ok(), goes_on, "{said:?}");
+            assert!(!goes_on || said.unwrap().unwrap().contains("may be left on its engine"));
+        }
+    }
 }

@@ -92,7 +92,7 @@ pub enum Action {
     },
     /// It leaves the swarm.
     Leave {
-        /// Though it is a manager.
+        /// Though it is a manager, or not well.
         force: bool,
     },
     /// It is taken out of the swarm's list.
@@ -143,15 +143,16 @@ impl fmt::Display for Action {
             Self::Ready { nodes, managers, .. } => {
                 write!(
                     f,
-                    "wait until {} are ready, {}",
+                    "wait until {} {} ready, {}",
                     count(*nodes, "node"),
+                    if *nodes == 1 { "is" } else { "are" },
                     count(*managers, "manager")
                 )
             }
             Self::Drain { .. } => f.write_str("drain it: its tasks go to other nodes"),
             Self::Demote { .. } => f.write_str("make this manager a worker"),
             Self::Leave { force: false } => f.write_str("leave the swarm"),
-            Self::Leave { force: true } => f.write_str("leave the swarm, as a manager"),
+            Self::Leave { force: true } => f.write_str("leave the swarm by force"),
             Self::Remove { .. } => f.write_str("take it out of the list of nodes"),
             Self::Stop => write!(f, "turn {UNIT} off"),
             Self::Clean(manifest) => {

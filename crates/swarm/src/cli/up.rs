@@ -26,7 +26,8 @@ Examples:
 
 A node is drained, a manager is made a worker first; then it leaves, its daemon is turned off, and what
 swarm up has put there is removed. The engine, its images and other containers stay. What would end a swarm
-with services, leave nodes without a manager or managers without a quorum needs --force.
+with services, leave nodes without a manager or managers without a quorum needs --force; and so does a
+manager whose daemon does not run or is not well, where no other one answers for it.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 
@@ -86,7 +87,7 @@ pub struct DownFlags {
     /// A manager that stays, to be asked to take the others out; may be repeated
     #[arg(long = "manager", value_name = "HOST")]
     pub managers: Vec<String>,
-    /// Also where the swarm loses services, its managers or its quorum by it
+    /// Also where the swarm loses services, its managers or its quorum by it, or nobody knows what it loses
     #[arg(short, long)]
     pub force: bool,
     /// Show each step, and change nothing
