@@ -13,7 +13,7 @@ use crate::look::{Look, Seen, Swarm};
 use crate::manifest::{Endpoint, Manifest};
 use crate::program::{Program, digest};
 use crate::script::{BINARY, DATA, ENDPOINT, ENDPOINT_FILES, SETTINGS, UNIT_FILE};
-use crate::standing::Standing;
+use crate::standing::{Listed, Standing};
 
 /// The unit, with the binary where `swarm up` puts it.
 const PACKAGED_UNIT: &str = include_str!("../../../../contrib/systemd/swarm-daemon.service");
@@ -282,12 +282,12 @@ fn members(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
     let hosts = look.hosts.iter().enumerate();
     let is_new = |seen: &Seen| seen.standing.member().is_none() && !sleeps(seen);
     let new: Vec<_> = hosts.filter(|(_, seen)| is_new(seen)).map(|(at, _)| at).collect();
-    let sleeping = look.hosts.iter().filter(|seen| sleeps(seen)).count();
-    if sleeping > 0 && look.swarm.is_none() {
+    let asleep: Vec<_> = look.hosts.iter().filter(|seen| sleeps(seen)).collect();
+    if !asleep.is_empty() && look.swarm.is_none() {
         // What they are a part of is only known when they run.
         plan.afterwards.push(format!(
             "{} had a daemon that did not run: the same command again goes on from there",
-            count(sleeping, "node")
+            count(asleep.len(), "node")
         ));
         return;
     }
@@ -331,14 +331,19 @@ fn members(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
         return;
     }
     let known = look.swarm.as_ref().map_or(&[][..], |swarm| &swarm.nodes);
-    let nodes = known.iter().filter(|node| node.ready).count();
-    let there = known.iter().filter(|node| node.manager).count();
-    let (nodes, all) = match &look.swarm {
-        Some(_) => (nodes + others.len() + sleeping, there + as_managers.len() + more),
-        None => (others.len() + 1, as_managers.len() + 1),
+    // Who is there, or is started; a node that is lost is not waited for.
+    let starts = |node: &&Listed| {
+        let mut noted = asleep.iter().filter_map(|seen| seen.facts.manifest.as_ref());
+        noted.any(|manifest| manifest.node.as_ref() == Some(&node.id))
     };
-    let action = Action::Ready { by: keeper, nodes, managers: all };
+    let there = known.iter().filter(|node| node.ready || starts(node)).count();
+    let manage = known.iter().filter(|node| node.manager);
+    let managing = manage.clone().filter(|node| node.reachable || starts(node)).count();
+    let first = usize::from(look.swarm.is_none());
+    let (nodes, more) = (there + others.len() + first, as_managers.len() + more + first);
+    let action = Action::Ready { by: keeper, nodes, managers: managing + more };
     plan.stage(vec![Step { host: keeper, action }]);
+    let all = manage.count() + more;
     if all.is_multiple_of(2) {
         let lost = all.saturating_sub(1) / 2;
         let words =

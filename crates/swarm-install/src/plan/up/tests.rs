@@ -245,7 +245,9 @@ fn nodes_whose_daemon_does_not_run_are_started_and_stay_what_they_were() {
         seen.standing = Standing::Absent;
         seen
     };
-    let steps = told(&look(vec![node_of("h1", "a", true), asleep("h2", "b")]), &wish());
+    let mut both = look(vec![node_of("h1", "a", true), asleep("h2", "b")]);
+    both.swarm.as_mut().unwrap().nodes.push(Listed { id: "b".into(), ..Listed::default() });
+    let steps = told(&both, &wish());
     let expected = "h2 turn swarm-daemon.service on\n\nh1 wait until 2 nodes are ready, 1 manager";
     assert_eq!(steps, expected);
     // Without a manager that runs: nobody knows what they are a part of.
@@ -253,4 +255,41 @@ fn nodes_whose_daemon_does_not_run_are_started_and_stay_what_they_were() {
     let plan = plan_up(&alone, &wish()).unwrap();
     assert!(plan.steps().all(|step| step.action == Action::Start));
     assert!(plan.afterwards[0].contains("2 nodes had a daemon that did not run"));
+}
+
+#[test]
+fn only_who_can_be_there_is_waited_for() {
+    // One manager of three is lost: it is neither ready nor reachable, whatever its role.
+    let mut lost = look(vec![node_of("h1", "a", true), fresh("h4")]);
+    let nodes = &mut lost.swarm.as_mut().unwrap().nodes;
+    let manager = |id: &str, there| Listed {
+        id: id.into(),
+        manager: true,
+        ready: there,
+        reachable: there,
+        ..Listed::default()
+    };
+    nodes.extend([manager("b", true), manager("c", false)]);
+    let steps = told(&lost, &wish());
+    assert!(steps.ends_with("h1 wait until 3 nodes are ready, 2 managers"), "{steps}");
+    // Of three managers, one of them lost, two are no even number.
+    assert_eq!(plan_up(&lost, &wish()).unwrap().notes, []);
+    // A node that has just stopped, and which its manager still has as ready; and a manager that sleeps.
+    let asleep = |manager| {
+        let mut seen = node_of("h2", "b", manager);
+        seen.facts.manifest.as_mut().unwrap().node = Some("b".into());
+        seen.facts.unit.as_mut().unwrap().active = false;
+        seen.standing = Standing::Absent;
+        seen
+    };
+    for (there, role, wait) in [
+        (true, false, "2 nodes are ready, 1 manager"),
+        (true, true, "2 nodes are ready, 2 managers"),
+        (false, true, "2 nodes are ready, 2 managers"),
+    ] {
+        let mut look = look(vec![node_of("h1", "a", true), asleep(role)]);
+        look.swarm.as_mut().unwrap().nodes.push(Listed { manager: role, ..manager("b", there) });
+        let steps = told(&look, &wish());
+        assert!(steps.ends_with(wait), "{there} {role}: {steps}");
+    }
 }
