@@ -4,6 +4,7 @@
 //! at a time, so that a swarm that works goes on; nothing is planned while anything stands in the way.
 
 mod endpoint;
+mod vain;
 
 use std::collections::BTreeMap;
 
@@ -80,6 +81,7 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
     };
     refusals.extend(strangers(look, look.swarm.as_ref()));
     let managers = managers(look, wish);
+    refusals.extend(vain::refusals(look, wish, &managers));
     for (at, seen) in look.hosts.iter().enumerate() {
         if managers.contains(&at) {
             let words = endpoint::refusal(seen, wish);
@@ -96,7 +98,10 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
     }
     let mut plan = Plan { name, ..Plan::default() };
     for (at, seen) in look.hosts.iter().enumerate() {
-        plan.notes.extend(notes(seen, managers.contains(&at)).into_iter().map(|words| (at, words)));
+        let mut told = notes(seen, managers.contains(&at));
+        told.extend(endpoint::note(seen, wish));
+        told.extend(kept_free(look, seen));
+        plan.notes.extend(told.into_iter().map(|words| (at, words)));
     }
     install(look, wish, &managers, &mut plan);
     members(look, wish, &managers, &mut plan);
@@ -154,8 +159,9 @@ fn strangers(look: &Look, swarm: Option<&Swarm>) -> Vec<Refusal> {
             let words = "it is a node of another swarm: docker swarm leave over there first";
             Some(Refusal::new(&seen.target, words))
         }
-        // All of them are workers, and nothing is to be changed about that.
+        // All of them are workers, and nothing is to be changed about that; or one that is started may have it.
         None if look.hosts.iter().all(|other| other.standing.member().is_some()) => None,
+        None if look.hosts.iter().any(sleeps) => None,
         None => {
             let words = format!(
                 "it is a worker of a swarm whose managers are at {}: name one of them too, so that the \
@@ -168,6 +174,20 @@ fn strangers(look: &Look, swarm: Option<&Swarm>) -> Vec<Refusal> {
     unknown.collect()
 }
 
+/// That a node is given no tasks: it was drained by a person, or by a `swarm down` that broke off.
+fn kept_free(look: &Look, seen: &Seen) -> Option<String> {
+    let id = match seen.standing.member() {
+        Some(member) => &member.node,
+        None => seen.facts.manifest.as_ref()?.node.as_ref()?,
+    };
+    let node = look.swarm.as_ref()?.nodes.iter().find(|node| node.id == *id)?;
+    let availability = node.kept_free.as_ref()?;
+    Some(format!(
+        "its availability is {availability}, so that it is given no tasks: docker node update --availability \
+         active {id} on a manager gives it some again"
+    ))
+}
+
 /// Which machines are to be managers.
 fn managers(look: &Look, wish: &UpWish) -> Vec<usize> {
     let is = |at: &usize| {
@@ -176,7 +196,9 @@ fn managers(look: &Look, wish: &UpWish) -> Vec<usize> {
     let all = 0..look.hosts.len();
     let mut managers: Vec<_> = all.clone().filter(is).collect();
     managers.extend(wish.managers.iter().filter(|at| !is(at)));
-    let least = usize::from(look.swarm.is_none());
+    // The first one of new machines; of nodes, each stays what it is.
+    let is_node = |seen: &Seen| seen.standing.member().is_some() || sleeps(seen);
+    let least = usize::from(!look.hosts.iter().any(is_node));
     let wanted = wish.count.unwrap_or(least).max(least);
     for at in all {
         if managers.len() >= wanted {

@@ -13,8 +13,9 @@ Examples:
 
 A machine is written as for ssh, and reached with your ssh's configuration, keys and jump hosts. It needs
 systemd, a Docker Engine, and root or sudo without a password. Of an existing swarm name a manager too.
-Run again, it does what is missing and nothing else; a newer binary is put in place of an older one. Only
-managers' port 2377 (TCP) listens, and the endpoint's where one is asked for; no firewall is changed.
+Run again, it does what is missing and nothing else; another binary is replaced by this one, unless it is
+of a newer version. Only managers' port 2377 (TCP) listens, and the endpoint's where one is asked for; no
+firewall is changed.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 

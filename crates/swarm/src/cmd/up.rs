@@ -90,7 +90,9 @@ async fn up(
     let goods = Goods { program: wish.program, authority };
     let applied = machines.carry_out(&look, &plan, Some(&goods), dry_run).await?;
     if plan.is_empty() {
-        say(&format!("{name}: nothing to do: all is as it should be"))?;
+        let all =
+            if plan.notes.is_empty() { ": all is as it should be" } else { "; see the notes" };
+        say(&format!("{name}: nothing to do{all}"))?;
     } else if let Some(applied) = applied {
         let (steps, took) = (applied.steps, applied.took.as_secs_f64());
         say(&format!("{name}: done, {steps} steps in {took:.1} s"))?;
