@@ -1,5 +1,7 @@
 //! A machine's part in a swarm, as its daemon tells it, and the swarm as a manager tells it. Pure.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::facts::text_of;
@@ -38,6 +40,19 @@ pub struct Member {
     pub swarm: Option<String>,
     /// On managers: the name that it was given.
     pub name: Option<String>,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "its daemon does not run",
+            Self::Idle => "it is in no swarm",
+            Self::Member(member) if member.manager => "it is a manager",
+            Self::Member(_) => "it is a worker",
+            Self::Locked => "it waits for its unlock key",
+            Self::Odd(words) => words,
+        })
+    }
 }
 
 impl Standing {
@@ -157,5 +172,20 @@ mod tests {
             (None, Some("drain"))
         );
         assert!(Listed::read(&json!(null)).is_empty());
+    }
+
+    #[test]
+    fn a_part_is_told_in_words() {
+        let member = |manager| Standing::Member(Member { manager, ..Member::default() });
+        for (standing, words) in [
+            (Standing::Absent, "its daemon does not run"),
+            (Standing::Idle, "it is in no swarm"),
+            (member(true), "it is a manager"),
+            (member(false), "it is a worker"),
+            (Standing::Locked, "it waits for its unlock key"),
+            (Standing::Odd("was removed".into()), "was removed"),
+        ] {
+            assert_eq!(standing.to_string(), words);
+        }
     }
 }
