@@ -11,7 +11,7 @@ pub use down::{DownWish, plan_down};
 pub use up::{EndpointWish, UpWish, name, plan_up, unit};
 
 use crate::manifest::{Endpoint, Manifest};
-use crate::script::{BINARY, MANIFEST, UNIT, UNIT_FILE};
+use crate::script::{BINARY, MANIFEST, RUN, UNIT, UNIT_FILE};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,8 +156,10 @@ impl fmt::Display for Action {
             Self::Remove { .. } => f.write_str("take it out of the list of nodes"),
             Self::Stop => write!(f, "turn {UNIT} off"),
             Self::Clean(manifest) => {
-                let all = manifest.files.iter().chain(&manifest.folders);
-                let all: Vec<_> = all.map(String::as_str).collect();
+                let (files, folders) = (manifest.files.iter(), manifest.folders.iter());
+                let files = files.map(String::as_str).chain([RUN]);
+                let all: Vec<_> =
+                    files.chain(folders.map(String::as_str)).chain([MANIFEST]).collect();
                 write!(f, "remove {}", all.join(", "))
             }
         }

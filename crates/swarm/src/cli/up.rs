@@ -35,7 +35,8 @@ Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line i
 /// How machines are reached.
 #[derive(Debug, Default, Args)]
 pub struct SshFlags {
-    /// The ssh command, with options of its own: \"ssh -F FILE\" [default: ssh] [env: SWARM_SSH]
+    /// The ssh command, with options of its own: 'ssh -F FILE'; it is split at blanks and knows no quotes
+    /// [default: ssh] [env: SWARM_SSH]
     #[arg(long, value_name = "COMMAND", help_heading = "SSH")]
     pub ssh: Option<String>,
 }

@@ -40,9 +40,7 @@ pub async fn run(flags: UpFlags, env: Env<'_>) -> anyhow::Result<()> {
         endpoint: None,
     };
     let endpoint = port.map(|port| Endpoint { port, folder: flags.certs });
-    let done = up(&machines, wish, endpoint, flags.dry_run, env).await;
-    machines.close().await;
-    done
+    machines.unless_interrupted(up(&machines, wish, endpoint, flags.dry_run, env)).await
 }
 
 /// `--endpoint` and `--certs`.

@@ -61,7 +61,7 @@ fn refused(look: &Look) -> String {
 }
 
 const OFF: &str = "turn swarm-daemon.service off";
-const CLEAN: &str = "remove /usr/local/bin/swarm, /var/lib/swarm";
+const CLEAN: &str = "remove /usr/local/bin/swarm, /run/swarm, /var/lib/swarm, /etc/swarm/up.json";
 
 #[test]
 fn a_worker_leaves_in_order_and_a_manager_takes_it_out() {
