@@ -142,6 +142,15 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     machines.docker(2, &["node", "rm", "--force", "host-1"])?;
     let told = swarm(&["down", "h1", "ann2", "h3"]).fails()?;
     has(&told, &["the swarm prod would end, with 1 service (web): --force"])?;
+    // Nor where nobody can say so: its daemon does not run, and its store is all that is left of the swarm.
+    lab.sh(2, "systemctl stop swarm-daemon.service")?;
+    let told = swarm(&["down", "ann2"]).fails()?;
+    has(&told, &["nothing was changed", "ann2: its daemon does not run, and it is a manager"])?;
+    lab.sh(2, "test -d /var/lib/swarm/raft && systemctl start swarm-daemon.service")?;
+    until(LONG, "host-2 leads again", || {
+        let found = nodes(&machines, 2).ok();
+        Ok(found.filter(|nodes| nodes.contains(&"host-2 Ready Active Leader".to_owned())))
+    })?;
     let told = swarm(&["down", "--force", "h1", "ann2", "h3"]).ok()?;
     has(&told, &["ann2: remove /usr/local/bin/swarm"])?;
     for host in 1..=3 {
