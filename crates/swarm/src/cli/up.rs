@@ -28,7 +28,7 @@ Examples:
 A node is drained, a manager is made a worker first; then it leaves, its daemon is turned off, and what
 swarm up has put there is removed. The engine, its images and other containers stay. What would end a swarm
 with services, leave nodes without a manager or managers without a quorum needs --force; and so does a
-manager whose daemon does not run or is not well, where no other one answers for it.
+manager whose daemon does not run, where no other one answers for it, and a daemon that is not well.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 
