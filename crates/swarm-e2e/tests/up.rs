@@ -44,6 +44,19 @@ fn hierarchies() -> Result<Vec<String>> {
     Ok(split.filter(|words| words.get(1) != Some(&"0")).map(|words| words[0].to_owned()).collect())
 }
 
+/// Nobody can say what ends with it: its daemon does not run, and its store is all that is left of the swarm.
+fn a_stopped_manager_is_kept(lab: &Scratch, machines: &Machines<'_>, binary: &Path) -> Result<()> {
+    lab.sh(2, "systemctl stop swarm-daemon.service")?;
+    let told = machines.swarm(binary, &["down", "ann2"]).fails()?;
+    has(&told, &["nothing was changed", "ann2: its daemon does not run, and it is a manager"])?;
+    lab.sh(2, "test -d /var/lib/swarm/raft && systemctl start swarm-daemon.service")?;
+    until(LONG, "host-2 leads again", || {
+        let found = nodes(machines, 2).ok();
+        Ok(found.filter(|nodes| nodes.contains(&"host-2 Ready Active Leader".to_owned())))
+    })?;
+    Ok(())
+}
+
 #[test]
 fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     let ours = hierarchies()?;
@@ -142,6 +155,7 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     machines.docker(2, &["node", "rm", "--force", "host-1"])?;
     let told = swarm(&["down", "h1", "ann2", "h3"]).fails()?;
     has(&told, &["the swarm prod would end, with 1 service (web): --force"])?;
+    a_stopped_manager_is_kept(&lab, &machines, &binary)?;
     let told = swarm(&["down", "--force", "h1", "ann2", "h3"]).ok()?;
     has(&told, &["ann2: remove /usr/local/bin/swarm"])?;
     for host in 1..=3 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
+use swarm_docker::{filters::Filters, query::Query};
 use swarm_engine::{
     ClientOptions, EngineAddress, EngineClient, EngineError, Outgoing, read_body, refusal,
 };
@@ -29,6 +30,8 @@ const LARGEST: usize = 64 << 20;
 const AT_ONCE: usize = 4;
 /// How often a change is tried again that another one overtook.
 const AGAIN: usize = 5;
+/// In Docker's answer to a change of an older version; its status, 500, has other reasons too.
+const OVERTAKEN: &str = "update out of sequence";
 
 /// What a daemon did not do, and why.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -84,9 +87,15 @@ impl Asked {
         Ok(names.map(|one| text_of(&one["Spec"], "Name")).collect())
     }
 
-    /// How many tasks of a node run.
+    /// How many tasks of a node run: those that shall, and those that are to end and have not.
     pub async fn running(&self, node: &str) -> Result<usize, AskError> {
-        let listed = self.get("list the tasks", "/tasks").await?;
+        let mut filters = Filters::default();
+        filters.add("node", node);
+        filters.add("desired-state", "running");
+        filters.add("desired-state", "shutdown");
+        let mut query = Query::default();
+        filters.write_to(&mut query);
+        let listed = self.get("list the tasks", &format!("/tasks?{}", query.encode())).await?;
         let listed = listed.as_array().into_iter().flatten();
         let runs = |task: &&Value| task["NodeID"] == node && task["Status"]["State"] == "running";
         Ok(listed.filter(runs).count())
@@ -212,9 +221,9 @@ impl Asked {
     }
 
     fn failed(&self, what: &'static str, error: &EngineError) -> AskError {
-        let status = match error {
-            EngineError::Status { code, .. } => *code,
-            _ => 0,
+        let (status, message) = match error {
+            EngineError::Status { code, message } => (*code, message.as_str()),
+            _ => (0, ""),
         };
         let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let words = if complaint.is_empty() || !error.is_connection() {
@@ -222,7 +231,7 @@ impl Asked {
         } else {
             format!("{error}: ssh said: {}", complaint.replace('\n', "; "))
         };
-        let overtaken = words.contains("out of sequence");
+        let overtaken = message.contains(OVERTAKEN);
         AskError { what, words, overtaken, missing: status == 404 }
     }
 }

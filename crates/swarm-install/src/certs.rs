@@ -99,6 +99,11 @@ impl Authority {
     /// A new one, with a client's certificate beside it.
     pub fn create(folder: &Path, cluster: &str, now: SystemTime) -> Result<Self, CertError> {
         let failed = |error| CertError::Signing { what: "make a certificate authority", error };
+        let there = [CA, CA_KEY, CERT, KEY].into_iter().find(|name| folder.join(name).exists());
+        if let Some(there) = there {
+            let missing = if there == CA { CA_KEY } else { CA };
+            return Err(CertError::Half { folder: folder.to_owned(), there, missing });
+        }
         std::fs::create_dir_all(folder)
             .map_err(|error| CertError::File { path: folder.to_owned(), error })?;
         let key = KeyPair::generate().map_err(failed)?;
@@ -218,5 +223,16 @@ mod tests {
         std::fs::remove_file(at.join(CA_KEY)).unwrap();
         let error = Authority::load(&at).unwrap_err().to_string();
         assert!(error.contains("has ca.pem and no ca-key.pem"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_with_some_of_the_files_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(KEY), "somebody's").unwrap();
+        assert!(Authority::load(folder.path()).unwrap().is_none());
+        let made = Authority::create(folder.path(), "prod", SystemTime::now());
+        let error = made.unwrap_err().to_string();
+        assert!(error.contains("has key.pem and no ca.pem: name another folder"), "{error}");
+        assert!(!folder.path().join(CA_KEY).exists());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::facts::{Engine, Facts, Rights};
 use crate::look::Seen;
-use crate::program::Program;
+use crate::program::{Program, is_after};
 use crate::script::{BINARY, MANIFEST};
 use crate::standing::Standing;
 use crate::target::Target;
@@ -59,6 +59,7 @@ pub fn node(seen: &Seen, program: &Program) -> Vec<String> {
     found.extend(engine(&facts.engine));
     if !facts.is_installed_otherwise() {
         found.extend(binary(facts, program));
+        found.extend(older(facts, program));
     }
     match &seen.standing {
         Standing::Locked => found.push(
@@ -108,6 +109,19 @@ fn binary(facts: &Facts, program: &Program) -> Vec<String> {
         found.push(format!("there is a {BINARY} that swarm up did not put there: move it away"));
     }
     found
+}
+
+/// An older program is not put over a newer one, whose store it may not read.
+fn older(facts: &Facts, program: &Program) -> Option<String> {
+    let there = &facts.manifest.as_ref()?.version;
+    let replaces = facts.binary.as_ref() != Some(&program.sum);
+    (replaces && is_after(there, &program.version)).then(|| {
+        format!(
+            "it has swarm {there}, and this is {}, which may not read what that one wrote: use swarm {there} \
+             or a newer one",
+            program.version
+        )
+    })
 }
 
 /// What does not stand in the way, and should be known. `manager`: whether it is to be one.

@@ -61,6 +61,8 @@ pub struct Facts {
     pub settings: bool,
     /// Whether the folder of a node's data is there.
     pub data: bool,
+    /// Whether a manager's store is in it; who leaves, or becomes a worker, has none any more.
+    pub store: bool,
     /// Whether a daemon's socket is there.
     pub node_socket: bool,
     /// Whether somebody listens at port 2377.
@@ -174,6 +176,7 @@ impl Facts {
                 }
                 "settings" => facts.settings = true,
                 "data" => facts.data = true,
+                "store" => facts.store = true,
                 "node-socket" => facts.node_socket = true,
                 "port-2377" => facts.port_taken = true,
                 "firewall" => facts.firewall = Some(owned()),

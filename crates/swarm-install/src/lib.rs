@@ -2,9 +2,9 @@
 //! what they were before.
 //!
 //! The pure part does no I/O: `target` (how a machine is written), `facts` (what its scripts said),
-//! `program` (the binary that is to be there), `certs` (of an endpoint on TCP), `manifest` (what was put on a machine), `standing` (its
-//! part in a swarm), `check` (what stands in the way), `plan` (the steps, and the sentence of each). The
-//! rest acts: `ssh` (the system's own, one connection per machine), `script` (what runs over there),
+//! `manifest` (what was put on a machine), `standing` (its part in a swarm), `check` (what stands in the
+//! way), `plan` (the steps, and the sentence of each). The rest acts: `program` (reads the binary that is
+//! to be there), `certs` (of an endpoint on TCP: draws keys, keeps them in a folder), `ssh` (the system's own, one connection per machine), `script` (what runs over there),
 //! `remote` (one machine), `asked` (its daemon's API, through `swarm dial-stdio`), `look` (all machines
 //! at once), `apply` (the steps).
 //!
@@ -34,6 +34,7 @@ pub use look::{Look, Seen, Swarm, look};
 pub use manifest::Manifest;
 pub use plan::{Action, DownWish, EndpointWish, Plan, Step, UpWish, name, plan_down, plan_up};
 pub use program::{BadProgram, Program};
+pub use script::{ENDPOINT_FILES, quote};
 pub use ssh::{BadCommand, Ssh, SshError};
 pub use standing::{Listed, Member, Standing};
 pub use target::{BadTarget, Target};

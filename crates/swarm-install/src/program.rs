@@ -101,6 +101,34 @@ fn machine(head: &[u8]) -> Option<String> {
     })
 }
 
+/// Whether one version is after another (semver.org); what is none is after nothing, and nothing after it.
+pub fn is_after(version: &str, other: &str) -> bool {
+    matches!((precedence(version), precedence(other)), (Some(one), Some(other)) if one > other)
+}
+
+/// A part of what stands behind the dash: numbers are before words.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Number(u64),
+    Word(String),
+}
+
+/// The numbers, whether it is a release, and of what is none, what stands behind the dash.
+fn precedence(version: &str) -> Option<([u64; 3], bool, Vec<Part>)> {
+    let version = version.split('+').next().unwrap_or_default();
+    let (core, before) = match version.split_once('-') {
+        Some((core, before)) => (core, Some(before)),
+        None => (version, None),
+    };
+    let mut numbers = [0; 3];
+    for (at, text) in core.split('.').enumerate() {
+        *numbers.get_mut(at)? = text.parse().ok()?;
+    }
+    let part = |text: &str| text.parse().map_or_else(|_| Part::Word(text.to_owned()), Part::Number);
+    let parts = before.into_iter().flat_map(|before| before.split('.')).map(part).collect();
+    Some((numbers, before.is_none(), parts))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +144,25 @@ mod tests {
         std::fs::write(&text, "#!/bin/sh").unwrap();
         assert!(Program::read(&text, "1").unwrap_err().to_string().contains("--binary"));
         assert!(Program::read(Path::new("/none"), "1").is_err());
+    }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        for (newer, older) in [
+            ("1.1.0", "1.0.9"),
+            ("1.10.0", "1.9.0"),
+            ("2.0.0", "1.9"),
+            ("1.0.0", "1.0.0-rc.1"),
+            ("1.0.1-rc.1", "1.0.0"),
+            ("1.0.0-rc.10", "1.0.0-rc.9"),
+            ("1.0.0-rc.1", "1.0.0-beta.2"),
+        ] {
+            assert!(is_after(newer, older) && !is_after(older, newer), "{newer} {older}");
+        }
+        for (one, other) in
+            [("1.0.0", "1.0.0"), ("1.0.0+b", "1.0.0"), ("mine", "1.0.0"), ("1.0", "1.0.0")]
+        {
+            assert!(!is_after(one, other) && !is_after(other, one), "{one} {other}");
+        }
     }
 }

@@ -81,6 +81,7 @@ fi
 [ -r "$4" ] && say manifest "$(tr -d "[:cntrl:]" <"$4")"
 [ -e "$(dirname "$4")" ] && say settings yes
 [ -e "$5" ] && say data yes
+[ -e "$5/raft" ] && say store yes
 [ -S "$6" ] && say node-socket yes
 grep -qs " [0-9A-F]*:0949 [0-9A-F]*:0000 0A " /proc/net/tcp /proc/net/tcp6 && say port-2377 taken
 if command -v firewall-cmd >/dev/null 2>&1 && [ "$(firewall-cmd --state 2>/dev/null)" = running ]; then
@@ -146,16 +147,17 @@ while [ "$folders" -gt 0 ]; do
     folders=$((folders - 1))
 done
 for file; do rm -f "$file"; done
-rm -f "$manifest"
 rm -rf "$run"
 for folder in $list; do
-    case $folder in
-    /etc/swarm) rmdir "$folder" 2>/dev/null || echo "kept $folder: it has files of others" ;;
-    *) rm -rf "$folder" ;;
-    esac
+    [ "$folder" = /etc/swarm ] || rm -rf "$folder"
 done
 systemctl daemon-reload
 systemctl reset-failed swarm-daemon.service 2>/dev/null || true
+# Last, with its folder: what breaks off before is known, and done again.
+rm -f "$manifest"
+for folder in $list; do
+    [ "$folder" != /etc/swarm ] || rmdir "$folder" 2>/dev/null || echo "kept $folder: it has files of others"
+done
 "#;
 
 /// A word of a shell command.
@@ -225,5 +227,58 @@ mod tests {
         let output = Command::new("sh").arg("-c").arg(line).output().unwrap();
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).contains("none of ours"));
+    }
+
+    /// A folder in which `CLEAN` has all its places, and the programs that it calls: `rm` fails where `broken`.
+    fn cleaned(folder: &tempfile::TempDir, broken: bool) -> std::process::Output {
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir_all(at("bin")).unwrap();
+        let fails = if broken { "case $* in *lib*) exit 1 ;; esac" } else { "" };
+        let rm = format!("#!/bin/sh\n{fails}\nexec /bin/rm \"$@\"\n");
+        for (name, text) in [("bin/rm", rm.as_str()), ("bin/systemctl", "#!/bin/sh\n")] {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::write(at(name), text).unwrap();
+            std::fs::set_permissions(at(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let script = CLEAN.replace("/var/lib/swarm", &at("lib")).replace("/etc/swarm", &at("etc"));
+        let (manifest, run, etc, lib) = (at("etc/up.json"), at("run"), at("etc"), at("lib"));
+        let line = line(&script, &[&manifest, &run, "2", &etc, &lib, &at("swarm")], false);
+        let path = format!("{}:/usr/bin:/bin", at("bin"));
+        Command::new("sh").arg("-c").arg(line).env("PATH", path).output().unwrap()
+    }
+
+    #[test]
+    fn the_manifest_goes_after_all_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["etc", "lib", "run"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        for name in ["etc/up.json", "lib/store", "swarm"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        assert!(!cleaned(&folder, true).status.success());
+        assert!(at("lib").exists() && at("etc/up.json").exists(), "what stays is still noted");
+        let output = cleaned(&folder, false);
+        assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+        for name in ["etc", "lib", "run", "swarm"] {
+            assert!(!at(name).exists(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_managers_store_is_seen_though_its_daemon_does_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().display().to_string();
+        let looked = || {
+            let none = "/nowhere";
+            let line = line(FACTS, &[none, none, "no-such.service", none, &data, none], false);
+            let output = Command::new("sh").arg("-c").arg(line).output().unwrap();
+            crate::facts::Facts::read(&String::from_utf8_lossy(&output.stdout)).unwrap()
+        };
+        let worker = looked();
+        assert!(worker.data && !worker.store);
+        std::fs::create_dir(folder.path().join("raft")).unwrap();
+        assert!(looked().store);
     }
 }

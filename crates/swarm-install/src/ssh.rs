@@ -9,7 +9,7 @@ use std::process::{Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -21,6 +21,8 @@ const PERSIST: &str = "ControlPersist=90";
 const OWN: i32 = 255;
 /// For the goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
+/// More is no answer to any of these, bytes.
+const LARGEST: usize = 1 << 20;
 /// The longest words of a machine that are told, in characters.
 const LONGEST: usize = 600;
 
@@ -30,6 +32,11 @@ pub enum BadCommand {
     /// There is nothing in it.
     #[error("it is empty; expected a command such as: ssh -F FILE")]
     Empty,
+    /// It would be cut in the middle of an option.
+    #[error(
+        "it is split at blanks and knows no quotes; put such options in a file, and name it: ssh -F FILE"
+    )]
+    Quoted,
     /// No folder for the connections.
     #[error("cannot make a folder for the connections: {0}")]
     Folder(Arc<std::io::Error>),
@@ -66,6 +73,16 @@ pub enum SshError {
         what: &'static str,
         /// What it said.
         said: String,
+    },
+    /// It says more than any answer has.
+    #[error(
+        "{what}: it said more than 1 MiB, beginning with {begin:?}: see the files of its login shell (.bashrc)"
+    )]
+    TooMuch {
+        /// What was done.
+        what: &'static str,
+        /// Its first line.
+        begin: String,
     },
     /// A file of this machine cannot be read.
     #[error("cannot read {path}: {error}")]
@@ -127,6 +144,9 @@ impl Ssh {
         if words.is_empty() {
             return Err(BadCommand::Empty);
         }
+        if command.contains(['"', '\'']) {
+            return Err(BadCommand::Quoted);
+        }
         // In /tmp, whatever TMPDIR is: a socket's path has at most 107 bytes.
         let folder = tempfile::Builder::new().prefix("swarm-ssh-").tempdir_in("/tmp");
         let folder = folder.map_err(|error| BadCommand::Folder(Arc::new(error)))?;
@@ -172,12 +192,16 @@ impl Ssh {
                 let _ = stdin.write_all(&bytes).await;
                 let _ = stdin.shutdown().await;
             }
+            Ok(())
         };
-        let done = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let output = timeout(patience, done)
-            .await
-            .map_err(|_| SshError::Deadline { what, after: patience })?
-            .map_err(|error| SshError::Failed { what, said: error.to_string() })?;
+        let (stdout, stderr) = (whole(what, child.stdout.take()), whole(what, child.stderr.take()));
+        let done = async {
+            let ((), stdout, stderr) = tokio::try_join!(feed, stdout, stderr)?;
+            let status = child.wait().await.map_err(|error| lost(what, &error))?;
+            Ok(Output { status, stdout, stderr })
+        };
+        let late = |_| SshError::Deadline { what, after: patience };
+        let output = timeout(patience, done).await.map_err(late)??;
         if output.status.code() == Some(OWN) {
             return Err(SshError::NoWay(said(&output)));
         }
@@ -231,6 +255,27 @@ impl Ssh {
         command.args(["--", target.destination()]);
         command
     }
+}
+
+/// All that a pipe brings, within bounds.
+async fn whole(
+    what: &'static str,
+    pipe: Option<impl AsyncRead + Unpin>,
+) -> Result<Vec<u8>, SshError> {
+    let (mut told, Some(pipe)) = (Vec::new(), pipe) else { return Ok(Vec::new()) };
+    // One byte more tells that there is more.
+    let bound = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
+    pipe.take(bound).read_to_end(&mut told).await.map_err(|error| lost(what, &error))?;
+    if told.len() > LARGEST {
+        let first = told.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let begin = String::from_utf8_lossy(first).chars().take(LONGEST).collect();
+        return Err(SshError::TooMuch { what, begin });
+    }
+    Ok(told)
+}
+
+fn lost(what: &'static str, error: &std::io::Error) -> SshError {
+    SshError::Failed { what, said: error.to_string() }
 }
 
 /// The same connection, told to end.
@@ -310,5 +355,29 @@ mod tests {
         let error = ssh.run(&target, "true", errand(Input::Nothing)).await.unwrap_err();
         assert!(error.to_string().contains("--ssh"), "{error}");
         assert!(Ssh::new("  ", false).is_err());
+    }
+
+    #[tokio::test]
+    async fn what_never_ends_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::parse("h1").unwrap();
+        for line in ["yes", "yes >&2"] {
+            let ssh = fake(&folder, "");
+            let error = ssh.run(&target, line, errand(Input::Nothing)).await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "look: it said more than 1 MiB, beginning with \"y\": see the files of its login shell (.bashrc)"
+            );
+        }
+        let ssh = fake(&folder, "");
+        let much = "head -c 1000000 /dev/zero | tee /dev/stderr";
+        let output = ssh.run(&target, much, errand(Input::Nothing)).await.unwrap();
+        assert_eq!((output.stdout.len(), output.stderr.len()), (1_000_000, 1_000_000));
+    }
+
+    #[test]
+    fn quotes_are_refused_and_not_cut() {
+        let error = Ssh::new("ssh -o \"ProxyCommand=nc -x p %h %p\"", false).unwrap_err();
+        assert!(error.to_string().contains("ssh -F FILE"), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! A machine's part in a swarm, as its daemon tells it, and the swarm as a manager tells it. Pure.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::facts::text_of;
@@ -38,6 +40,19 @@ pub struct Member {
     pub swarm: Option<String>,
     /// On managers: the name that it was given.
     pub name: Option<String>,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "its daemon does not run",
+            Self::Idle => "it is in no swarm",
+            Self::Member(member) if member.manager => "it is a manager",
+            Self::Member(_) => "it is a worker",
+            Self::Locked => "it waits for its unlock key",
+            Self::Odd(words) => words,
+        })
+    }
 }
 
 impl Standing {
@@ -88,18 +103,25 @@ pub struct Listed {
     pub ready: bool,
     /// On managers: whether the others hear of it.
     pub reachable: bool,
+    /// Its availability, where that is not `active`: it is given no tasks.
+    pub kept_free: Option<String>,
 }
 
 impl Listed {
     /// Of `GET /nodes`.
     pub fn read(nodes: &Value) -> Vec<Self> {
         let nodes = nodes.as_array().into_iter().flatten();
+        let kept_free = |node: &Value| {
+            Some(text_of(&node["Spec"], "Availability"))
+                .filter(|word| !["active", ""].contains(&word.as_str()))
+        };
         let read = |node: &Value| Self {
             id: text_of(node, "ID"),
             hostname: text_of(&node["Description"], "Hostname"),
             manager: node["Spec"]["Role"] == "manager",
             ready: node["Status"]["State"] == "ready",
             reachable: node["ManagerStatus"]["Reachability"] == "reachable",
+            kept_free: kept_free(node),
         };
         nodes.map(read).collect()
     }
@@ -137,14 +159,33 @@ mod tests {
     #[test]
     fn nodes_are_read_of_their_list() {
         let nodes = json!([
-            { "ID": "a", "Description": { "Hostname": "h1" }, "Spec": { "Role": "manager" },
+            { "ID": "a", "Description": { "Hostname": "h1" }, "Spec": { "Role": "manager", "Availability": "active" },
               "Status": { "State": "ready" }, "ManagerStatus": { "Reachability": "reachable" } },
-            { "ID": "b", "Spec": { "Role": "worker" }, "Status": { "State": "down" } },
+            { "ID": "b", "Spec": { "Role": "worker", "Availability": "drain" }, "Status": { "State": "down" } },
         ]);
         let listed = Listed::read(&nodes);
         assert!(listed[0].manager && listed[0].ready && listed[0].reachable);
         assert_eq!(listed[0].hostname, "h1");
         assert!(!listed[1].manager && !listed[1].ready && listed[1].id == "b");
+        assert_eq!(
+            (listed[0].kept_free.as_deref(), listed[1].kept_free.as_deref()),
+            (None, Some("drain"))
+        );
         assert!(Listed::read(&json!(null)).is_empty());
+    }
+
+    #[test]
+    fn a_part_is_told_in_words() {
+        let member = |manager| Standing::Member(Member { manager, ..Member::default() });
+        for (standing, words) in [
+            (Standing::Absent, "its daemon does not run"),
+            (Standing::Idle, "it is in no swarm"),
+            (member(true), "it is a manager"),
+            (member(false), "it is a worker"),
+            (Standing::Locked, "it waits for its unlock key"),
+            (Standing::Odd("was removed".into()), "was removed"),
+        ] {
+            assert_eq!(standing.to_string(), words);
+        }
     }
 }

@@ -317,3 +317,44 @@ fn machines_are_checked_before_any_is_reached() {
         assert!(stderr(&output).contains(words), "{arguments:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn an_interrupted_swarm_up_leaves_no_connection_behind() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::{Duration, Instant};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (ssh, asked) = (folder.path().join("ssh"), folder.path().join("asked"));
+    // It tells what it was asked, and is as slow as a machine that does not answer.
+    let text = format!(
+        "#!/bin/sh\necho \"$*\" >>{}\n[ \"$1\" != -O ] || exit 0\nexec sleep 60\n",
+        asked.display()
+    );
+    std::fs::write(&ssh, text).unwrap();
+    std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("swarm"));
+    command
+        .args(["up", "--ssh", &ssh.display().to_string(), "h1"])
+        .stdin(std::process::Stdio::null());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    let begun = Instant::now();
+    let words = loop {
+        let words = std::fs::read_to_string(&asked).unwrap_or_default();
+        if words.ends_with('\n') {
+            break words;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "ssh was not begun");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let path = words.split("ControlPath=").nth(1).unwrap().split(' ').next().unwrap();
+    let sockets = std::path::Path::new(path).parent().unwrap();
+    assert!(sockets.is_dir());
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("interrupted; what was done stays"), "{}", stderr(&output));
+    assert!(std::fs::read_to_string(&asked).unwrap().contains("-O exit"));
+    assert!(!sockets.exists(), "{}", sockets.display());
+}

@@ -1,5 +1,6 @@
 //! Steps about files and the unit.
 
+use std::net::Ipv6Addr;
 use std::sync::PoisonError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,8 @@ use crate::ssh::Input;
 const SHORT: Duration = Duration::from_secs(30);
 /// The binary, at some 100 KB/s and more.
 const LONG: Duration = Duration::from_mins(10);
+/// To remove a store, on a slow disk.
+const REMOVAL: Duration = Duration::from_mins(2);
 /// The unit's own deadlines: 90 s to start, 30 s to stop.
 const UNIT_PATIENCE: Duration = Duration::from_mins(2);
 
@@ -30,11 +33,15 @@ pub async fn manifest(work: &Work<'_>, host: usize, manifest: &Manifest) -> Said
 }
 
 /// The daemon's settings for an endpoint on TCP.
-fn settings(port: u16) -> String {
+fn settings(endpoint: &Endpoint) -> String {
+    let port = endpoint.port;
+    let is_six = |name: &String| name.parse::<Ipv6Addr>().is_ok();
+    // The second one takes both kinds, and needs a machine that knows IPv6.
+    let any = if endpoint.names.iter().any(is_six) { "[::]" } else { "0.0.0.0" };
     let [ca, cert, key] = ENDPOINT_FILES;
     format!(
         "# By swarm up --endpoint.\n\
-         cluster-host = [\"unix://{RUN}/cluster.sock\", \"tcp://0.0.0.0:{port}\"]\n\
+         cluster-host = [\"unix://{RUN}/cluster.sock\", \"tcp://{any}:{port}\"]\n\
          tlsverify = true\ntlscacert = \"{ca}\"\ntlscert = \"{cert}\"\ntlskey = \"{key}\"\n"
     )
 }
@@ -55,7 +62,7 @@ pub async fn endpoint(work: &Work<'_>, host: usize, planned: &Endpoint) -> Said 
     put(work, host, key, "600", issued.key.reveal().to_owned()).await?;
     put(work, host, cert, "644", issued.certificate).await?;
     put(work, host, ca, "644", authority.certificate.clone()).await?;
-    put(work, host, ENDPOINT, "644", settings(planned.port)).await?;
+    put(work, host, ENDPOINT, "644", settings(planned)).await?;
     // Last: what was broken off is done again.
     manifest(work, host, &noted).await
 }
@@ -107,6 +114,26 @@ pub async fn clean(work: &Work<'_>, host: usize, manifest: &Manifest) -> Said {
     arguments.extend(manifest.folders.iter().map(String::as_str));
     arguments.extend(manifest.files.iter().map(String::as_str));
     let remote = &work.seen(host)?.remote;
-    let said = remote.script("remove the files", CLEAN, &arguments, Input::Nothing, SHORT).await?;
+    let said =
+        remote.script("remove the files", CLEAN, &arguments, Input::Nothing, REMOVAL).await?;
     Ok(Some(said.trim().to_owned()).filter(|said| !said.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_listens_where_its_clients_come_from() {
+        let with = |names: &[&str]| Endpoint {
+            port: 3376,
+            authority: String::new(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ends: 0,
+        };
+        let four = settings(&with(&["10.0.0.1", "h1", "127.0.0.1"]));
+        assert!(four.contains("\"tcp://0.0.0.0:3376\""), "{four}");
+        let six = settings(&with(&["fd00::1", "h1", "127.0.0.1"]));
+        assert!(six.contains("\"tcp://[::]:3376\"") && !six.contains("0.0.0.0"), "{six}");
+    }
 }

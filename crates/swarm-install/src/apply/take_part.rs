@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const DRAIN: Duration = Duration::from_mins(1);
 /// Between two looks: nothing announces these to us.
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks at a node's tasks, which may be thousands.
+const TASKS: Duration = Duration::from_secs(1);
 
 /// Looks until there is an answer; the last thing in its way is the error.
 async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, StepError>
@@ -134,14 +136,16 @@ pub async fn drain(work: &Work<'_>, by: usize, node: &str) -> Said {
     keeper.set_node(node, "Availability", "drain").await?;
     let begun = Instant::now();
     loop {
-        let running = keeper.running(node).await?;
-        if running == 0 {
-            return Ok(None);
+        match keeper.running(node).await {
+            Ok(0) => return Ok(None),
+            Ok(running) if begun.elapsed() > DRAIN => {
+                let runs = if running == 1 { "runs" } else { "run" };
+                return Ok(Some(format!("{} still {runs} there", count(running, "task"))));
+            }
+            Err(error) if begun.elapsed() > DRAIN => return Err(error.into()),
+            // One answer that fails is none.
+            _ => sleep(TASKS).await,
         }
-        if begun.elapsed() > DRAIN {
-            return Ok(Some(format!("{} still run there", count(running, "task"))));
-        }
-        sleep(LOOK).await;
     }
 }
 
@@ -163,14 +167,24 @@ pub async fn demote(work: &Work<'_>, host: usize, by: usize, node: &str) -> Said
     Ok(None)
 }
 
-/// Leaves.
+/// Leaves. A daemon that was not well before, and is only here by force, keeps nobody by what it says.
 pub async fn leave(work: &Work<'_>, host: usize, force: bool) -> Said {
+    let was_well = !matches!(work.seen(host)?.standing, Standing::Odd(_));
+    match left(work, host, force).await {
+        Err(error) if !was_well => Ok(Some(format!(
+            "not by its own word: {error}; containers of its tasks may be left on its engine"
+        ))),
+        done => done,
+    }
+}
+
+async fn left(work: &Work<'_>, host: usize, force: bool) -> Said {
     let asked = work.asked(host)?;
     asked.leave(force).await?;
     until("it has left", || async {
         match asked.standing().await.map_err(|error| words(&error))? {
             Standing::Idle => Ok(()),
-            other => Err(format!("{other:?}")),
+            other => Err(other.to_string()),
         }
     })
     .await?;
@@ -188,4 +202,79 @@ pub async fn remove(work: &Work<'_>, by: usize, node: &str) -> Said {
     })
     .await?;
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::check::tests::fresh;
+    use crate::look::Look;
+    use crate::remote::Remote;
+    use crate::script::BINARY;
+    use crate::ssh::Ssh;
+
+    #[tokio::test]
+    async fn a_daemon_that_was_not_well_before_keeps_nobody() {
+        let mut seen = fresh("h1");
+        let ssh = Arc::new(Ssh::new("false", false).unwrap());
+        seen.remote = Remote::new(ssh, seen.target.clone(), BINARY);
+        let mut look = Look { hosts: vec![seen], swarm: None };
+        for (standing, goes_on) in [(Standing::Odd("sick".into()), true), (Standing::Idle, false)] {
+            look.hosts[0].standing = standing;
+            let (noted, asked) = (Mutex::default(), Mutex::default());
+            let work = Work { look: &look, goods: None, noted, asked };
+            let said = leave(&work, 0, true).await;
+            assert_eq!(said.is_ok(), goes_on, "{said:?}");
+            assert!(!goes_on || said.unwrap().unwrap().contains("may be left on its engine"));
+        }
+    }
+
+    /// An ssh that is a daemon, too: each connection has one answer, the first of `answers` that is left.
+    fn daemon(folder: &tempfile::TempDir, answers: &[&str]) -> Ssh {
+        use std::os::unix::fs::PermissionsExt as _;
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        for (number, answer) in answers.iter().enumerate() {
+            std::fs::write(at(&number.to_string()), answer).unwrap();
+        }
+        let text = format!(
+            "#!/bin/sh\ncd {}\nhead -n1 >>asked\nnext=$(ls | grep '^[0-9]*$' | sort -n | head -n1)\n\
+             mv $next told\nread -r status <told\n\
+             printf 'HTTP/1.1 %s X\\r\\nConnection: close\\r\\n\\r\\n' $status\nsed 1d told\n",
+            folder.path().display()
+        );
+        std::fs::write(at("ssh"), text).unwrap();
+        std::fs::set_permissions(at("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        Ssh::new(&at("ssh"), false).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_drain_asks_for_the_nodes_own_tasks_and_survives_an_answer_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = r#"200
+            [{ "NodeID": "n1", "Status": { "State": "running" } }]"#;
+        let node = r#"200
+            { "Version": { "Index": 1 }, "Spec": { "Availability": "drain" } }"#;
+        let ssh = daemon(&folder, &[node, runs, "500\n{}", "200\n[]"]);
+        let mut seen = fresh("h1");
+        seen.remote = Remote::new(Arc::new(ssh), seen.target.clone(), BINARY);
+        let look = Look { hosts: vec![seen], swarm: None };
+        let work =
+            Work { look: &look, goods: None, noted: Mutex::default(), asked: Mutex::default() };
+        let said = drain(&work, 0, "n1").await.unwrap();
+        assert_eq!(said, None);
+        let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+        let asked: Vec<_> = asked.lines().collect();
+        assert_eq!(asked.len(), 4, "{asked:?}");
+        let one = asked[1]
+            .replace("%22", "\"")
+            .replace("%7B", "{")
+            .replace("%7D", "}")
+            .replace("%3A", ":");
+        assert!(
+            one.contains("\"node\":{\"n1\":true}") && one.contains("\"desired-state\""),
+            "{one}"
+        );
+    }
 }

@@ -1,11 +1,13 @@
 //! From what was seen to the steps of `swarm down`.
 //!
-//! Invariants: a swarm that goes on keeps its quorum, or it is asked for by force; nothing is removed that no
-//! manifest names; what is gone already gets no step.
+//! Invariants: a swarm that goes on keeps its quorum, or it is asked for by force; no manager's store goes
+//! unless somebody answered for its swarm, or by force; nothing is removed that no manifest names; what is gone
+//! already gets no step.
 
 use super::{Action, Plan, Step, count};
 use crate::check::Refusal;
 use crate::look::{Look, Seen, Swarm};
+use crate::script::DATA;
 use crate::standing::{Listed, Standing};
 
 /// What is wanted.
@@ -23,7 +25,7 @@ pub fn plan_down(look: &Look, wish: &DownWish) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = in_the_way(look, wish, &going);
     let rest = Rest::of(look, &going);
     if !wish.force {
-        refusals.extend(rest.as_ref().and_then(|rest| rest.refusal(look, &going)));
+        refusals.extend(rest.as_ref().and_then(|rest| rest.refusal(look)));
     }
     if !refusals.is_empty() {
         return Err(refusals);
@@ -32,7 +34,12 @@ pub fn plan_down(look: &Look, wish: &DownWish) -> Result<Plan, Vec<Refusal>> {
     let name = look.swarm.as_ref().and_then(|swarm| swarm.name.clone());
     let name = name.or_else(|| manifests.map(|manifest| manifest.cluster.clone()));
     let mut plan = Plan { name: name.unwrap_or_default(), ..Plan::default() };
-    leave(look, &going, rest.as_ref(), &mut plan);
+    match &rest {
+        Some(rest) if !rest.ends() && rest.has_managers() && !rest.is_orderly() => {
+            break_off(look, &going, rest, &mut plan);
+        }
+        rest => leave(look, &going, rest.as_ref(), &mut plan),
+    }
     let off = going.iter().flat_map(|at| off(*at, look.hosts.get(*at))).collect();
     plan.stage(off);
     Ok(plan)
@@ -55,6 +62,8 @@ fn in_the_way(look: &Look, wish: &DownWish, going: &[usize]) -> Vec<Refusal> {
             let words = "its manager waits for the unlock key: docker swarm unlock over there first, or --force";
             refusals.push(Refusal::new(&seen.target, words));
         }
+        let words = unknown(look, seen).filter(|_| !wish.force);
+        refusals.extend(words.map(|words| Refusal::new(&seen.target, words)));
         let Some(member) = seen.standing.member() else { continue };
         if let Some(swarm) = &look.swarm
             && !swarm.nodes.iter().any(|node| node.id == member.node)
@@ -64,6 +73,22 @@ fn in_the_way(look: &Look, wish: &DownWish, going: &[usize]) -> Vec<Refusal> {
         }
     }
     refusals
+}
+
+/// Why nobody knows what ends with a machine.
+fn unknown(look: &Look, seen: &Seen) -> Option<String> {
+    if let Standing::Odd(words) = &seen.standing {
+        return Some(format!("its daemon is not well ({words}): mend it, or --force"));
+    }
+    let manifest = seen.facts.manifest.as_ref()?;
+    let would_go = seen.facts.store && manifest.folders.iter().any(|folder| folder == DATA);
+    let told = look.swarm.iter().flat_map(|swarm| &swarm.nodes);
+    let is_listed = told.into_iter().any(|node| Some(&node.id) == manifest.node.as_ref());
+    (seen.standing == Standing::Absent && would_go && !is_listed).then(|| {
+        "its daemon does not run, and it is a manager: nobody knows what ends with its store; start it, name \
+         a manager of its swarm by --manager, or --force"
+            .to_owned()
+    })
 }
 
 /// What is left of the swarm.
@@ -95,8 +120,18 @@ impl<'a> Rest<'a> {
         self.nodes.is_empty()
     }
 
+    fn has_managers(&self) -> bool {
+        self.nodes.iter().any(|node| node.manager)
+    }
+
+    /// Whether nodes can be taken out in order: there is a quorum now, and after them.
+    fn is_orderly(&self) -> bool {
+        let [now, after] = [quorum(&self.swarm.nodes), quorum(self.nodes.iter().copied())];
+        now.holds() && after.holds()
+    }
+
     /// What the swarm would lose.
-    fn refusal(&self, look: &Look, going: &[usize]) -> Option<Refusal> {
+    fn refusal(&self, look: &Look) -> Option<Refusal> {
         let host = look.hosts.get(self.keeper).map_or_else(String::new, |s| s.target.to_string());
         let refuse = |words: String| Some(Refusal { host: host.clone(), words });
         let name = self.swarm.name.as_deref().unwrap_or(&self.swarm.id);
@@ -111,9 +146,8 @@ impl<'a> Rest<'a> {
                 few(services)
             ));
         }
-        let managers: Vec<_> = self.nodes.iter().filter(|node| node.manager).collect();
         let names: Vec<_> = self.nodes.iter().map(|node| node.hostname.clone()).collect();
-        if managers.is_empty() {
+        if !self.has_managers() {
             return refuse(format!(
                 "{} of the swarm {name} would be left without a manager ({}): name them too, make one of \
                  them a manager (swarm up --manager), or --force",
@@ -121,20 +155,47 @@ impl<'a> Rest<'a> {
                 few(&names)
             ));
         }
-        let reachable = managers.iter().filter(|node| node.reachable).count();
-        let takes = going.iter().any(|at| {
-            let node = node_of(look, *at);
-            self.swarm.nodes.iter().any(|one| one.manager && Some(&one.id) == node)
-        });
-        if takes && reachable <= managers.len() / 2 {
+        let now = quorum(&self.swarm.nodes);
+        if !now.holds() {
             return refuse(format!(
-                "the swarm {name} would be left without a quorum: of the {} that stay {reachable} can be \
-                 reached; bring them back first, or --force",
-                count(managers.len(), "manager")
+                "the swarm {name} has no quorum now: of its {} {} can be reached, so that nobody is taken out in \
+                 order; bring them back first, or --force",
+                count(now.all, "manager"),
+                now.reachable
+            ));
+        }
+        let after = quorum(self.nodes.iter().copied());
+        if !after.holds() {
+            return refuse(format!(
+                "the swarm {name} would be left without a quorum: of the {} that stay {} can be reached; bring \
+                 them back first, or --force",
+                count(after.all, "manager"),
+                after.reachable
             ));
         }
         None
     }
+}
+
+/// How many managers there are.
+struct Quorum {
+    all: usize,
+    reachable: usize,
+}
+
+impl Quorum {
+    fn holds(&self) -> bool {
+        self.reachable > self.all / 2
+    }
+}
+
+fn quorum<'a>(nodes: impl IntoIterator<Item = &'a Listed>) -> Quorum {
+    let mut found = Quorum { all: 0, reachable: 0 };
+    for node in nodes.into_iter().filter(|node| node.manager) {
+        found.all += 1;
+        found.reachable += usize::from(node.reachable);
+    }
+    found
 }
 
 /// Some names, and how many more.
@@ -156,11 +217,42 @@ fn node_of(look: &Look, at: usize) -> Option<&String> {
     }
 }
 
+/// Those whose daemon runs as a node's, and is told to leave.
+fn running(look: &Look, going: &[usize]) -> Vec<usize> {
+    let runs = |at: &&usize| {
+        let standing = look.hosts.get(**at).map(|seen| &seen.standing);
+        matches!(standing, Some(Standing::Member(_) | Standing::Odd(_)))
+    };
+    going.iter().filter(runs).copied().collect()
+}
+
+/// Out of a swarm that cannot take them out: nobody is asked, each leaves by itself.
+fn break_off(look: &Look, going: &[usize], rest: &Rest<'_>, plan: &mut Plan) {
+    let listed = |at: usize| {
+        let node = node_of(look, at)?;
+        rest.swarm.nodes.iter().find(|one| one.id == *node)
+    };
+    let manages = |at: &usize| listed(*at).is_some_and(|node| node.manager);
+    let (managers, workers): (Vec<_>, Vec<_>) = running(look, going).into_iter().partition(manages);
+    let step = |host: usize| Step { host, action: Action::Leave { force: true } };
+    plan.stage(workers.into_iter().map(step).collect());
+    plan.one_by_one(managers.into_iter().map(step));
+    let left = going.iter().filter_map(|at| listed(*at)).map(|node| {
+        let demote =
+            if node.manager { format!("docker node demote {}; ", node.id) } else { String::new() };
+        format!(
+            "on a manager that stays, once it has a quorum (where the others are lost for good: docker swarm \
+             init --force-new-cluster): {demote}docker node rm --force {}",
+            node.id
+        )
+    });
+    plan.afterwards.extend(left);
+}
+
 /// Out of the swarm, in order.
 fn leave(look: &Look, going: &[usize], rest: Option<&Rest<'_>>, plan: &mut Plan) {
-    let is_member =
-        |at: &&usize| look.hosts.get(**at).is_some_and(|s| s.standing.member().is_some());
-    let members: Vec<_> = going.iter().filter(is_member).copied().collect();
+    let members = running(look, going);
+    let is_well = |at: &usize| look.hosts.get(*at).is_some_and(|s| s.standing.member().is_some());
     let Some(rest) = rest else {
         // Workers, and no manager who could be told.
         let step = |host: &usize| Step { host: *host, action: Action::Leave { force: true } };
@@ -178,9 +270,13 @@ fn leave(look: &Look, going: &[usize], rest: Option<&Rest<'_>>, plan: &mut Plan)
     let (managers, workers): (Vec<_>, Vec<_>) =
         members.iter().partition(|at| listed(**at).is_some_and(|node| node.manager));
     let all = |hosts: &[usize], force: bool| {
-        hosts.iter().map(|host| Step { host: *host, action: Action::Leave { force } }).collect()
+        let step = |host: &usize| {
+            let force = force || !is_well(host);
+            Step { host: *host, action: Action::Leave { force } }
+        };
+        hosts.iter().map(step).collect()
     };
-    if rest.ends() || rest.nodes.iter().all(|node| !node.manager) {
+    if rest.ends() || !rest.has_managers() {
         // No swarm is left to be kept in order.
         plan.stage(all(&workers, false));
         plan.one_by_one(all(&managers, true).into_iter().collect::<Vec<_>>());
@@ -198,10 +294,11 @@ fn leave(look: &Look, going: &[usize], rest: Option<&Rest<'_>>, plan: &mut Plan)
     let silent: Vec<_> =
         going.iter().copied().filter(|at| !members.contains(at) && listed(*at).is_some()).collect();
     let lost = silent.iter().copied().filter(|at| listed(*at).is_some_and(|node| node.manager));
+    let lost = lost.chain(managers.iter().copied().filter(|at| !is_well(at)));
     plan.one_by_one(lost.filter_map(|host| told(host, demote)).collect::<Vec<_>>());
     let last = members.iter().copied().filter(|at| *at == by);
     let before: Vec<_> = members.iter().copied().filter(|at| *at != by).collect();
-    let demoted = managers.iter().copied().filter(|at| *at != by);
+    let demoted = managers.iter().copied().filter(|at| *at != by && is_well(at));
     plan.one_by_one(demoted.filter_map(|host| told(host, demote)).collect::<Vec<_>>());
     plan.stage(all(&before, false));
     plan.stage(before.iter().chain(&silent).filter_map(|host| told(*host, remove)).collect());

@@ -11,7 +11,7 @@ pub use down::{DownWish, plan_down};
 pub use up::{EndpointWish, UpWish, name, plan_up, unit};
 
 use crate::manifest::{Endpoint, Manifest};
-use crate::script::{BINARY, MANIFEST, UNIT, UNIT_FILE};
+use crate::script::{BINARY, MANIFEST, RUN, UNIT, UNIT_FILE};
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub enum Action {
     },
     /// It leaves the swarm.
     Leave {
-        /// Though it is a manager.
+        /// Though it is a manager, or not well.
         force: bool,
     },
     /// It is taken out of the swarm's list.
@@ -143,20 +143,23 @@ impl fmt::Display for Action {
             Self::Ready { nodes, managers, .. } => {
                 write!(
                     f,
-                    "wait until {} are ready, {}",
+                    "wait until {} {} ready, {}",
                     count(*nodes, "node"),
+                    if *nodes == 1 { "is" } else { "are" },
                     count(*managers, "manager")
                 )
             }
             Self::Drain { .. } => f.write_str("drain it: its tasks go to other nodes"),
             Self::Demote { .. } => f.write_str("make this manager a worker"),
             Self::Leave { force: false } => f.write_str("leave the swarm"),
-            Self::Leave { force: true } => f.write_str("leave the swarm, as a manager"),
+            Self::Leave { force: true } => f.write_str("leave the swarm by force"),
             Self::Remove { .. } => f.write_str("take it out of the list of nodes"),
             Self::Stop => write!(f, "turn {UNIT} off"),
             Self::Clean(manifest) => {
-                let all = manifest.files.iter().chain(&manifest.folders);
-                let all: Vec<_> = all.map(String::as_str).collect();
+                let (files, folders) = (manifest.files.iter(), manifest.folders.iter());
+                let files = files.map(String::as_str).chain([RUN]);
+                let all: Vec<_> =
+                    files.chain(folders.map(String::as_str)).chain([MANIFEST]).collect();
                 write!(f, "remove {}", all.join(", "))
             }
         }

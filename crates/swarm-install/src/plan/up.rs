@@ -4,6 +4,7 @@
 //! at a time, so that a swarm that works goes on; nothing is planned while anything stands in the way.
 
 mod endpoint;
+mod vain;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::look::{Look, Seen, Swarm};
 use crate::manifest::{Endpoint, Manifest};
 use crate::program::{Program, digest};
 use crate::script::{BINARY, DATA, ENDPOINT, ENDPOINT_FILES, SETTINGS, UNIT_FILE};
-use crate::standing::Standing;
+use crate::standing::{Listed, Standing};
 
 /// The unit, with the binary where `swarm up` puts it.
 const PACKAGED_UNIT: &str = include_str!("../../../../contrib/systemd/swarm-daemon.service");
@@ -80,6 +81,7 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
     };
     refusals.extend(strangers(look, look.swarm.as_ref()));
     let managers = managers(look, wish);
+    refusals.extend(vain::refusals(look, wish, &managers));
     for (at, seen) in look.hosts.iter().enumerate() {
         if managers.contains(&at) {
             let words = endpoint::refusal(seen, wish);
@@ -96,7 +98,10 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
     }
     let mut plan = Plan { name, ..Plan::default() };
     for (at, seen) in look.hosts.iter().enumerate() {
-        plan.notes.extend(notes(seen, managers.contains(&at)).into_iter().map(|words| (at, words)));
+        let mut told = notes(seen, managers.contains(&at));
+        told.extend(endpoint::note(seen, wish));
+        told.extend(kept_free(look, seen));
+        plan.notes.extend(told.into_iter().map(|words| (at, words)));
     }
     install(look, wish, &managers, &mut plan);
     members(look, wish, &managers, &mut plan);
@@ -154,8 +159,9 @@ fn strangers(look: &Look, swarm: Option<&Swarm>) -> Vec<Refusal> {
             let words = "it is a node of another swarm: docker swarm leave over there first";
             Some(Refusal::new(&seen.target, words))
         }
-        // All of them are workers, and nothing is to be changed about that.
+        // All of them are workers, and nothing is to be changed about that; or one that is started may have it.
         None if look.hosts.iter().all(|other| other.standing.member().is_some()) => None,
+        None if look.hosts.iter().any(sleeps) => None,
         None => {
             let words = format!(
                 "it is a worker of a swarm whose managers are at {}: name one of them too, so that the \
@@ -168,6 +174,20 @@ fn strangers(look: &Look, swarm: Option<&Swarm>) -> Vec<Refusal> {
     unknown.collect()
 }
 
+/// That a node is given no tasks: it was drained by a person, or by a `swarm down` that broke off.
+fn kept_free(look: &Look, seen: &Seen) -> Option<String> {
+    let id = match seen.standing.member() {
+        Some(member) => &member.node,
+        None => seen.facts.manifest.as_ref()?.node.as_ref()?,
+    };
+    let node = look.swarm.as_ref()?.nodes.iter().find(|node| node.id == *id)?;
+    let availability = node.kept_free.as_ref()?;
+    Some(format!(
+        "its availability is {availability}, so that it is given no tasks: docker node update --availability \
+         active {id} on a manager gives it some again"
+    ))
+}
+
 /// Which machines are to be managers.
 fn managers(look: &Look, wish: &UpWish) -> Vec<usize> {
     let is = |at: &usize| {
@@ -176,7 +196,9 @@ fn managers(look: &Look, wish: &UpWish) -> Vec<usize> {
     let all = 0..look.hosts.len();
     let mut managers: Vec<_> = all.clone().filter(is).collect();
     managers.extend(wish.managers.iter().filter(|at| !is(at)));
-    let least = usize::from(look.swarm.is_none());
+    // The first one of new machines; of nodes, each stays what it is.
+    let is_node = |seen: &Seen| seen.standing.member().is_some() || sleeps(seen);
+    let least = usize::from(!look.hosts.iter().any(is_node));
     let wanted = wish.count.unwrap_or(least).max(least);
     for at in all {
         if managers.len() >= wanted {
@@ -282,12 +304,12 @@ fn members(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
     let hosts = look.hosts.iter().enumerate();
     let is_new = |seen: &Seen| seen.standing.member().is_none() && !sleeps(seen);
     let new: Vec<_> = hosts.filter(|(_, seen)| is_new(seen)).map(|(at, _)| at).collect();
-    let sleeping = look.hosts.iter().filter(|seen| sleeps(seen)).count();
-    if sleeping > 0 && look.swarm.is_none() {
+    let asleep: Vec<_> = look.hosts.iter().filter(|seen| sleeps(seen)).collect();
+    if !asleep.is_empty() && look.swarm.is_none() {
         // What they are a part of is only known when they run.
         plan.afterwards.push(format!(
             "{} had a daemon that did not run: the same command again goes on from there",
-            count(sleeping, "node")
+            count(asleep.len(), "node")
         ));
         return;
     }
@@ -331,14 +353,19 @@ fn members(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
         return;
     }
     let known = look.swarm.as_ref().map_or(&[][..], |swarm| &swarm.nodes);
-    let nodes = known.iter().filter(|node| node.ready).count();
-    let there = known.iter().filter(|node| node.manager).count();
-    let (nodes, all) = match &look.swarm {
-        Some(_) => (nodes + others.len() + sleeping, there + as_managers.len() + more),
-        None => (others.len() + 1, as_managers.len() + 1),
+    // Who is there, or is started; a node that is lost is not waited for.
+    let starts = |node: &&Listed| {
+        let mut noted = asleep.iter().filter_map(|seen| seen.facts.manifest.as_ref());
+        noted.any(|manifest| manifest.node.as_ref() == Some(&node.id))
     };
-    let action = Action::Ready { by: keeper, nodes, managers: all };
+    let there = known.iter().filter(|node| node.ready || starts(node)).count();
+    let manage = known.iter().filter(|node| node.manager);
+    let managing = manage.clone().filter(|node| node.reachable || starts(node)).count();
+    let first = usize::from(look.swarm.is_none());
+    let (nodes, more) = (there + others.len() + first, as_managers.len() + more + first);
+    let action = Action::Ready { by: keeper, nodes, managers: managing + more };
     plan.stage(vec![Step { host: keeper, action }]);
+    let all = manage.count() + more;
     if all.is_multiple_of(2) {
         let lost = all.saturating_sub(1) / 2;
         let words =

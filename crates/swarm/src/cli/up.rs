@@ -13,8 +13,9 @@ Examples:
 
 A machine is written as for ssh, and reached with your ssh's configuration, keys and jump hosts. It needs
 systemd, a Docker Engine, and root or sudo without a password. Of an existing swarm name a manager too.
-Run again, it does what is missing and nothing else; a newer binary is put in place of an older one. Only
-managers' port 2377 (TCP) listens, and the endpoint's where one is asked for; no firewall is changed.
+Run again, it does what is missing and nothing else; another binary is replaced by this one, unless it is
+of a newer version. Only managers' port 2377 (TCP) listens, and the endpoint's where one is asked for; no
+firewall is changed.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 
@@ -26,14 +27,16 @@ Examples:
 
 A node is drained, a manager is made a worker first; then it leaves, its daemon is turned off, and what
 swarm up has put there is removed. The engine, its images and other containers stay. What would end a swarm
-with services, leave nodes without a manager or managers without a quorum needs --force.
+with services, leave nodes without a manager or managers without a quorum needs --force; and so does a
+manager whose daemon does not run, where no other one answers for it, and a daemon that is not well.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 
 /// How machines are reached.
 #[derive(Debug, Default, Args)]
 pub struct SshFlags {
-    /// The ssh command, with options of its own: \"ssh -F FILE\" [default: ssh] [env: SWARM_SSH]
+    /// The ssh command, with options of its own: 'ssh -F FILE'; it is split at blanks and knows no quotes
+    /// [default: ssh] [env: SWARM_SSH]
     #[arg(long, value_name = "COMMAND", help_heading = "SSH")]
     pub ssh: Option<String>,
 }
@@ -86,7 +89,7 @@ pub struct DownFlags {
     /// A manager that stays, to be asked to take the others out; may be repeated
     #[arg(long = "manager", value_name = "HOST")]
     pub managers: Vec<String>,
-    /// Also where the swarm loses services, its managers or its quorum by it
+    /// Also where the swarm loses services, its managers or its quorum by it, or nobody knows what it loses
     #[arg(short, long)]
     pub force: bool,
     /// Show each step, and change nothing

@@ -19,9 +19,7 @@ pub async fn run(flags: DownFlags, env: Env<'_>) -> anyhow::Result<()> {
         stay.push(machines.add("--manager", host)?);
     }
     let wish = DownWish { stay, force: flags.force };
-    let done = down(&machines, &wish, flags.dry_run).await;
-    machines.close().await;
-    done
+    machines.unless_interrupted(down(&machines, &wish, flags.dry_run)).await
 }
 
 async fn down(machines: &Machines, wish: &DownWish, dry_run: bool) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_install::{Applied, Goods, Look, Plan, Refusal, Ssh, Step, Target, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::SshFlags;
 use crate::config::{Env, set};
@@ -104,10 +105,32 @@ impl Machines {
         self.targets.get(at).map(ToString::to_string).unwrap_or_default()
     }
 
-    /// Ends the connections.
-    pub async fn close(&self) {
+    /// Does it, unless somebody ends this process first; the connections end either way.
+    pub async fn unless_interrupted(
+        &self,
+        work: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let done = tokio::select! {
+            biased;
+            ended = interrupted() => ended,
+            done = work => done,
+        };
         self.ssh.close(self.targets.iter()).await;
+        done
     }
+}
+
+/// Waits for a signal that ends a process.
+async fn interrupted() -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    anyhow::bail!("interrupted; what was done stays, and the same command goes on from there")
 }
 
 /// What stands in the way, as an error.

@@ -1,11 +1,12 @@
 //! `swarm up`: machines become nodes of a swarm over SSH. What that takes is decided in `swarm-install`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use swarm_install::{Authority, EndpointWish, Goods, Program, UpWish, plan_up};
+use swarm_install::{Authority, EndpointWish, Goods, Program, UpWish, plan_up, quote};
 
 use super::machines::{Machines, not_done, say};
 use crate::cli::UpFlags;
@@ -40,9 +41,7 @@ pub async fn run(flags: UpFlags, env: Env<'_>) -> anyhow::Result<()> {
         endpoint: None,
     };
     let endpoint = port.map(|port| Endpoint { port, folder: flags.certs });
-    let done = up(&machines, wish, endpoint, flags.dry_run, env).await;
-    machines.close().await;
-    done
+    machines.unless_interrupted(up(&machines, wish, endpoint, flags.dry_run, env)).await
 }
 
 /// `--endpoint` and `--certs`.
@@ -90,7 +89,9 @@ async fn up(
     let goods = Goods { program: wish.program, authority };
     let applied = machines.carry_out(&look, &plan, Some(&goods), dry_run).await?;
     if plan.is_empty() {
-        say(&format!("{name}: nothing to do: all is as it should be"))?;
+        let all =
+            if plan.notes.is_empty() { ": all is as it should be" } else { "; see the notes" };
+        say(&format!("{name}: nothing to do{all}"))?;
     } else if let Some(applied) = applied {
         let (steps, took) = (applied.steps, applied.took.as_secs_f64());
         say(&format!("{name}: done, {steps} steps in {took:.1} s"))?;
@@ -105,16 +106,23 @@ async fn up(
             )?;
             if let (Some(folder), Some(endpoint)) = (&folder, &endpoint) {
                 let address = look.hosts.get(manager).and_then(|seen| seen.address.as_deref());
-                say(&format!(
-                    "the same from here: DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={} DOCKER_HOST=tcp://{}:{} docker ps",
-                    folder.display(),
-                    address.unwrap_or("ADDRESS"),
-                    endpoint.port
-                ))?;
+                let client = client(folder, address.unwrap_or("ADDRESS"), endpoint.port);
+                say(&format!("the same from here: {client} docker ps"))?;
             }
         }
     }
     Ok(())
+}
+
+/// What a client of an endpoint needs, for a shell.
+fn client(folder: &Path, address: &str, port: u16) -> String {
+    let place = match address.parse::<IpAddr>() {
+        Ok(address) => SocketAddr::new(address, port).to_string(),
+        Err(_) => format!("{address}:{port}"),
+    };
+    let folder = quote(&folder.display().to_string());
+    // The address needs no quotes: no shell reads brackets as a pattern in an assignment.
+    format!("DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={folder} DOCKER_HOST=tcp://{place}")
 }
 
 /// The folder of the endpoint's certificates.
@@ -190,6 +198,14 @@ mod tests {
         assert_eq!(certs(None, "prod", &env).unwrap(), PathBuf::from("/h/.config/swarm/prod"));
         assert_eq!(certs(Some("/c"), "prod", &env).unwrap(), PathBuf::from("/c"));
         assert!(certs(None, "prod", &|_| None).is_err());
+        let words = client(Path::new("/my certs"), "fd00::1", 3376);
+        assert!(
+            words.ends_with("DOCKER_CERT_PATH='/my certs' DOCKER_HOST=tcp://[fd00::1]:3376"),
+            "{words}"
+        );
+        assert!(
+            client(Path::new("/c"), "10.0.0.1", 1).ends_with("=/c DOCKER_HOST=tcp://10.0.0.1:1")
+        );
         assert!(program(Some("/no/such")).unwrap_err().is::<UsageError>());
         assert_eq!(program(None).unwrap().version, VERSION);
     }

@@ -34,6 +34,7 @@ fn look(mine: Vec<Seen>, others: &str) -> Look {
         manager: kind != 'w',
         reachable: kind == 'm',
         ready: true,
+        ..Listed::default()
     });
     let nodes = named.chain(rest).collect();
     let by = mine.iter().position(|s| s.standing.member().is_some_and(|member| member.manager));
@@ -60,7 +61,7 @@ fn refused(look: &Look) -> String {
 }
 
 const OFF: &str = "turn swarm-daemon.service off";
-const CLEAN: &str = "remove /usr/local/bin/swarm, /var/lib/swarm";
+const CLEAN: &str = "remove /usr/local/bin/swarm, /run/swarm, /var/lib/swarm, /etc/swarm/up.json";
 
 #[test]
 fn a_worker_leaves_in_order_and_a_manager_takes_it_out() {
@@ -91,7 +92,7 @@ fn managers_are_demoted_one_by_one_and_the_one_that_is_asked_goes_last() {
 fn a_whole_swarm_ends_with_its_managers_last() {
     let look = look(vec![node_of("h1", "a", true), node_of("h2", "b", false)], "");
     let expected = format!(
-        "h2 leave the swarm\n\nh1 leave the swarm, as a manager\n\n\
+        "h2 leave the swarm\n\nh1 leave the swarm by force\n\n\
          h1 {OFF}\nh1 {CLEAN}\nh2 {OFF}\nh2 {CLEAN}"
     );
     assert_eq!(told(&look, &DownWish::default()), expected);
@@ -131,10 +132,12 @@ fn what_a_swarm_would_lose_is_refused_without_force() {
     assert!(words.contains("2 nodes of the swarm prod would be left without a manager (o0, o1)"));
     let words = refused(&look(vec![node_of("h1", "a", true)], "mM"));
     assert!(words.contains("of the 2 managers that stay 1 can be reached"), "{words}");
-    // A worker takes no quorum away.
-    let both = vec![node_of("h1", "a", true), node_of("h2", "b", false)];
+    // A worker takes no quorum away; where there is none, nobody can take it out.
+    let both = || vec![node_of("h1", "a", true), node_of("h2", "b", false)];
     let wish = DownWish { stay: vec![0], ..DownWish::default() };
-    assert!(plan_down(&look(both, "M"), &wish).is_ok());
+    assert!(plan_down(&look(both(), "mM"), &wish).is_ok());
+    let refusals = plan_down(&look(both(), "M"), &wish).unwrap_err();
+    assert!(refusals[0].words.contains("no quorum now: of its 2 managers 1"), "{refusals:?}");
 }
 
 #[test]
@@ -147,4 +150,79 @@ fn strangers_and_who_cannot_be_asked_are_told() {
     let asked = look(vec![node_of("h1", "a", true), node_of("h2", "b", false)], "");
     let wish = DownWish { stay: vec![1], ..DownWish::default() };
     assert!(plan_down(&asked, &wish).unwrap_err()[0].words.contains("no manager"));
+}
+
+/// A manager that `swarm up` made, and whose daemon does not run.
+fn stopped(name: &str, id: &str) -> Seen {
+    let mut seen = node_of(name, id, true);
+    seen.standing = Standing::Absent;
+    seen.facts.unit = Some(Unit { enabled: true, ..Unit::default() });
+    (seen.facts.data, seen.facts.store) = (true, true);
+    seen
+}
+
+#[test]
+fn a_store_that_nobody_answers_for_is_removed_by_force_alone() {
+    let alone = look(vec![stopped("h1", "a")], "");
+    assert!(refused(&alone).contains("h1: its daemon does not run"), "{}", refused(&alone));
+    let three = look(vec![stopped("h1", "a"), stopped("h2", "b"), stopped("h3", "c")], "");
+    assert_eq!(refused(&three).lines().count(), 3);
+    // A manager of another swarm than the one that answers.
+    let mut strange = look(vec![stopped("h2", "z"), node_of("h1", "a", true)], "w");
+    strange.swarm.as_mut().unwrap().nodes.retain(|node| node.id != "z");
+    let stay = DownWish { stay: vec![1], ..DownWish::default() };
+    assert!(plan_down(&strange, &stay).unwrap_err()[0].words.contains("does not run"));
+    // One whose swarm answers; one that has left, or never was a manager.
+    let known = look(vec![stopped("h2", "b"), node_of("h1", "a", true)], "mm");
+    assert!(plan_down(&known, &stay).is_ok());
+    let mut left = stopped("h1", "a");
+    left.facts.store = false;
+    assert!(plan_down(&look(vec![left], ""), &DownWish::default()).is_ok());
+}
+
+#[test]
+fn a_daemon_that_is_not_well_goes_by_force_and_is_told_to_leave() {
+    let odd = |name: &str, id: &str| {
+        let mut seen = node_of(name, id, true);
+        seen.standing = Standing::Odd("its store does not open".into());
+        seen
+    };
+    let alone = look(vec![odd("h1", "a")], "");
+    let words = "h1: its daemon is not well (its store does not open): mend it, or --force";
+    assert_eq!(refused(&alone), words);
+    let force = DownWish { force: true, ..DownWish::default() };
+    let left = "h1 leave the swarm by force";
+    assert!(told(&alone, &force).starts_with(left), "{}", told(&alone, &force));
+    // Another one is asked: its tasks go first, and it is told itself, too.
+    let mut both = look(vec![odd("h1", "a"), node_of("h2", "b", true)], "mm");
+    both.swarm.as_mut().unwrap().nodes[0].manager = true;
+    let stay = DownWish { stay: vec![1], force: true };
+    let expected = format!(
+        "h1 drain it: its tasks go to other nodes\n\nh1 make this manager a worker\n\n{left}\n\n\
+         h1 take it out of the list of nodes\n\nh1 {OFF}\nh1 {CLEAN}"
+    );
+    assert_eq!(told(&both, &stay), expected);
+}
+
+#[test]
+fn without_a_quorum_force_asks_nobody() {
+    let force = DownWish { force: true, ..DownWish::default() };
+    // Nobody leads now; and nobody would, afterwards.
+    for others in ["MM", "M"] {
+        let look = look(vec![node_of("h1", "a", true)], others);
+        refused(&look);
+        let steps = told(&look, &force);
+        let expected = format!("h1 leave the swarm by force\n\nh1 {OFF}\nh1 {CLEAN}\n\n");
+        assert!(steps.starts_with(&expected), "{steps}");
+        assert!(steps.contains("docker node demote a; docker node rm --force a"), "{steps}");
+    }
+    let two = look(vec![node_of("h1", "a", true), node_of("h2", "b", false)], "mM");
+    let words = told(&two, &force);
+    assert!(
+        words.starts_with("h2 leave the swarm by force\n\nh1 leave the swarm by force"),
+        "{words}"
+    );
+    assert!(
+        words.contains("--force-new-cluster") && words.ends_with("): docker node rm --force b")
+    );
 }

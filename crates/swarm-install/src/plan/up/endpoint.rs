@@ -3,9 +3,12 @@
 use super::{EndpointWish, UpWish};
 use crate::look::Seen;
 use crate::manifest::Endpoint;
+use crate::plan::count;
 
+/// Seconds.
+const DAY: i64 = 24 * 3600;
 /// Seconds before its end in which a certificate is replaced: 30 days.
-const RENEWAL: i64 = 30 * 24 * 3600;
+const RENEWAL: i64 = 30 * DAY;
 
 /// Why a manager cannot be given the one that is asked for.
 pub fn refusal(seen: &Seen, wish: &UpWish) -> Option<String> {
@@ -30,14 +33,16 @@ pub fn refusal(seen: &Seen, wish: &UpWish) -> Option<String> {
 pub fn lacking(seen: &Seen, asked: &EndpointWish, advertise: Option<&str>) -> Option<Endpoint> {
     let own = [advertise, seen.address.as_deref(), Some(seen.target.host())];
     let own = own.into_iter().flatten().chain([seen.facts.hostname.as_str()]);
-    let mut names = Vec::new();
+    let there = seen.facts.manifest.as_ref().and_then(|one| one.endpoint.as_ref());
+    // Others may reach it by names and addresses that are not this person's way.
+    let mut names = there.map(|there| there.names.clone()).unwrap_or_default();
     for name in own.chain(["localhost", "127.0.0.1"]) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-.:".contains(c);
         if !name.is_empty() && name.chars().all(plain) && !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }
     }
-    if let Some(there) = seen.facts.manifest.as_ref().and_then(|one| one.endpoint.as_ref())
+    if let Some(there) = there
         && there.port == asked.port
         && there.ends > asked.now + RENEWAL
         && names.iter().all(|name| there.names.contains(name))
@@ -45,4 +50,23 @@ pub fn lacking(seen: &Seen, asked: &EndpointWish, advertise: Option<&str>) -> Op
         return None;
     }
     Some(Endpoint { port: asked.port, authority: String::new(), names, ends: 0 })
+}
+
+/// That a manager's certificate ends, where nobody asks for a new one; by the machine's own clock.
+pub fn note(seen: &Seen, wish: &UpWish) -> Option<String> {
+    let there = seen.facts.manifest.as_ref()?.endpoint.as_ref()?;
+    let left = there.ends - seen.facts.clock?;
+    if wish.endpoint.is_some() || left > RENEWAL {
+        return None;
+    }
+    let ends = match left {
+        ..=0 => "has ended".to_owned(),
+        left => {
+            format!("ends in {}", count(usize::try_from(left / DAY).unwrap_or_default(), "day"))
+        }
+    };
+    Some(format!(
+        "its endpoint's certificate {ends}: the same command with --endpoint {} makes a new one",
+        there.port
+    ))
 }

@@ -234,6 +234,42 @@ fn managers_are_given_the_endpoint_that_is_asked_for() {
     assert!(refused(&now, &with(None)).contains("--certs"));
     let steps = told(&set(1020 * day), &with(Some("ca")));
     assert!(steps.contains("port 3376") && steps.contains("restart"), "{steps}");
+    // Its end is told where nobody asks for a new one.
+    for (ends, words) in [
+        (1100, None),
+        (
+            1020,
+            Some(
+                "its endpoint's certificate ends in 20 days: the same command with --endpoint 3376 makes",
+            ),
+        ),
+        (
+            1000,
+            Some(
+                "its endpoint's certificate has ended: the same command with --endpoint 3376 makes",
+            ),
+        ),
+    ] {
+        let mut look = set(ends * day);
+        look.hosts[0].facts.clock = Some(1000 * day);
+        let notes = plan_up(&look, &wish()).unwrap().notes;
+        let told = notes.first().map(|(_, words)| words.as_str());
+        let fits = words.is_none_or(|words| told.is_some_and(|told| told.contains(words)));
+        assert!(fits && told.is_some() == words.is_some(), "{ends}: {told:?}");
+        assert_eq!(plan_up(&look, &with(Some("ca"))).unwrap().notes, []);
+    }
+}
+
+#[test]
+fn a_new_certificate_keeps_the_names_of_the_old_one() {
+    let mut there = node_of("h1", "a", true);
+    let names = ["172.16.0.11", "h1", "localhost"].map(String::from).into();
+    let endpoint = Endpoint { port: 3376, authority: "ca".into(), names, ends: 1 << 40 };
+    there.facts.manifest.as_mut().unwrap().endpoint = Some(endpoint);
+    let (authority, folder) = (Some("ca".to_owned()), "/certs".to_owned());
+    let asked = EndpointWish { port: 3376, authority, folder, now: 0 };
+    let steps = told(&look(vec![there]), &UpWish { endpoint: Some(asked), ..wish() });
+    assert!(steps.contains("for 172.16.0.11, h1, localhost, 10.0.0.1, 127.0.0.1"), "{steps}");
 }
 
 #[test]
@@ -245,7 +281,9 @@ fn nodes_whose_daemon_does_not_run_are_started_and_stay_what_they_were() {
         seen.standing = Standing::Absent;
         seen
     };
-    let steps = told(&look(vec![node_of("h1", "a", true), asleep("h2", "b")]), &wish());
+    let mut both = look(vec![node_of("h1", "a", true), asleep("h2", "b")]);
+    both.swarm.as_mut().unwrap().nodes.push(Listed { id: "b".into(), ..Listed::default() });
+    let steps = told(&both, &wish());
     let expected = "h2 turn swarm-daemon.service on\n\nh1 wait until 2 nodes are ready, 1 manager";
     assert_eq!(steps, expected);
     // Without a manager that runs: nobody knows what they are a part of.
@@ -253,4 +291,102 @@ fn nodes_whose_daemon_does_not_run_are_started_and_stay_what_they_were() {
     let plan = plan_up(&alone, &wish()).unwrap();
     assert!(plan.steps().all(|step| step.action == Action::Start));
     assert!(plan.afterwards[0].contains("2 nodes had a daemon that did not run"));
+}
+
+#[test]
+fn only_who_can_be_there_is_waited_for() {
+    // One manager of three is lost: it is neither ready nor reachable, whatever its role.
+    let mut lost = look(vec![node_of("h1", "a", true), fresh("h4")]);
+    let nodes = &mut lost.swarm.as_mut().unwrap().nodes;
+    let manager = |id: &str, there| Listed {
+        id: id.into(),
+        manager: true,
+        ready: there,
+        reachable: there,
+        ..Listed::default()
+    };
+    nodes.extend([manager("b", true), manager("c", false)]);
+    let steps = told(&lost, &wish());
+    assert!(steps.ends_with("h1 wait until 3 nodes are ready, 2 managers"), "{steps}");
+    // Of three managers, one of them lost, two are no even number.
+    assert_eq!(plan_up(&lost, &wish()).unwrap().notes, []);
+    // A node that has just stopped, and which its manager still has as ready; and a manager that sleeps.
+    let asleep = |manager| {
+        let mut seen = node_of("h2", "b", manager);
+        seen.facts.manifest.as_mut().unwrap().node = Some("b".into());
+        seen.facts.unit.as_mut().unwrap().active = false;
+        seen.standing = Standing::Absent;
+        seen
+    };
+    for (there, role, wait) in [
+        (true, false, "2 nodes are ready, 1 manager"),
+        (true, true, "2 nodes are ready, 2 managers"),
+        (false, true, "2 nodes are ready, 2 managers"),
+    ] {
+        let mut look = look(vec![node_of("h1", "a", true), asleep(role)]);
+        look.swarm.as_mut().unwrap().nodes.push(Listed { manager: role, ..manager("b", there) });
+        let steps = told(&look, &wish());
+        assert!(steps.ends_with(wait), "{there} {role}: {steps}");
+    }
+}
+
+#[test]
+fn wishes_that_cannot_be_done_are_refused() {
+    // Workers, and no manager that could promote them.
+    let workers = || look(vec![node_of("h2", "b", false), node_of("h3", "c", false)]);
+    for (managers, count) in [(vec![0], None), (Vec::new(), Some(2))] {
+        let words = refused(&workers(), &UpWish { managers, count, ..wish() });
+        let told = "h2: it is a worker: name one of its swarm's managers (10.0.0.1:2377) too, so that it can \
+                    be promoted";
+        assert!(words.starts_with(told), "{words}");
+    }
+    // None of them is taken for a manager.
+    let endpoint = EndpointWish { port: 3376, authority: None, folder: "/c".into(), now: 0 };
+    assert_eq!(told(&workers(), &UpWish { endpoint: Some(endpoint), ..wish() }), "");
+    let many = UpWish { count: Some(3), ..wish() };
+    let words = refused(&look(vec![fresh("h1"), fresh("h2")]), &many);
+    assert_eq!(words, "--managers 3: only 2 machines are named");
+}
+
+#[test]
+fn a_worker_is_no_stranger_beside_a_manager_that_is_started() {
+    let mut first = node_of("h1", "a", true);
+    first.facts.manifest.as_mut().unwrap().node = Some("a".into());
+    first.facts.unit.as_mut().unwrap().active = false;
+    (first.standing, first.facts.port_taken) = (Standing::Absent, false);
+    let both = look(vec![first, node_of("h2", "b", false)]);
+    assert_eq!(told(&both, &wish()), "h1 turn swarm-daemon.service on");
+    // Whether the other one can be promoted is known when it runs.
+    let plan = plan_up(&both, &UpWish { managers: vec![1], ..wish() }).unwrap();
+    assert!(plan.afterwards[0].contains("the same command again"), "{:?}", plan.afterwards);
+}
+
+#[test]
+fn an_older_program_replaces_no_newer_one() {
+    let with = |version: &str, sum: &str| {
+        let mut seen = node_of("h1", "a", true);
+        seen.facts.manifest.as_mut().unwrap().version = version.into();
+        seen.facts.binary = Some(sum.into());
+        look(vec![seen, fresh("h9")])
+    };
+    let words = "h1: it has swarm 1.1.0, and this is 1.0.0, which may not read what that one wrote: use swarm \
+                 1.1.0 or a newer one";
+    assert_eq!(refused(&with("1.1.0", "other"), &wish()), words);
+    for version in ["1.0.0", "0.9.12", "1.0.0-rc.1", "of our own"] {
+        assert!(
+            told(&with(version, "other"), &wish()).contains("over the one that is there"),
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_is_given_no_tasks_is_told_of() {
+    let mut look = look(vec![node_of("h1", "a", true), node_of("h3", "c", false)]);
+    look.swarm.as_mut().unwrap().nodes[1].kept_free = Some("drain".into());
+    let plan = plan_up(&look, &wish()).unwrap();
+    let words = "its availability is drain, so that it is given no tasks: docker node update --availability \
+                 active c on a manager gives it some again";
+    assert_eq!(plan.notes, [(1, words.to_owned())]);
+    assert!(plan.is_empty());
 }

@@ -34,6 +34,18 @@ pub(super) fn look(folder: &Path) -> Verdict {
     verdict
 }
 
+/// The certificate that `swarm up --endpoint` put on a manager, where there is one.
+pub(super) fn endpoint(file: &Path) -> Verdict {
+    if !file.exists() {
+        return Verdict::new(String::new());
+    }
+    let mut verdict = observe::certificates(file);
+    for finding in &mut verdict.findings {
+        "swarm up --endpoint PORT of this machine makes a new one".clone_into(&mut finding.todo);
+    }
+    verdict
+}
+
 /// The store of a manager: how large, and whether it can grow.
 fn store(folder: &Path, verdict: &mut Verdict) {
     if !folder.is_dir() {
@@ -85,5 +97,22 @@ mod tests {
             assert!(words.contains(part), "{part}: {words}");
         }
         assert!(!words.contains("critical: /"), "{words}");
+    }
+
+    #[test]
+    fn the_certificate_of_an_endpoint_is_told_of_with_who_makes_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("up-cert.pem");
+        let none = endpoint(&file);
+        assert!(none.facts.is_empty() && none.findings.is_empty());
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        std::fs::write(&file, parameters.self_signed(&key).unwrap().pem()).unwrap();
+        let words = endpoint(&file).words();
+        assert!(
+            words.contains("has ended") && words.contains("swarm up --endpoint PORT"),
+            "{words}"
+        );
     }
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use swarm_doctor::{Level, Verdict};
 use swarm_engine::EngineAddress;
+use swarm_install::ENDPOINT_FILES;
 
 use super::manager::{Manager, tls_files};
 use super::status;
@@ -33,6 +34,8 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
     verdict.join(observe::host(Path::new("/")).judge());
     let folder = flags.data_dir.clone().or_else(|| set(env, "SWARM_DATA_DIR"));
     verdict.join(member::look(Path::new(folder.as_deref().unwrap_or(DATA_DIR))));
+    let [_, certificate, _] = ENDPOINT_FILES;
+    verdict.join(member::endpoint(Path::new(certificate)));
     if let Some(files) = tls_files(&flags.manager, env)? {
         for file in files.ca.iter().chain(&files.cert) {
             verdict.join(observe::certificates(file));
