@@ -39,6 +39,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Classic's default of `--host`.
 const DEFAULT_HOST: &str = "tcp://127.0.0.1:2375";
+/// The DISCOVERY of a manager whose engines are those that join the store that it keeps itself, and no other.
+const OWN_STORE: &str = "swarm://";
 /// Where Docker's engine listens.
 pub const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
 /// Its socket.
@@ -122,16 +124,32 @@ impl ManageConfig {
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
         tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
         let pool_key = flags.pool_key_file.clone().or_else(|| set(env, "SWARM_POOL_KEY_FILE"));
-        let named = url.as_deref().map(|url| Named::parse(url, &options)).transpose()?.flatten();
+        let own_store =
+            url.as_deref().is_some_and(|url| url.trim().eq_ignore_ascii_case(OWN_STORE));
+        if own_store && flags.store_listen.as_deref().is_none_or(|text| text.trim().is_empty()) {
+            return Err(UsageError::flags(
+                "swarm:// means the engines that join this manager: give --store-listen HOST:PORT, \
+                 where they reach its store",
+            ));
+        }
+        if let Some(key) = options.keys().next().filter(|_| own_store) {
+            let problem =
+                format!("{key}: swarm:// takes no options: the store is this manager's own");
+            return Err(UsageError::flags(problem));
+        }
+        let elsewhere = url.as_deref().filter(|_| !own_store);
+        let named = elsewhere.map(|url| Named::parse(url, &options)).transpose()?.flatten();
         if named.as_ref().is_some_and(|named| named.of_managers) {
             return Err(UsageError::flags(
-                "swarm:// is for nodes (swarm join, swarm list): a manager keeps the store itself; \
-                 give --data-dir, --store-listen, and --store-join to join others",
+                "swarm://HOST:PORT is for nodes (swarm join, swarm list): a manager keeps the store \
+                 itself; give swarm:// alone with --data-dir, --store-listen, and --store-join to join \
+                 others",
             ));
         }
         let store = choose_store(&flags, named, url.is_none(), env, &mut notes)?;
         let (discovery, engine_tls) = match (&store, &url) {
             (Choice::Shared(_), _) => (None, None),
+            _ if own_store => (None, None),
             (_, Some(url)) => (Some(Discovery::parse(url, &options)?), None),
             // A manager that others join needs no engine of its own.
             (Choice::Embedded(flags), None)
@@ -239,7 +257,7 @@ fn hosts(given: &[String], env: Env<'_>) -> Result<Vec<Listen>, UsageError> {
 }
 
 /// Classic's rules for the TLS flags, and its words.
-fn tls_paths(flags: &TlsFlags) -> Result<Option<TlsPaths>, UsageError> {
+pub fn tls_paths(flags: &TlsFlags) -> Result<Option<TlsPaths>, UsageError> {
     let (ca, cert, key) = (&flags.tlscacert, &flags.tlscert, &flags.tlskey);
     if !flags.tls && !flags.tlsverify {
         if ca.is_some() || cert.is_some() || key.is_some() {
