@@ -17,7 +17,7 @@ const DRAIN: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Looks until there is an answer; the last thing in its way is the error.
-async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, StepError>
+pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, StepError>
 where
     F: Future<Output = Result<T, String>>,
 {

@@ -53,6 +53,8 @@ pub struct ManageConfig {
     pub discovery: Option<Arc<dyn DiscoveryBackend>>,
     /// What the pool's state is kept in.
     pub store: Choice,
+    /// Leave that store, and end.
+    pub leave: bool,
     /// `--pool-key-file`.
     pub pool_key: Option<PathBuf>,
     /// Where the API is served.
@@ -147,6 +149,13 @@ impl ManageConfig {
             ));
         }
         let store = choose_store(&flags, named, url.is_none(), env, &mut notes)?;
+        let shared = matches!(&store, Choice::Embedded(flags) if flags.listen.is_some());
+        if flags.store_leave && !shared {
+            return Err(UsageError::flags(
+                "--store-leave is for managers that keep their store together: give --data-dir and \
+                 --store-listen as while it ran",
+            ));
+        }
         let (discovery, engine_tls) = match (&store, &url) {
             (Choice::Shared(_), _) => (None, None),
             _ if own_store => (None, None),
@@ -170,6 +179,7 @@ impl ManageConfig {
         Ok(Self {
             discovery,
             store,
+            leave: flags.store_leave,
             pool_key: pool_key.map(PathBuf::from),
             listen,
             metrics,

@@ -333,6 +333,7 @@ fn where_the_state_is_kept() {
         (&["--store-join", "m:1", "--store-token-file", "f", "a:1"][..], "--store-listen"),
         (&["swarm://m:1"][..], "kv.tokenfile"),
         (&["swarm://"][..], "give --store-listen"),
+        (&["--data-dir", "/d", "--store-leave", "a:1"][..], "--store-leave is for managers"),
         (
             &["--store-listen", "h:1", "--discovery-opt", "kv.path=x", "swarm://"][..],
             "swarm:// takes no options",
