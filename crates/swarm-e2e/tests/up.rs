@@ -127,8 +127,13 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     // One leaves in order, by a manager that stays.
     let told = swarm(&["down", "--manager", "h1", "h3"]).ok()?;
     has(&told, &["h3: drain it", "h3: take it out of the list of nodes: done"])?;
-    let two = ["host-1 Ready Active Leader", "host-2 Ready Active Reachable"];
-    ensure!(nodes(&machines, 1)? == two, "{:?}", nodes(&machines, 1)?);
+    // Who leads after all were restarted is not said.
+    let two = ["host-1 Ready Active Manager", "host-2 Ready Active Manager"];
+    let listed: Vec<_> = nodes(&machines, 1)?
+        .iter()
+        .map(|line| line.replace("Leader", "Manager").replace("Reachable", "Manager"))
+        .collect();
+    ensure!(listed == two, "{listed:?}");
     ensure!(containers(3)?.is_empty() && machines.files(3)? == before[2]);
     let told = swarm(&["down", "h1"]).ok()?;
     has(&told, &["h1: make this manager a worker: done", "left to do: on a manager that stays"])?;

@@ -169,6 +169,22 @@ mod tests {
     }
 
     #[test]
+    fn engines_of_a_pool_are_read_of_its_status() {
+        let info = json!({ "SystemStatus": [
+            ["Role", "primary"], ["Nodes", "2"],
+            [" h1", "10.0.0.1:2376"], ["  └ ID", "x"], ["  └ Status", "Healthy"], ["  └ Error", "(none)"],
+            [" (unknown)", "[fd00::2]:2376"], ["  └ Status", "Pending"], ["  └ Error", "refused"],
+        ]});
+        let found = Served::read(&info);
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (one.address.as_str(), one.healthy, one.error.as_str()))
+            .collect();
+        assert_eq!(found, [("10.0.0.1", true, "(none)"), ("fd00::2", false, "refused")]);
+        assert!(Served::read(&json!({})).is_empty());
+    }
+
+    #[test]
     fn nodes_are_read_of_their_list() {
         let nodes = json!([
             { "ID": "a", "Description": { "Hostname": "h1" }, "Spec": { "Role": "manager" },

@@ -35,8 +35,7 @@ pub async fn token(work: &Work<'_>, host: usize, by: usize, service: Service) ->
     };
     let file = format!("{POOL_DATA}/{name}");
     let keeper = &work.seen(by)?.remote;
-    let token =
-        keeper.script("read the token", TOKEN, &[&file], Input::Nothing, SHORT).await?;
+    let token = keeper.script("read the token", TOKEN, &[&file], Input::Nothing, SHORT).await?;
     put(work, host, service.token(), "600", token).await
 }
 

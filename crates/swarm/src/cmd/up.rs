@@ -158,8 +158,9 @@ fn certs(given: Option<&str>, name: &str, env: Env<'_>) -> Result<PathBuf, Usage
 }
 
 fn port(text: &str) -> Result<u16, UsageError> {
-    let wrong =
-        || UsageError::value("--endpoint", text, "expected a port, 1 to 65535 but not 2376 to 2378");
+    let wrong = || {
+        UsageError::value("--endpoint", text, "expected a port, 1 to 65535 but not 2376 to 2378")
+    };
     text.parse().ok().filter(|port| ![0, 2376, 2377, 2378].contains(port)).ok_or_else(wrong)
 }
 
@@ -214,7 +215,12 @@ mod tests {
         assert_eq!(number("3").unwrap(), 3);
         assert!(number("0").is_err() && number("x").is_err());
         assert_eq!(port("3376").unwrap(), 3376);
-        assert!(port("2377").is_err() && port("2376").is_err() && port("0").is_err() && port("x").is_err());
+        assert!(
+            port("2377").is_err()
+                && port("2376").is_err()
+                && port("0").is_err()
+                && port("x").is_err()
+        );
         let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
         assert_eq!(certs(None, "prod", &env).unwrap(), PathBuf::from("/h/.config/swarm/prod"));
         assert_eq!(certs(Some("/c"), "prod", &env).unwrap(), PathBuf::from("/c"));

@@ -172,38 +172,4 @@ pub fn managers_of(look: &Look) -> (Vec<String>, u64) {
 }
 
 #[cfg(test)]
-pub mod tests {
-    use super::*;
-
-    /// A part of a machine of this address.
-    pub fn at(address: &str, managers: &[&str]) -> Part {
-        let managers = managers.iter().map(|one| (*one).to_owned()).collect();
-        Part { address: address.to_owned(), port: USUAL_PORT, managers, generation: 1 }
-    }
-
-    #[test]
-    fn the_units_are_the_packages_with_their_settings_on_the_command_line() {
-        let join = Service::Join.text(&at("10.0.0.2", &["10.0.0.1", "fd00::1"]));
-        assert!(join.contains(
-            "\nExecStart=/usr/local/bin/swarm join --advertise=10.0.0.2:2376 \
-             --listen=tcp://0.0.0.0:2376 --tlsverify --tlscacert=/etc/swarm/up-ca.pem \
-             --tlscert=/etc/swarm/up-cert.pem --tlskey=/etc/swarm/up-key.pem \
-             --discovery-opt=kv.tokenfile=/etc/swarm/up-token \
-             swarm://10.0.0.1:2378,[fd00::1]:2378\n"
-        ));
-        assert!(join.contains("\nType=notify\n") && !join.contains("DynamicUser"), "{join}");
-        assert!(!join.contains("EnvironmentFile") && join.contains("[Install]"), "{join}");
-
-        let alone = Service::Manage.text(&at("10.0.0.1", &["10.0.0.1"]));
-        assert!(alone.contains(
-            " --data-dir=/var/lib/swarm/manage --store-listen=0.0.0.0:2378 \
-             --store-advertise=10.0.0.1:2378 swarm://\n"
-        ));
-        let first = Service::Manage.text(&at("10.0.0.1", &["10.0.0.1", "10.0.0.2"]));
-        assert!(first.contains(" --replication --advertise=10.0.0.1:3376 swarm://\n"), "{first}");
-        let second = Service::Manage.text(&at("10.0.0.2", &["10.0.0.1", "10.0.0.2"]));
-        assert!(second.contains(
-            " --store-join=10.0.0.1:2378 --store-token-file=/etc/swarm/up-manager-token swarm://\n"
-        ));
-    }
-}
+mod tests;
