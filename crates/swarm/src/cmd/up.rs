@@ -95,7 +95,8 @@ async fn up(
     let plan = plan(&look, &wish).map_err(refused)?;
     if let Some(folder) = folder.as_ref().filter(|_| authority.is_none() && !plan.is_empty()) {
         say(&format!(
-            "here: make the endpoint's authority and a client's certificate in {}",
+            "here: make the {}'s authority and a client's certificate in {}",
+            if asked.pool { "pool" } else { "endpoint" },
             folder.display()
         ))?;
         if !dry_run {

@@ -126,19 +126,7 @@ impl ManageConfig {
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
         tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
         let pool_key = flags.pool_key_file.clone().or_else(|| set(env, "SWARM_POOL_KEY_FILE"));
-        let own_store =
-            url.as_deref().is_some_and(|url| url.trim().eq_ignore_ascii_case(OWN_STORE));
-        if own_store && flags.store_listen.as_deref().is_none_or(|text| text.trim().is_empty()) {
-            return Err(UsageError::flags(
-                "swarm:// means the engines that join this manager: give --store-listen HOST:PORT, \
-                 where they reach its store",
-            ));
-        }
-        if let Some(key) = options.keys().next().filter(|_| own_store) {
-            let problem =
-                format!("{key}: swarm:// takes no options: the store is this manager's own");
-            return Err(UsageError::flags(problem));
-        }
+        let own_store = own_store(url.as_deref(), &flags, &options)?;
         let elsewhere = url.as_deref().filter(|_| !own_store);
         let named = elsewhere.map(|url| Named::parse(url, &options)).transpose()?.flatten();
         if named.as_ref().is_some_and(|named| named.of_managers) {
@@ -149,13 +137,6 @@ impl ManageConfig {
             ));
         }
         let store = choose_store(&flags, named, url.is_none(), env, &mut notes)?;
-        let shared = matches!(&store, Choice::Embedded(flags) if flags.listen.is_some());
-        if flags.store_leave && !shared {
-            return Err(UsageError::flags(
-                "--store-leave is for managers that keep their store together: give --data-dir and \
-                 --store-listen as while it ran",
-            ));
-        }
         let (discovery, engine_tls) = match (&store, &url) {
             (Choice::Shared(_), _) => (None, None),
             _ if own_store => (None, None),
@@ -198,6 +179,29 @@ impl ManageConfig {
             refresh_on_name: flags.container_name_refresh_filter.filter(|name| !name.is_empty()),
             notes,
         })
+    }
+}
+
+/// Whether the pool's engines are those that join this manager's own store, and no other.
+fn own_store(
+    url: Option<&str>,
+    flags: &ManageFlags,
+    options: &DiscoveryOptions,
+) -> Result<bool, UsageError> {
+    if url.is_none_or(|url| !url.trim().eq_ignore_ascii_case(OWN_STORE)) {
+        return Ok(false);
+    }
+    if flags.store_listen.as_deref().is_none_or(|text| text.trim().is_empty()) {
+        return Err(UsageError::flags(
+            "swarm:// means the engines that join this manager: give --store-listen HOST:PORT, \
+             where they reach its store",
+        ));
+    }
+    match options.keys().next() {
+        None => Ok(true),
+        Some(key) => Err(UsageError::flags(format!(
+            "{key}: swarm:// takes no options: the store is this manager's own"
+        ))),
     }
 }
 

@@ -55,13 +55,13 @@ impl DoorConfig {
         let tls = tls_paths(&flags.tls)?;
         let Some(text) = &flags.listen else {
             let given = flags.engine.is_some() || tls.is_some();
-            return match given {
-                true => Err(UsageError::flags(
+            if given {
+                return Err(UsageError::flags(
                     "--engine, --tls, --tlsverify and their files are for --listen, where this agent \
                      serves its engine: give it too",
-                )),
-                false => Ok(None),
-            };
+                ));
+            }
+            return Ok(None);
         };
         let Listen::Tcp(address) = listen("--listen", text)? else {
             return Err(UsageError::value("--listen", text, "expected tcp://HOST:PORT"));
