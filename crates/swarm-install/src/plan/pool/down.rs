@@ -7,6 +7,7 @@ use super::{Service, manage_line, managers_of, part};
 use crate::check::Refusal;
 use crate::look::{Look, Seen};
 use crate::plan::{Action, DownWish, Plan, Step, count};
+use crate::script::MANAGE_UNIT;
 
 /// The steps, or what stands in the way.
 pub fn plan_pool_down(look: &Look, wish: &DownWish) -> Result<Plan, Vec<Refusal>> {
@@ -85,7 +86,18 @@ fn is_on(seen: &Seen, service: Service) -> bool {
 
 /// Engines that would have no manager any more.
 fn left_alone(look: &Look, going: &[usize], name: &str) -> Option<Refusal> {
-    let pool = look.pool.as_ref()?;
+    let Some(pool) = look.pool.as_ref() else {
+        let runs = |at: &&usize| {
+            let unit = look.hosts.get(**at).and_then(|seen| seen.facts.services.get(MANAGE_UNIT));
+            unit.is_some_and(|unit| unit.active)
+        };
+        let seen = look.hosts.get(*going.iter().find(runs)?)?;
+        let words = format!(
+            "its manager does not answer, so it is not known which engines the pool {name} would have left: \
+             see journalctl -u swarm-manage over there, or --force"
+        );
+        return Some(Refusal::new(&seen.target, words));
+    };
     let goes = |engine: &&String| {
         let address =
             |at: &usize| look.hosts.get(*at).and_then(part).map(|part| part.address.clone());

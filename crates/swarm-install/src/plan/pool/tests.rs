@@ -305,8 +305,12 @@ fn agents_take_their_leave_before_managers_go() {
     two.hosts.pop();
     let words = refused(plan_down(&two, &DownWish::default()));
     assert!(words.contains("1 engine of the pool prod would be left without a manager (10.0.0.3)"));
+    let silent = Look { pool: None, ..two.clone() };
+    let words = refused(plan_down(&silent, &DownWish::default()));
+    assert!(words.contains("h1: its manager does not answer"), "{words}");
     let force = DownWish { force: true, ..DownWish::default() };
     assert!(!plan_down(&two, &force).unwrap().is_empty());
+    assert!(!plan_down(&silent, &force).unwrap().is_empty());
 
     // One of the managers stays: the other one leaves its store, and it is noted that it has.
     let stay = DownWish { stay: vec![0], ..DownWish::default() };
