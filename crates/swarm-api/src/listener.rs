@@ -6,26 +6,16 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, poll_fn};
 use rustls::ServerConfig;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use swarm_listen::prepare;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::tls::ServerTls;
-
-/// How long a client may take over its TLS handshake.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// First byte of every TLS connection: a handshake record (RFC 8446 section 5.1).
-const TLS_HANDSHAKE: u8 = 22;
 
 /// One place where clients arrive.
 #[derive(Debug)]
@@ -158,57 +148,4 @@ impl Listener {
             let _ = std::fs::remove_file(path);
         }
     }
-}
-
-/// Interactive streams want no delay; keep-alive probes free the streams of vanished clients.
-/// Neither is worth refusing a client for.
-fn prepare(stream: TcpStream) -> TcpStream {
-    let _ = stream.set_nodelay(true);
-    let probes = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
-    let _ = SockRef::from(&stream).set_tcp_keepalive(&probes);
-    stream
-}
-
-/// The TLS handshake. A client that speaks plain HTTP gets an answer it can show to its user.
-pub(crate) async fn secure(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-) -> io::Result<TlsStream<TcpStream>> {
-    let handshake = async {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if first == [TLS_HANDSHAKE] {
-            return TlsAcceptor::from(config).accept(stream).await;
-        }
-        refuse_plain(stream).await?;
-        Err(io::Error::other("plain HTTP sent to a TLS endpoint"))
-    };
-    timeout(HANDSHAKE_DEADLINE, handshake)
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake")))
-}
-
-async fn refuse_plain(mut stream: TcpStream) -> io::Result<()> {
-    const BODY: &str = "{\"message\":\"Client sent an HTTP request to an HTTPS server.\"}";
-    let length = BODY.len();
-    let answer = format!(
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: {length}\
-         \r\nConnection: close\r\n\r\n{BODY}"
-    );
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    // Closing with unread input would reset the connection and could lose the answer.
-    let mut rest = [0; 4096];
-    for _ in 0..64 {
-        match timeout(Duration::from_millis(500), stream.read(&mut rest)).await {
-            Ok(Ok(read)) if read > 0 => {}
-            _ => break,
-        }
-    }
-    Ok(())
 }

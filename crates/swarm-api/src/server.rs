@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_backend::{Backend, Forward, NodeBackend};
+use swarm_listen::secure;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::connection::{Link, drive};
 use crate::endpoint::Endpoint;
 use crate::eof::Phases;
 use crate::headers::Signature;
-use crate::listener::{Accepted, Listener, secure};
+use crate::listener::{Accepted, Listener};
 use crate::metrics::ApiMetrics;
 use crate::surface::Surface;
 

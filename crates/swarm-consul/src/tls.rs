@@ -34,6 +34,9 @@ pub(crate) fn client(options: &StoreOptions, connect: Duration) -> Result<Client
         .https_only(options.uses_tls());
     if let Some(ca) = &options.ca {
         builder = trust(builder, ca)?;
+    } else if !options.uses_tls() {
+        // Otherwise the system's authorities are read, of which an image of one binary has none.
+        builder = builder.tls_certs_only([]);
     }
     if let (Some(cert), Some(key)) = (&options.cert, &options.key) {
         builder = identify(builder, cert, key)?;
@@ -63,7 +66,7 @@ fn identify(builder: ClientBuilder, cert: &Path, key: &Path) -> Result<ClientBui
     let identity = Identity::from_pem(&pem);
     let identity = identity.map_err(|_| wrong(&key_option, "there is no key in it, as PEM"))?;
     // Whether the two go together shows only when a client is made of them.
-    let alone = Client::builder().identity(identity.clone()).build();
+    let alone = Client::builder().tls_certs_only([]).identity(identity.clone()).build();
     alone.map_err(|_| wrong(&key_option, "it is not the key of kv.certfile's certificate"))?;
     Ok(builder.identity(identity))
 }

@@ -53,7 +53,7 @@ pub mod torture;
 mod watch;
 
 pub use ask::{Answered, ask, ask_raw, ask_within, connect};
-pub use binaries::swarm;
+pub use binaries::{static_swarm, swarm};
 pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};

@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 
 use crate::facts::text_of;
 use crate::remote::Remote;
-use crate::standing::{Listed, NAME, Standing};
+use crate::script::NODE_SOCKET;
+use crate::standing::{Listed, NAME, Served, Standing};
 
 /// For one answer; ssh has connected already.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -54,9 +55,14 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Of that machine.
+    /// To the daemon of that machine.
     pub fn new(remote: &Remote) -> Self {
-        let way = remote.way();
+        Self::at(remote, NODE_SOCKET)
+    }
+
+    /// To whoever listens at a socket of that machine.
+    pub fn at(remote: &Remote, socket: &'static str) -> Self {
+        let way = remote.way(socket);
         let complaint = way.complaint();
         let options = ClientOptions {
             max_idle: AT_ONCE,
@@ -73,6 +79,11 @@ impl Asked {
     pub async fn standing(&self) -> Result<Standing, AskError> {
         let info = self.get("ask the daemon", "/info").await?;
         Ok(Standing::read(&info))
+    }
+
+    /// The engines of a pool.
+    pub async fn engines(&self) -> Result<Vec<Served>, AskError> {
+        Ok(Served::read(&self.get("ask the pool's manager", "/info").await?))
     }
 
     /// The nodes of its swarm.

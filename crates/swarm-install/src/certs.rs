@@ -1,5 +1,5 @@
-//! Certificates of the endpoint that managers serve on TCP: an authority in a folder of the person's, in the
-//! names that `docker` looks for (`DOCKER_CERT_PATH`), and one certificate per manager.
+//! Certificates of the endpoint that managers serve on TCP, and of a pool's agents: an authority in a folder of
+//! the person's, in the names that `docker` looks for (`DOCKER_CERT_PATH`), and one certificate per machine.
 //!
 //! The swarm's own certificates have nothing to do with these: its managers make them. Invariants: the
 //! authority's key never leaves its folder; keys are readable by their owner alone; what is there is never
@@ -74,6 +74,17 @@ impl std::fmt::Debug for Authority {
     }
 }
 
+/// What a certificate is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// To be reached: an agent, or an endpoint.
+    Server,
+    /// To reach others: a person.
+    Client,
+    /// A pool's manager, who reaches agents and other managers.
+    Both,
+}
+
 /// A certificate and its key, PEM.
 #[derive(Debug)]
 pub struct Issued {
@@ -114,7 +125,7 @@ impl Authority {
         let certificate = parameters.self_signed(&key).map_err(failed)?.pem();
         let key = Secret::new(key.serialize_pem());
         let authority = Self::from_pem(certificate, key.reveal())?;
-        let client = authority.issue("client", &[], LIFE, now, false)?;
+        let client = authority.issue("client", &[], LIFE, now, Use::Client)?;
         // Its key first: a folder that has the certificate has all.
         for (name, text, mode) in [
             (CA_KEY, key.reveal(), 0o600),
@@ -139,9 +150,10 @@ impl Authority {
         digest(self.certificate.as_bytes())
     }
 
-    /// A manager's certificate, good for these addresses and names.
-    pub fn server(&self, names: &[String], now: SystemTime) -> Result<Issued, CertError> {
-        self.issue("manager", names, SERVER_LIFE, now, true)
+    /// A machine's certificate, good for these addresses and names.
+    pub fn machine(&self, names: &[String], to: Use, now: SystemTime) -> Result<Issued, CertError> {
+        let name = if to == Use::Both { "manager" } else { "machine" };
+        self.issue(name, names, SERVER_LIFE, now, to)
     }
 
     fn issue(
@@ -150,18 +162,20 @@ impl Authority {
         names: &[String],
         life: Duration,
         now: SystemTime,
-        server: bool,
+        to: Use,
     ) -> Result<Issued, CertError> {
         let failed = |error| CertError::Signing { what: "make a certificate", error };
         let key = KeyPair::generate().map_err(failed)?;
         let mut parameters = parameters(name, names, now, life).map_err(failed)?;
         parameters.is_ca = IsCa::ExplicitNoCa;
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        parameters.extended_key_usages = vec![if server {
-            ExtendedKeyUsagePurpose::ServerAuth
-        } else {
-            ExtendedKeyUsagePurpose::ClientAuth
-        }];
+        parameters.extended_key_usages = match to {
+            Use::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Use::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Use::Both => {
+                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+            }
+        };
         parameters.use_authority_key_identifier_extension = true;
         let certificate = parameters.signed_by(&key, &self.issuer).map_err(failed)?.pem();
         Ok(Issued { certificate, key: Secret::new(key.serialize_pem()) })
@@ -212,7 +226,8 @@ mod tests {
         let made = Authority::create(&at, "prod", now).unwrap();
         let loaded = Authority::load(&at).unwrap().unwrap();
         assert_eq!(made.sum(), loaded.sum());
-        let issued = loaded.server(&["10.0.0.1".into(), "h1".into()], now).unwrap();
+        let names = ["10.0.0.1".into(), "h1".into()];
+        let issued = loaded.machine(&names, Use::Server, now).unwrap();
         assert!(issued.certificate.starts_with("-----BEGIN CERTIFICATE"));
         assert!(issued.key.reveal().contains("PRIVATE KEY"));
         for (name, mode) in [(CA, 0o644), (CA_KEY, 0o600), (CERT, 0o644), (KEY, 0o600)] {

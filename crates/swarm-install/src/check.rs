@@ -49,14 +49,11 @@ pub fn rights(rights: Rights) -> Option<&'static str> {
 /// Why a machine cannot become or stay a node by `swarm up`.
 pub fn node(seen: &Seen, program: &Program) -> Vec<String> {
     let facts = &seen.facts;
-    let mut found = Vec::new();
+    let mut found = system(facts);
     if facts.kernel != "Linux" {
-        return vec![format!("it runs {}: nodes are Linux machines", facts.kernel)];
+        return found;
     }
-    if !facts.systemd {
-        found.push("no systemd runs it: install it by hand (docs/install.md)".to_owned());
-    }
-    found.extend(engine(&facts.engine));
+    found.extend(other_swarm(&facts.engine));
     if !facts.is_installed_otherwise() {
         found.extend(binary(facts, program));
         found.extend(older(facts, program));
@@ -72,6 +69,28 @@ pub fn node(seen: &Seen, program: &Program) -> Vec<String> {
     found
 }
 
+/// Why a machine cannot be in a pool. Its engine may be in a swarm of its own.
+pub fn machine(seen: &Seen, program: &Program) -> Vec<String> {
+    let mut found = system(&seen.facts);
+    if seen.facts.kernel == "Linux" {
+        found.extend(binary(&seen.facts, program));
+    }
+    found
+}
+
+/// What every machine needs.
+fn system(facts: &Facts) -> Vec<String> {
+    if facts.kernel != "Linux" {
+        return vec![format!("it runs {}: nodes are Linux machines", facts.kernel)];
+    }
+    let mut found = Vec::new();
+    if !facts.systemd {
+        found.push("no systemd runs it: install it by hand (docs/install.md)".to_owned());
+    }
+    found.extend(engine(&facts.engine));
+    found
+}
+
 fn engine(engine: &Engine) -> Option<String> {
     Some(match engine {
         Engine::None => "there is no Docker Engine: install one (https://docs.docker.com/engine/install, or the \
@@ -84,12 +103,18 @@ fn engine(engine: &Engine) -> Option<String> {
             "its Docker Engine does not answer at /var/run/docker.sock: see journalctl -u docker over there"
                 .to_owned()
         }
-        Engine::Answers { swarm, .. } if !["inactive", ""].contains(&swarm.as_str()) => format!(
-            "its engine is in a swarm of its own ({swarm}); an engine is in one of the two: docker swarm leave \
-             over there first, and see docs/from-swarm-mode.md"
-        ),
         // What cannot be asked is asked by the daemon, once it is there.
         Engine::Unasked | Engine::Answers { .. } => return None,
+    })
+}
+
+fn other_swarm(engine: &Engine) -> Option<String> {
+    let Engine::Answers { swarm, .. } = engine else { return None };
+    (!["inactive", ""].contains(&swarm.as_str())).then(|| {
+        format!(
+            "its engine is in a swarm of its own ({swarm}); an engine is in one of the two: docker swarm leave \
+             over there first, and see docs/from-swarm-mode.md"
+        )
     })
 }
 
@@ -126,14 +151,7 @@ fn older(facts: &Facts, program: &Program) -> Option<String> {
 
 /// What does not stand in the way, and should be known. `manager`: whether it is to be one.
 pub fn notes(seen: &Seen, manager: bool) -> Vec<String> {
-    let mut notes = Vec::new();
-    if seen.ahead.abs() > CLOCK {
-        let way = if seen.ahead > 0 { "ahead of" } else { "behind" };
-        notes.push(format!(
-            "its clock is {} s {way} this machine's: certificates may not hold yet or any more; set it by NTP",
-            seen.ahead.abs()
-        ));
-    }
+    let mut notes: Vec<_> = notes_of_clock(seen).into_iter().collect();
     if let Some(firewall) = seen.facts.firewall.as_ref().filter(|_| manager) {
         notes.push(format!(
             "its firewall ({firewall}) seems to keep others from port 2377 (TCP), which all nodes need of a \
@@ -141,6 +159,17 @@ pub fn notes(seen: &Seen, manager: bool) -> Vec<String> {
         ));
     }
     notes
+}
+
+/// The same of its clock.
+pub fn notes_of_clock(seen: &Seen) -> Option<String> {
+    let way = if seen.ahead > 0 { "ahead of" } else { "behind" };
+    (seen.ahead.abs() > CLOCK).then(|| {
+        format!(
+            "its clock is {} s {way} this machine's: certificates may not hold yet or any more; set it by NTP",
+            seen.ahead.abs()
+        )
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a line that is not known is ignored, and an answer without its end is none.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
 use crate::manifest::Manifest;
@@ -53,6 +55,12 @@ pub struct Facts {
     pub packaged: Option<String>,
     /// The daemon's unit.
     pub unit: Option<Unit>,
+    /// The units of a pool's services, by their names, as far as they are there.
+    pub services: BTreeMap<String, Unit>,
+    /// The files with a pool's tokens that are there.
+    pub tokens: BTreeSet<String>,
+    /// TCP ports at which somebody listens.
+    pub listening: BTreeSet<u16>,
     /// What an earlier `swarm up` put there.
     pub manifest: Option<Manifest>,
     /// A manifest that this version cannot read.
@@ -170,6 +178,12 @@ impl Facts {
                 "unit-sum" => unit.sum = owned(),
                 "active" => unit.active = value == "active",
                 "enabled" => unit.enabled = value == "enabled",
+                "service" => facts.services.extend(service(value)),
+                "token" => facts.tokens.extend([owned()]),
+                "listening" => {
+                    let ports = value.split(' ').map(|port| u16::from_str_radix(port, 16));
+                    facts.listening = ports.filter_map(Result::ok).collect();
+                }
                 "manifest" => {
                     facts.manifest = Manifest::read(value);
                     facts.odd_manifest = facts.manifest.is_none();
@@ -204,6 +218,14 @@ impl Facts {
     }
 }
 
+/// A line of a service: name, SHA-256, whether it runs and whether it is enabled, and its file.
+fn service(line: &str) -> Option<(String, Unit)> {
+    let words: Vec<_> = line.split(' ').collect();
+    let [name, sum, active, enabled, file] = words[..] else { return None };
+    let (active, enabled) = (active == "active", enabled == "enabled");
+    Some((name.to_owned(), Unit { file: file.to_owned(), sum: sum.to_owned(), active, enabled }))
+}
+
 /// A field's text; empty where there is none.
 pub fn text_of(value: &Value, key: &str) -> String {
     value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -234,13 +256,18 @@ mod tests {
         let text = "kernel Linux\nmachine x86_64\nhostname h1\nclock 17\nsystemd yes\nsocket yes\n\
             info {\"ServerVersion\":\"28.5\",\"Swarm\":{\"LocalNodeState\":\"inactive\"}}\n\
             unit /etc/systemd/system/swarm-daemon.service\nunit-sum ab\nactive inactive\n\
-            enabled enabled\nnew thing\nfirewall ufw\nend yes\n";
+            enabled enabled\nnew thing\nfirewall ufw\nlistening 0016 0947\n\
+            service swarm-join.service cd active disabled /etc/systemd/system/swarm-join.service\n\
+            token /etc/swarm/up-token\nend yes\n";
         let facts = Facts::read(text).unwrap();
         let engine = Engine::Answers { version: "28.5".into(), swarm: "inactive".into() };
         assert_eq!(facts.engine, engine);
         let unit = facts.unit.clone().unwrap();
         assert!(unit.enabled && !unit.active && unit.sum == "ab");
         assert!(facts.is_installed_otherwise() && facts.systemd && !facts.data);
+        assert_eq!(facts.listening, BTreeSet::from([22, 2375]));
+        let join = &facts.services["swarm-join.service"];
+        assert!(join.active && !join.enabled && join.sum == "cd" && facts.tokens.len() == 1);
         assert_eq!((facts.clock, facts.firewall.as_deref()), (Some(17), Some("ufw")));
         assert_eq!(Facts::read(text.strip_suffix("end yes\n").unwrap()), None, "not whole");
         for (lines, engine) in [

@@ -1,4 +1,4 @@
-//! `swarm up` and `swarm down`: machines with an engine become the nodes of a swarm over SSH, and are
+//! `swarm up` and `swarm down`: machines with an engine become the nodes of a swarm, or a pool, over SSH, and are
 //! what they were before.
 //!
 //! The pure part does no I/O: `target` (how a machine is written), `facts` (what its scripts said),
@@ -9,8 +9,8 @@
 //! at once), `apply` (the steps).
 //!
 //! Invariants: nothing is changed before every machine was looked at and nothing stands in the way; a dry
-//! run prints the very steps that would be done; a join token or key is in no argument, no file and no text
-//! of an error; what is put on a machine is in its manifest before it is there.
+//! run prints the very steps that would be done; a join token or key is in no argument and no text of an error, and
+//! in no file but root's own of a machine that needs it; what is put on a machine is in its manifest before it is there.
 
 mod apply;
 mod asked;
@@ -30,9 +30,12 @@ mod target;
 pub use apply::{Applied, Goods, Watcher, apply};
 pub use certs::{Authority, CertError};
 pub use check::Refusal;
-pub use look::{Look, Seen, Swarm, look};
-pub use manifest::Manifest;
-pub use plan::{Action, DownWish, EndpointWish, Plan, Step, UpWish, name, plan_down, plan_up};
+pub use look::{Look, Pool, Seen, Swarm, look};
+pub use manifest::{Manifest, Part};
+pub use plan::{
+    Action, DownWish, EndpointWish, Plan, Step, USUAL_PORT, UpWish, name, part, place, plan_down,
+    plan_pool_up, plan_up,
+};
 pub use program::{BadProgram, Program};
 pub use script::{ENDPOINT_FILES, quote};
 pub use ssh::{BadCommand, Ssh, SshError};

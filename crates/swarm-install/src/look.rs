@@ -12,8 +12,9 @@ use futures_util::stream::iter;
 use crate::asked::Asked;
 use crate::check::{Refusal, rights};
 use crate::facts::{Facts, Rights, Who};
+use crate::manifest::Part;
 use crate::remote::Remote;
-use crate::script::{BINARY, DATA, FACTS, MANIFEST, NODE_SOCKET, PACKAGED, UNIT, WHO};
+use crate::script::{BINARY, DATA, FACTS, MANIFEST, NODE_SOCKET, PACKAGED, POOL_SOCKET, UNIT, WHO};
 use crate::ssh::{Errand, Input, Ssh, SshError};
 use crate::standing::{Listed, Member, Standing};
 use crate::target::Target;
@@ -58,6 +59,15 @@ pub struct Swarm {
     pub services: Vec<String>,
 }
 
+/// The pool that some of them are in, as one of its managers tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Which of the machines told it.
+    pub by: usize,
+    /// The addresses of its engines, without their ports.
+    pub engines: Vec<String>,
+}
+
 /// All machines.
 #[derive(Debug, Clone)]
 pub struct Look {
@@ -65,6 +75,8 @@ pub struct Look {
     pub hosts: Vec<Seen>,
     /// Where one of them is a manager.
     pub swarm: Option<Swarm>,
+    /// The same of a pool.
+    pub pool: Option<Pool>,
 }
 
 /// Looks at all of them.
@@ -88,7 +100,8 @@ pub async fn look(ssh: &Arc<Ssh>, targets: &[Target]) -> Result<Look, Vec<Refusa
         return Err(refusals);
     }
     let swarm = swarm(&hosts).await?;
-    Ok(Look { hosts, swarm })
+    let pool = pool(&hosts).await;
+    Ok(Look { hosts, swarm, pool })
 }
 
 async fn first(ssh: &Arc<Ssh>, target: &Target) -> Result<Result<Seen, Refusal>, SshError> {
@@ -173,6 +186,20 @@ async fn swarm(hosts: &[Seen]) -> Result<Option<Swarm>, Vec<Refusal>> {
         }
     }
     if refusals.is_empty() { Ok(found) } else { Err(refusals) }
+}
+
+/// Asks the first manager of a pool among them that answers.
+async fn pool(hosts: &[Seen]) -> Option<Pool> {
+    for (by, seen) in hosts.iter().enumerate() {
+        let manages = seen.facts.manifest.as_ref().and_then(|one| one.pool.as_ref());
+        if manages.is_some_and(Part::manages)
+            && let Ok(engines) = Asked::at(&seen.remote, POOL_SOCKET).engines().await
+        {
+            let engines = engines.into_iter().map(|engine| engine.address).collect();
+            return Some(Pool { by, engines });
+        }
+    }
+    None
 }
 
 async fn ask(by: usize, seen: &Seen, member: &Member) -> Result<Swarm, Refusal> {

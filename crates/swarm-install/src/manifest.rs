@@ -24,6 +24,29 @@ pub struct Manifest {
     /// The endpoint that it serves on TCP, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
+    /// Its part in a pool, where it is in one instead of a swarm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Part>,
+}
+
+/// A machine's part in a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Where others reach it.
+    pub address: String,
+    /// The port of the pool's API, the same on all managers.
+    pub port: u16,
+    /// Where the pool's managers are, those that began first.
+    pub managers: Vec<String>,
+    /// Goes up whenever the managers change: of several machines' lists the newest counts.
+    pub generation: u64,
+}
+
+impl Part {
+    /// Whether it is one of the managers.
+    pub fn manages(&self) -> bool {
+        self.managers.contains(&self.address)
+    }
 }
 
 /// An endpoint on TCP.
@@ -50,6 +73,7 @@ impl Manifest {
             folders: Vec::new(),
             node: None,
             endpoint: None,
+            pool: None,
         }
     }
 

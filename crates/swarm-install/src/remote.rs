@@ -12,7 +12,7 @@ use swarm_engine::{Raw, Tunnels};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 
-use crate::script::{NODE_SOCKET, line, quote};
+use crate::script::{line, quote};
 use crate::ssh::{Errand, Input, Ssh, SshError, said};
 use crate::target::Target;
 
@@ -66,15 +66,16 @@ impl Remote {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// The way to its daemon.
-    pub fn way(&self) -> Way {
-        Way { remote: self.clone(), complaint: Arc::default() }
+    /// The way to whoever listens at one of its sockets.
+    pub fn way(&self, socket: &'static str) -> Way {
+        Way { remote: self.clone(), socket, complaint: Arc::default() }
     }
 }
 
 /// The way to a machine's daemon: `swarm dial-stdio` over there.
 pub struct Way {
     remote: Remote,
+    socket: &'static str,
     complaint: Arc<Mutex<String>>,
 }
 
@@ -95,7 +96,7 @@ impl Tunnels for Way {
     fn open<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Raw>>> {
         Box::pin(async move {
             let sudo = if self.remote.sudo { "sudo -n -- " } else { "" };
-            let line = format!("{sudo}{} dial-stdio {NODE_SOCKET}", quote(&self.remote.program));
+            let line = format!("{sudo}{} dial-stdio {}", quote(&self.remote.program), self.socket);
             let open = self.remote.ssh.open(&self.remote.target, &line);
             let mut child = open.map_err(io::Error::other)?;
             let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

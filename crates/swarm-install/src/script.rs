@@ -20,6 +20,20 @@ pub const ENDPOINT: &str = "/etc/swarm/up.toml";
 /// The endpoint's authority, certificate and key.
 pub const ENDPOINT_FILES: [&str; 3] =
     ["/etc/swarm/up-ca.pem", "/etc/swarm/up-cert.pem", "/etc/swarm/up-key.pem"];
+/// The unit of a pool's agent, and where it is put.
+pub const JOIN_UNIT: &str = "swarm-join.service";
+/// The same of a pool's manager.
+pub const MANAGE_UNIT: &str = "swarm-manage.service";
+/// Where units are put.
+pub const UNITS: &str = "/etc/systemd/system";
+/// The pool's token with which its agents join.
+pub const NODE_TOKEN: &str = "/etc/swarm/up-token";
+/// The one with which its managers do.
+pub const MANAGER_TOKEN: &str = "/etc/swarm/up-manager-token";
+/// What a pool's manager keeps.
+pub const POOL_DATA: &str = "/var/lib/swarm/manage";
+/// A pool manager's socket.
+pub const POOL_SOCKET: &str = "/run/swarm/pool.sock";
 /// What a node keeps.
 pub const DATA: &str = "/var/lib/swarm";
 /// A daemon's sockets.
@@ -78,6 +92,20 @@ if [ -n "$systemd" ]; then
         say enabled "$(systemctl is-enabled "$3" 2>/dev/null)"
     fi
 fi
+if [ -n "$systemd" ]; then
+    for name in swarm-join.service swarm-manage.service; do
+        unit=$(systemctl show "$name" --property=FragmentPath --value 2>/dev/null)
+        [ -n "$unit" ] || continue
+        active=$(systemctl is-active "$name" 2>/dev/null)
+        enabled=$(systemctl is-enabled "$name" 2>/dev/null)
+        say service "$name $(sum "$unit") $active $enabled $unit"
+    done
+fi
+for token in /etc/swarm/up-token /etc/swarm/up-manager-token; do
+    [ ! -s "$token" ] || say token "$token"
+done
+ports=$(grep -hs " 0A " /proc/net/tcp /proc/net/tcp6 | while read -r n at rest; do echo "${at##*:}"; done | sort -u)
+say listening "$(printf "%s" "$ports" | tr "[:space:]" " ")"
 [ -r "$4" ] && say manifest "$(tr -d "[:cntrl:]" <"$4")"
 [ -e "$(dirname "$4")" ] && say settings yes
 [ -e "$5" ] && say data yes
@@ -132,6 +160,20 @@ systemctl stop "$1"
 systemctl --quiet disable "$1"
 "#;
 
+/// Tells a token. Argument: its file.
+pub const TOKEN: &str = r#"
+set -e
+cat "$1"
+"#;
+
+/// Takes a pool's manager out of its store, once it is stopped. Arguments: unit, and its command line.
+pub const LEAVE_STORE: &str = r#"
+set -e
+systemctl stop "$1"
+shift
+timeout 60 "$@"
+"#;
+
 /// Removes what was put there. Arguments: manifest, run folder, how many folders follow, these, then files.
 pub const CLEAN: &str = r#"
 set -e
@@ -152,7 +194,9 @@ for folder in $list; do
     [ "$folder" = /etc/swarm ] || rm -rf "$folder"
 done
 systemctl daemon-reload
-systemctl reset-failed swarm-daemon.service 2>/dev/null || true
+for unit in swarm-daemon swarm-join swarm-manage; do
+    systemctl reset-failed "$unit.service" 2>/dev/null || true
+done
 # Last, with its folder: what breaks off before is known, and done again.
 rm -f "$manifest"
 for folder in $list; do
@@ -186,7 +230,7 @@ mod tests {
 
     #[test]
     fn every_shell_reads_the_scripts_alike() {
-        for script in [WHO, FACTS, PUT, START, STOP, CLEAN] {
+        for script in [WHO, FACTS, PUT, START, STOP, TOKEN, LEAVE_STORE, CLEAN] {
             assert!(!script.contains(['\'', '\\']), "{script}");
             let checked = Command::new("sh").args(["-n", "-c", script]).output().unwrap();
             assert!(checked.status.success(), "{checked:?}\n{script}");

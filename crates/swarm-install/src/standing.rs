@@ -127,6 +127,40 @@ impl Listed {
     }
 }
 
+/// One engine, as a pool's manager lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// Its host, without the port.
+    pub address: String,
+    /// Whether it answers.
+    pub healthy: bool,
+    /// Why not, in the manager's words.
+    pub error: String,
+}
+
+impl Served {
+    /// Of `GET /info`: classic Swarm's lines, in which each engine has a row of its name and address, and below it
+    /// rows of what is known of it.
+    pub fn read(info: &Value) -> Vec<Self> {
+        let rows = info["SystemStatus"].as_array().into_iter().flatten();
+        let mut found: Vec<Self> = Vec::new();
+        for row in rows {
+            let [name, value] = [&row[0], &row[1]].map(|text| text.as_str().unwrap_or_default());
+            match (name.trim().strip_prefix("└ "), found.last_mut()) {
+                (Some("Status"), Some(last)) => last.healthy = value == "Healthy",
+                (Some("Error"), Some(last)) => value.clone_into(&mut last.error),
+                (None, _) if name.starts_with(' ') => {
+                    let host = value.rsplit_once(':').map_or(value, |(host, _)| host);
+                    let address = host.trim_matches(['[', ']']).to_owned();
+                    found.push(Self { address, healthy: false, error: String::new() });
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -154,6 +188,22 @@ mod tests {
             let info = json!({ "Swarm": { "LocalNodeState": state, "Error": error } });
             assert_eq!(Standing::read(&info), standing);
         }
+    }
+
+    #[test]
+    fn engines_of_a_pool_are_read_of_its_status() {
+        let info = json!({ "SystemStatus": [
+            ["Role", "primary"], ["Nodes", "2"],
+            [" h1", "10.0.0.1:2376"], ["  └ ID", "x"], ["  └ Status", "Healthy"], ["  └ Error", "(none)"],
+            [" (unknown)", "[fd00::2]:2376"], ["  └ Status", "Pending"], ["  └ Error", "refused"],
+        ]});
+        let found = Served::read(&info);
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (one.address.as_str(), one.healthy, one.error.as_str()))
+            .collect();
+        assert_eq!(found, [("10.0.0.1", true, "(none)"), ("fd00::2", false, "refused")]);
+        assert!(Served::read(&json!({})).is_empty());
     }
 
     #[test]

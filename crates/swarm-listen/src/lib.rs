@@ -1,14 +1,17 @@
-//! HTTP/1 over TCP or TLS for the services beside the Docker API: accepting, limits, and the end in
-//! order. What is answered is the [`Service`]'s.
+//! HTTP/1 over TCP or TLS for the services beside the Docker API, and connections as they are for whoever
+//! passes them on: accepting, limits, and the end in order. What is answered is the [`Service`]'s, what is
+//! done with a raw connection the [`Taker`]'s.
 //!
-//! The Docker API has a server of its own (`swarm-api`): raw streams and Unix sockets need more.
+//! The Docker API has a server of its own (`swarm-api`): upgrades and Unix sockets need more. The handshake
+//! is the same there (`handshake`).
 //!
 //! Invariants: no failure of one connection, nor a lack of descriptors, ends a listener; after
 //! shutdown nothing is accepted, and what is open after [`Bounds::drain`] is cut.
 
+mod handshake;
+
 use std::convert::Infallible;
 use std::fmt;
-use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +26,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,10 +33,10 @@ use tracing::{debug, info, warn};
 
 /// Bytes of a request's head.
 const LARGEST_HEAD: usize = 16 << 10;
-/// How long a client may take over its TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept, doubled up to the second.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+pub use handshake::{prepare, secure};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,7 +63,7 @@ impl fmt::Debug for Door {
 pub struct Bounds {
     /// Connections at once; further ones wait to be accepted.
     pub connections: usize,
-    /// How long a connection may stay without a request's head.
+    /// How long a connection may stay without a request's head; a raw one has none.
     pub idle: Duration,
     /// How long one connection may live; for ever where there is none.
     pub longest: Option<Duration>,
@@ -91,6 +93,14 @@ pub trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
+/// What takes raw connections.
+pub trait Taker: Send + Sync + 'static {
+    /// Has one connection, to its end.
+    fn take<T>(&self, stream: T) -> impl Future<Output = std::io::Result<()>> + Send
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
 /// Serves until `shutdown` is cancelled and the connections have drained. `what` says in the log
 /// whose connections these are.
 pub async fn serve<S: Service>(
@@ -100,9 +110,31 @@ pub async fn serve<S: Service>(
     service: Arc<S>,
     shutdown: CancellationToken,
 ) {
+    open(what, doors, bounds, Http(service), shutdown).await;
+}
+
+/// As [`serve`], connections as they are; those that are there at shutdown may go on as long as requests
+/// under way may.
+pub async fn serve_raw<T: Taker>(
+    what: &'static str,
+    doors: Vec<Door>,
+    bounds: Bounds,
+    taker: Arc<T>,
+    shutdown: CancellationToken,
+) {
+    open(what, doors, bounds, Raw(taker), shutdown).await;
+}
+
+async fn open<K: Kind>(
+    what: &'static str,
+    doors: Vec<Door>,
+    bounds: Bounds,
+    kind: K,
+    shutdown: CancellationToken,
+) {
     let house = Arc::new(House {
         what,
-        service,
+        kind,
         places: Arc::new(Semaphore::new(bounds.connections)),
         bounds,
         tracker: TaskTracker::new(),
@@ -125,9 +157,24 @@ pub async fn serve<S: Service>(
     }
 }
 
-struct House<S> {
+/// What becomes of a connection once it is there.
+trait Kind: Sized + Send + Sync + 'static {
+    fn drive<T>(
+        &self,
+        house: &House<Self>,
+        stream: T,
+        from: IpAddr,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
+struct Http<S>(Arc<S>);
+struct Raw<T>(Arc<T>);
+
+struct House<K> {
     what: &'static str,
-    service: Arc<S>,
+    kind: K,
     places: Arc<Semaphore>,
     bounds: Bounds,
     tracker: TaskTracker,
@@ -135,7 +182,7 @@ struct House<S> {
     cut: CancellationToken,
 }
 
-impl<S: Service> House<S> {
+impl<K: Kind> House<K> {
     async fn accept(self: Arc<Self>, door: Door) {
         let stopping = self.stopping.clone();
         let _ = stopping.run_until_cancelled(self.accept_forever(&door)).await;
@@ -190,40 +237,61 @@ impl<S: Service> House<S> {
         tls: Option<Arc<ServerConfig>>,
     ) -> Result<(), BoxError> {
         let from = stream.peer_addr()?.ip();
-        // An answer is one write; waiting for more of it would only delay it.
-        stream.set_nodelay(true)?;
-        let Some(config) = tls else { return Ok(self.drive(stream, from).await?) };
-        let handshake = TlsAcceptor::from(config).accept(stream);
-        let stream = tokio::time::timeout(HANDSHAKE, handshake)
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake"))??;
-        Ok(self.drive(stream, from).await?)
+        let stream = prepare(stream);
+        match tls {
+            None => self.kind.drive(self, stream, from).await,
+            Some(config) => {
+                let stream = secure(stream, config).await;
+                self.kind.drive(self, stream.map_err(|error| Refused { from, error })?, from).await
+            }
+        }
     }
+}
 
+/// A client that was not let in.
+#[derive(Debug, thiserror::Error)]
+#[error("{from} was refused before its request: {error}")]
+struct Refused {
+    from: IpAddr,
+    #[source]
+    error: std::io::Error,
+}
+
+impl<S: Service> Kind for Http<S> {
     /// Answers the requests of one connection; once the service stops, the one under way is the
     /// last.
-    async fn drive<T>(&self, stream: T, from: IpAddr) -> hyper::Result<()>
+    async fn drive<T>(&self, house: &House<Self>, stream: T, from: IpAddr) -> Result<(), BoxError>
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send,
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let few = self.bounds.connections / 4;
+        let few = house.bounds.connections / 4;
         let service = service_fn(async |request| {
-            let visit = Visit { from, crowded: self.places.available_permits() < few };
-            Ok::<_, Infallible>(self.service.answer(request, visit).await)
+            let visit = Visit { from, crowded: house.places.available_permits() < few };
+            Ok::<_, Infallible>(self.0.answer(request, visit).await)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.bounds.idle)
+            .header_read_timeout(house.bounds.idle)
             .max_buf_size(LARGEST_HEAD)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        tokio::select! {
+        let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.stopping.cancelled() => {
+            () = house.stopping.cancelled() => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
-        }
+        };
+        Ok(ended?)
+    }
+}
+
+impl<R: Taker> Kind for Raw<R> {
+    async fn drive<T>(&self, _: &House<Self>, stream: T, _: IpAddr) -> Result<(), BoxError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        Ok(self.0.take(stream).await?)
     }
 }
 

@@ -85,3 +85,38 @@ async fn nobody_stays_for_longer_than_he_may() {
         tokio::time::timeout(SOON, client.read_to_end(&mut rest)).await.unwrap().unwrap();
     }
 }
+
+/// Gives back what it is given.
+struct Echo;
+
+impl Taker for Echo {
+    async fn take<T>(&self, stream: T) -> std::io::Result<()>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut from, mut to) = tokio::io::split(stream);
+        tokio::io::copy(&mut from, &mut to).await?;
+        to.shutdown().await
+    }
+}
+
+#[tokio::test]
+async fn a_raw_connection_may_go_on_for_a_while_after_shutdown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let doors = vec![Door { listener, tls: None }];
+    // No head is waited for, however short that would be.
+    let bounds = Bounds { idle: Duration::ZERO, drain: SOON, ..bounds() };
+    let serving = tokio::spawn(serve_raw("a test", doors, bounds, Arc::new(Echo), stop.clone()));
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"before, ").await.unwrap();
+    answered(&mut client, "before, ").await;
+    stop.cancel();
+    client.write_all(b"and after").await.unwrap();
+    answered(&mut client, "and after").await;
+    assert!(!serving.is_finished(), "it is not cut");
+    client.shutdown().await.unwrap();
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "its end comes back");
+    tokio::time::timeout(SOON, serving).await.unwrap().unwrap();
+}

@@ -23,6 +23,9 @@ mod traces;
 mod usage;
 mod values;
 
+#[cfg(all(feature = "static", not(target_feature = "crt-static")))]
+compile_error!("the feature static needs rustc's -C target-feature=+crt-static beside it");
+
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -96,7 +99,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Some(Command::DialStdio(flags)) => cmd::dial::run(&flags),
         Some(Command::Backup(flags)) => runtime()?.block_on(cmd::backup::run(flags, &env)),
         Some(Command::Restore(flags)) => runtime()?.block_on(cmd::restore::run(flags, &env)),
-        Some(Command::Join(flags)) => runtime()?.block_on(cmd::join::run(*flags, &env)),
+        Some(Command::Join(flags)) => {
+            limits::raise_open_files();
+            start_tls();
+            runtime()?.block_on(cmd::join::run(*flags, &env))
+        }
         Some(Command::List(flags)) => runtime()?.block_on(cmd::list::run(flags, &env)),
         Some(Command::Create(flags)) => runtime()?.block_on(cmd::create::run(flags, &env)),
         Some(Command::Discovery(flags)) => runtime()?.block_on(cmd::discovery::run(*flags, &env)),

@@ -137,6 +137,9 @@ impl Program {
     fn run(&self, filter: Option<&str>, swarm: &Path) -> (Count, bool) {
         let mut command = Command::new(&self.path);
         command.args(filter).current_dir(root().join("crates/swarm-e2e")).env("SWARM_BIN", swarm);
+        if let Ok(own) = std::env::current_exe() {
+            command.env("XTASK_BIN", own);
+        }
         // An error's own words say where it failed.
         command.env("RUST_LIB_BACKTRACE", "0");
         let start = Instant::now();

@@ -73,7 +73,8 @@ const CRATES: &[(Layer, &[&str])] = &[
 
 /// Uses that the layers would not allow, each with its reason: the replicated state machine speaks
 /// the store port's words, the two stores of our own are nothing but that machine, kept, a
-/// failed TLS handshake is told in the same words by all who meet one, pauses after failures grow in one way, the services beside the
+/// failed TLS handshake is told in the same words by all who meet one, pauses after failures grow in one way,
+/// all services shake hands and those beside the
 /// Docker API listen in one way, two raw connections are joined in one way, and a node is its agent and, when promoted, its manager, which shows
 /// all nodes as a pool.
 const BESIDES: &[(&str, &str)] = &[
@@ -89,6 +90,7 @@ const BESIDES: &[(&str, &str)] = &[
     ("swarm-etcd", "swarm-backoff"),
     ("swarm-otlp", "swarm-backoff"),
     ("swarm-zookeeper", "swarm-backoff"),
+    ("swarm-api", "swarm-listen"),
     ("swarm-token", "swarm-listen"),
     ("swarm-metrics", "swarm-listen"),
     ("swarm-visualizer", "swarm-listen"),

@@ -17,7 +17,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// does not cost a handshake.
 const IDLE: Duration = Duration::from_mins(5);
 
-pub(crate) fn client(options: &TokenOptions) -> Result<Client, DiscoveryError> {
+/// A client; `plain` where the service is reached without TLS.
+pub(crate) fn client(options: &TokenOptions, plain: bool) -> Result<Client, DiscoveryError> {
     // A redirect would carry the token to whomever it names.
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())
@@ -37,14 +38,30 @@ pub(crate) fn client(options: &TokenOptions) -> Result<Client, DiscoveryError> {
             return Err(wrong("token.cacertfile", ca, "there is no certificate in it, as PEM"));
         }
         builder = builder.tls_certs_only(found);
+    } else if plain {
+        // Otherwise the system's authorities are read, of which an image of one binary has none.
+        builder = builder.tls_certs_only([]);
     }
     if let (Some(cert), Some(key)) = (&options.cert, &options.key) {
         builder = identify(builder, cert, key)?;
     }
     builder.build().map_err(|error| DiscoveryError::TokenOption {
         option: "TLS".to_owned(),
-        reason: format!("it cannot be set up: {error}"),
+        reason: format!(
+            "it cannot be set up: {}; for a service with a certificate of your own give \
+             token.cacertfile",
+            innermost(&error)
+        ),
     })
+}
+
+/// What went wrong at the bottom.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }
 
 fn identify(
@@ -61,7 +78,7 @@ fn identify(
     let identity = Identity::from_pem(&pem)
         .map_err(|_| wrong("token.keyfile", key, "there is no key in it, as PEM"))?;
     // Whether the two go together shows only when a client is made of them.
-    let alone = Client::builder().identity(identity.clone()).build();
+    let alone = Client::builder().tls_certs_only([]).identity(identity.clone()).build();
     alone.map_err(|_| wrong("token.keyfile", key, "it is not the key of that certificate"))?;
     Ok(builder.identity(identity))
 }

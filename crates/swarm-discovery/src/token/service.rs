@@ -191,7 +191,7 @@ impl TokenService {
         if let Some(client) = self.client.get() {
             return Ok(client.request(method, url));
         }
-        let client = connect::client(&self.options)?;
+        let client = connect::client(&self.options, self.site.is_plain())?;
         Ok(self.client.get_or_init(|| client).request(method, url))
     }
 

@@ -4,6 +4,7 @@
 //! one machine ends its own steps, lets the others end their stage, and nothing after it is begun.
 
 mod place;
+mod serve;
 mod take_part;
 
 use std::collections::BTreeMap;
@@ -151,6 +152,13 @@ async fn one(work: &Work<'_>, step: &Step) -> Said {
         Action::Binary { .. } => place::binary(work, host).await,
         Action::Unit => place::unit(work, host).await,
         Action::Endpoint(endpoint) => place::endpoint(work, host, endpoint).await,
+        Action::Certificate(planned) => serve::certificate(work, host, planned).await,
+        Action::Token { by, service, .. } => serve::token(work, host, *by, *service).await,
+        Action::Service { service, text } => serve::unit(work, host, *service, text).await,
+        Action::Serve { service, again } => serve::start(work, host, *service, *again).await,
+        Action::Engines { by, engines } => serve::engines(work, *by, engines).await,
+        Action::Halt(service) => serve::halt(work, host, *service).await,
+        Action::LeaveStore { line } => serve::leave(work, host, line).await,
         Action::Start => place::start(work, host, "start").await,
         Action::Restart => place::start(work, host, "restart").await,
         Action::Stop => place::stop(work, host).await,

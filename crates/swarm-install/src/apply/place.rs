@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::take_part::answers;
 use super::{Said, StepError, Work};
-use crate::certs::SERVER_LIFE;
+use crate::certs::{SERVER_LIFE, Use};
 use crate::manifest::{Endpoint, Manifest};
 use crate::plan::unit as unit_text;
 use crate::program::{Program, digest};
@@ -22,7 +22,7 @@ const LONG: Duration = Duration::from_mins(10);
 /// To remove a store, on a slow disk.
 const REMOVAL: Duration = Duration::from_mins(2);
 /// The unit's own deadlines: 90 s to start, 30 s to stop.
-const UNIT_PATIENCE: Duration = Duration::from_mins(2);
+pub const UNIT_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Notes what is put there.
 pub async fn manifest(work: &Work<'_>, host: usize, manifest: &Manifest) -> Said {
@@ -46,12 +46,24 @@ fn settings(endpoint: &Endpoint) -> String {
     )
 }
 
-/// Puts what an endpoint on TCP needs. That these files are there was noted before.
+/// Puts what an endpoint on TCP needs.
 pub async fn endpoint(work: &Work<'_>, host: usize, planned: &Endpoint) -> Said {
+    let settings = (ENDPOINT, settings(planned));
+    certified(work, host, planned, Use::Server, &[settings]).await
+}
+
+/// Puts a certificate, its key and its authority's, and other files. That these are there was noted before.
+pub async fn certified(
+    work: &Work<'_>,
+    host: usize,
+    planned: &Endpoint,
+    to: Use,
+    others: &[(&str, String)],
+) -> Said {
     let none = || StepError::Words("there is nobody to sign its certificate".to_owned());
     let authority = work.goods.and_then(|goods| goods.authority.as_ref()).ok_or_else(none)?;
     let now = SystemTime::now();
-    let issued = authority.server(&planned.names, now)?;
+    let issued = authority.machine(&planned.names, to, now)?;
     let ends = (now + SERVER_LIFE).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let ends = i64::try_from(ends).unwrap_or(i64::MAX);
     let nothing = || StepError::Words("nothing is noted there".to_owned());
@@ -62,7 +74,9 @@ pub async fn endpoint(work: &Work<'_>, host: usize, planned: &Endpoint) -> Said 
     put(work, host, key, "600", issued.key.reveal().to_owned()).await?;
     put(work, host, cert, "644", issued.certificate).await?;
     put(work, host, ca, "644", authority.certificate.clone()).await?;
-    put(work, host, ENDPOINT, "644", settings(planned)).await?;
+    for (file, text) in others {
+        put(work, host, file, "644", text.clone()).await?;
+    }
     // Last: what was broken off is done again.
     manifest(work, host, &noted).await
 }
@@ -73,7 +87,8 @@ pub async fn unit(work: &Work<'_>, host: usize) -> Said {
     put(work, host, UNIT_FILE, "644", unit_text(serves)).await
 }
 
-async fn put(work: &Work<'_>, host: usize, file: &str, mode: &str, text: String) -> Said {
+/// Puts a file that is no larger than a page or two.
+pub async fn put(work: &Work<'_>, host: usize, file: &str, mode: &str, text: String) -> Said {
     let sum = digest(text.as_bytes());
     let input = Input::Bytes(text.into_bytes());
     let arguments = [file, mode, &sum, ""];

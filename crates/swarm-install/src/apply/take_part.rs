@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const TASKS: Duration = Duration::from_secs(1);
 
 /// Looks until there is an answer; the last thing in its way is the error.
-async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, StepError>
+pub async fn until<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T, StepError>
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -220,7 +220,7 @@ mod tests {
         let mut seen = fresh("h1");
         let ssh = Arc::new(Ssh::new("false", false).unwrap());
         seen.remote = Remote::new(ssh, seen.target.clone(), BINARY);
-        let mut look = Look { hosts: vec![seen], swarm: None };
+        let mut look = Look { hosts: vec![seen], swarm: None, pool: None };
         for (standing, goes_on) in [(Standing::Odd("sick".into()), true), (Standing::Idle, false)] {
             look.hosts[0].standing = standing;
             let (noted, asked) = (Mutex::default(), Mutex::default());
@@ -259,7 +259,7 @@ mod tests {
         let ssh = daemon(&folder, &[node, runs, "500\n{}", "200\n[]"]);
         let mut seen = fresh("h1");
         seen.remote = Remote::new(Arc::new(ssh), seen.target.clone(), BINARY);
-        let look = Look { hosts: vec![seen], swarm: None };
+        let look = Look { hosts: vec![seen], swarm: None, pool: None };
         let work =
             Work { look: &look, goods: None, noted: Mutex::default(), asked: Mutex::default() };
         let said = drain(&work, 0, "n1").await.unwrap();

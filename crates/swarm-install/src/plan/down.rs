@@ -4,7 +4,7 @@
 //! unless somebody answered for its swarm, or by force; nothing is removed that no manifest names; what is gone
 //! already gets no step.
 
-use super::{Action, Plan, Step, count};
+use super::{Action, Plan, Step, count, pool};
 use crate::check::Refusal;
 use crate::look::{Look, Seen, Swarm};
 use crate::script::DATA;
@@ -21,6 +21,9 @@ pub struct DownWish {
 
 /// The steps, or what stands in the way.
 pub fn plan_down(look: &Look, wish: &DownWish) -> Result<Plan, Vec<Refusal>> {
+    if look.hosts.iter().any(|seen| pool::part(seen).is_some()) {
+        return pool::plan_pool_down(look, wish);
+    }
     let going: Vec<_> = (0..look.hosts.len()).filter(|at| !wish.stay.contains(at)).collect();
     let mut refusals = in_the_way(look, wish, &going);
     let rest = Rest::of(look, &going);

@@ -3,11 +3,13 @@
 //! Invariant: the sentence of a step says what it changes.
 
 mod down;
+mod pool;
 mod up;
 
 use std::fmt;
 
 pub use down::{DownWish, plan_down};
+pub use pool::{Service, USUAL_PORT, part, place, plan_pool_up};
 pub use up::{EndpointWish, UpWish, name, plan_up, unit};
 
 use crate::manifest::{Endpoint, Manifest};
@@ -38,6 +40,45 @@ pub enum Action {
     Unit,
     /// What an endpoint on TCP needs is put in its place.
     Endpoint(Endpoint),
+    /// A certificate for a machine of a pool is put in its place.
+    Certificate(Endpoint),
+    /// The token that a service of a pool needs is put in its place.
+    Token {
+        /// Who tells it.
+        by: usize,
+        /// That one, in words.
+        through: String,
+        /// Which service.
+        service: Service,
+    },
+    /// The unit of a service of a pool is put in its place.
+    Service {
+        /// Which.
+        service: Service,
+        /// What is in it.
+        text: String,
+    },
+    /// A service of a pool is turned on.
+    Serve {
+        /// Which.
+        service: Service,
+        /// It runs, and is started again.
+        again: bool,
+    },
+    /// The engines of a pool are waited for.
+    Engines {
+        /// Who is asked.
+        by: usize,
+        /// Their addresses.
+        engines: Vec<String>,
+    },
+    /// A service of a pool is turned off.
+    Halt(Service),
+    /// A pool's manager leaves the store that it keeps with others.
+    LeaveStore {
+        /// Its own command line.
+        line: Vec<String>,
+    },
     /// The daemon is turned on.
     Start,
     /// The daemon is started again, with what is new.
@@ -131,6 +172,23 @@ impl fmt::Display for Action {
                 )?;
                 write!(f, "with a certificate for {}", endpoint.names.join(", "))
             }
+            Self::Certificate(endpoint) => {
+                write!(f, "put a certificate for {} here", endpoint.names.join(", "))
+            }
+            Self::Token { through, service, .. } => {
+                write!(f, "put the pool's token for its {service} to {}", service.token())?;
+                write!(f, ", from {through}")
+            }
+            Self::Service { service, .. } => write!(f, "put the unit to {}", service.file()),
+            Self::Serve { service, again: false } => write!(f, "turn {} on", service.unit()),
+            Self::Serve { service, again: true } => {
+                write!(f, "restart {} (containers go on)", service.unit())
+            }
+            Self::Engines { engines, .. } => {
+                write!(f, "wait until {} in the pool", are(engines.len(), "engine"))
+            }
+            Self::Halt(service) => write!(f, "turn {} off", service.unit()),
+            Self::LeaveStore { .. } => f.write_str("leave the managers' store"),
             Self::Start => write!(f, "turn {UNIT} on"),
             Self::Restart => write!(f, "restart {UNIT} (containers go on)"),
             Self::Begin { name, advertise } => {
@@ -169,8 +227,16 @@ impl fmt::Display for Action {
 impl Action {
     /// Whether a person who sees nothing may wonder.
     pub fn may_take_long(&self) -> bool {
-        matches!(self, Self::Binary { .. } | Self::Ready { .. } | Self::Drain { .. })
+        matches!(
+            self,
+            Self::Binary { .. } | Self::Ready { .. } | Self::Engines { .. } | Self::Drain { .. }
+        )
     }
+}
+
+/// `1 node is`, `3 nodes are`.
+fn are(number: usize, what: &str) -> String {
+    format!("{} {}", count(number, what), if number == 1 { "is" } else { "are" })
 }
 
 /// `1 node`, `3 nodes`.

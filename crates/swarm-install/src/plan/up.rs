@@ -3,12 +3,12 @@
 //! Invariants: what is as it should be gets no step; managers that run are restarted, joined and promoted one
 //! at a time, so that a swarm that works goes on; nothing is planned while anything stands in the way.
 
-mod endpoint;
-mod vain;
+pub mod endpoint;
+pub mod vain;
 
 use std::collections::BTreeMap;
 
-use super::{Action, Plan, Step, count};
+use super::{Action, Plan, Step, count, part};
 use crate::check::{Refusal, node, notes};
 use crate::look::{Look, Seen, Swarm};
 use crate::manifest::{Endpoint, Manifest};
@@ -79,6 +79,11 @@ pub fn plan_up(look: &Look, wish: &UpWish) -> Result<Plan, Vec<Refusal>> {
             String::new()
         }
     };
+    for seen in look.hosts.iter().filter(|seen| part(seen).is_some()) {
+        let words = "it is in a pool, and a machine is in a swarm or in a pool: swarm down it first, or give \
+                     --pool";
+        refusals.push(Refusal::new(&seen.target, words));
+    }
     refusals.extend(strangers(look, look.swarm.as_ref()));
     let managers = managers(look, wish);
     refusals.extend(vain::refusals(look, wish, &managers));
@@ -219,7 +224,10 @@ fn install(look: &Look, wish: &UpWish, managers: &[usize], plan: &mut Plan) {
     for (host, seen) in look.hosts.iter().enumerate() {
         let asked = wish.endpoint.as_ref().filter(|_| managers.contains(&host));
         let advertise = wish.advertise.get(&host).map(String::as_str);
-        let endpoint = asked.and_then(|asked| endpoint::lacking(seen, asked, advertise));
+        let endpoint = asked.and_then(|asked| {
+            let names = endpoint::names(seen, advertise);
+            endpoint::lacking(seen, asked.port, asked.now, names)
+        });
         let actions = of_host(seen, wish, &plan.name, endpoint);
         let manages = seen.standing.member().is_some_and(|member| member.manager);
         for action in actions {

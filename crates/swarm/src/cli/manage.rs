@@ -122,6 +122,9 @@ pub struct ManageFlags {
     /// File with the join token of those managers
     #[arg(long, value_name = "FILE", help_heading = "State")]
     pub store_token_file: Option<String>,
+    /// Take this manager out of the store that it keeps with others, and end: for one that will not be back
+    #[arg(long, help_heading = "State")]
+    pub store_leave: bool,
     /// File with the secret that seals registry credentials in a store; the same for all managers
     /// of the pool [env: SWARM_POOL_KEY_FILE]
     #[arg(long, value_name = "FILE", help_heading = "State")]

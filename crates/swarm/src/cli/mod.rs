@@ -62,7 +62,8 @@ Discovery:
     etcd://h1:2379,h2:2379/prefix  the same in etcd
     zk://h1:2181,h2:2181/prefix    the same in ZooKeeper
     token://TOKEN                  the same in a token service (swarm discovery, swarm create)
-    swarm://manager:2378           for swarm join and list: managers that keep the store themselves";
+    swarm://manager:2378           for swarm join and list: managers that keep the store themselves
+    swarm://                       for swarm manage --store-listen: the engines that join it so, no other";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -224,8 +225,18 @@ pub struct JoinFlags {
     /// register at once [default: 0s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub delay: Option<String>,
+    /// Serve the engine on this address, so that it needs no TCP port of its own: tcp://HOST:PORT; beyond
+    /// this machine with --tlsverify alone [default: it is not served]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Serving the engine")]
+    pub listen: Option<String>,
+    /// The engine that is served, by its socket [default: unix:///var/run/docker.sock]
+    #[arg(long, value_name = "unix:///PATH", help_heading = "Serving the engine")]
+    pub engine: Option<String>,
+    /// TLS towards whoever uses the engine.
+    #[command(flatten)]
+    pub tls: TlsFlags,
     /// The local engine, whose services --register writes: unix:///PATH, or tcp://HOST:PORT without TLS
-    /// [default: unix:///var/run/docker.sock]
+    /// [default: that of --engine, or unix:///var/run/docker.sock]
     #[arg(long, value_name = "ADDRESS", help_heading = "Registration of services")]
     pub register_engine: Option<String>,
     /// Its services in a registry.

@@ -9,13 +9,16 @@ Examples:
   swarm up h1 ssh://ann@h6:2222                             h6 joins the swarm that h1 is in
   swarm up --manager h2 h1 h2                               h2, a worker so far, becomes a manager
   swarm up --endpoint 3376 h1 h2 h3                         all nodes as one engine, by TLS on managers
+  swarm up --pool h1 h2 h3                                  a pool instead: h1 serves the three engines as one
+  swarm up --pool --name prod --managers 3 h1 h2 h3 h4      three managers, one of which may be lost
   swarm up --dry-run h1 h2 h3                               show each step, change nothing
 
 A machine is written as for ssh, and reached with your ssh's configuration, keys and jump hosts. It needs
 systemd, a Docker Engine, and root or sudo without a password. Of an existing swarm name a manager too.
 Run again, it does what is missing and nothing else; another binary is replaced by this one, unless it is
 of a newer version. Only managers' port 2377 (TCP) listens, and the endpoint's where one is asked for; no
-firewall is changed.
+firewall is changed. In a pool an agent serves each machine's engine on port 2376, and managers have 2378
+and 3376, all by TLS.
 
 Exit codes: 0 done, or nothing to do; 1 not done, told why; 2 the command line is wrong";
 
@@ -47,6 +50,9 @@ pub struct UpFlags {
     /// Machines: [USER@]HOST or ssh://[USER@]HOST[:PORT]
     #[arg(value_name = "HOST", required = true)]
     pub hosts: Vec<String>,
+    /// Make the machines a pool instead of a swarm: their engines, served as one by managers
+    #[arg(long)]
+    pub pool: bool,
     /// The cluster's name, when it begins; later it is recognised by it [default: default]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -62,7 +68,7 @@ pub struct UpFlags {
     #[arg(long = "advertise-addr", value_name = "HOST=ADDRESS")]
     pub advertise: Vec<String>,
     /// Have managers serve all nodes as one engine on this TCP port, to clients with a certificate; these
-    /// are made [default: no TCP port]
+    /// are made [default: no TCP port; of a pool 3376]
     #[arg(long, value_name = "PORT", help_heading = "Endpoint", allow_hyphen_values = true)]
     pub endpoint: Option<String>,
     /// Folder of the endpoint's certificates, for docker's DOCKER_CERT_PATH; an authority and a client's

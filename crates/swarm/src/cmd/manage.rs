@@ -6,6 +6,7 @@
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use swarm_api::{Listener, ServerOptions};
@@ -36,10 +37,18 @@ pub const COMMIT: &str = match option_env!("SWARM_COMMIT") {
 /// Where our sockets are by default.
 const RUNTIME: &str = "/run/swarm";
 
+/// For the others to agree that one leaves: an election may come between.
+const LEAVE: Duration = Duration::from_secs(30);
+/// Until they are asked again.
+const LEAVE_PAUSE: Duration = Duration::from_millis(500);
+
 /// Serves until a signal.
 pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
     for note in &config.notes {
         warn!("{note}");
+    }
+    if config.leave {
+        return leave(config).await;
     }
     let tls = Tls::load(config.tls.as_ref(), config.engine_tls.as_ref())?;
     let verified = config.tls.as_ref().is_some_and(|tls| tls.verify);
@@ -100,6 +109,25 @@ pub async fn run(config: ManageConfig, traces: Traces) -> anyhow::Result<()> {
         embedded.shutdown().await;
     }
     info!("stopped");
+    Ok(())
+}
+
+/// Takes this manager out of the store that it keeps with others. Those that are left have to agree, so it is one
+/// of them until they have.
+async fn leave(config: ManageConfig) -> anyhow::Result<()> {
+    let opened = config.store.open(None, None, &StoreMetrics::default()).await?;
+    let Some(embedded) = opened.embedded else { return Ok(()) };
+    let begun = std::time::Instant::now();
+    let left = loop {
+        match embedded.remove_member(embedded.id()).await {
+            // It has only just found the others, or they are electing.
+            Err(_) if begun.elapsed() < LEAVE => tokio::time::sleep(LEAVE_PAUSE).await,
+            left => break left,
+        }
+    };
+    embedded.shutdown().await;
+    left.context("cannot leave the managers' store")?;
+    info!("left the managers' store: {} can be removed", opened.config.store.describe());
     Ok(())
 }
 

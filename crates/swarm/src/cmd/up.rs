@@ -1,12 +1,15 @@
-//! `swarm up`: machines become nodes of a swarm over SSH. What that takes is decided in `swarm-install`.
+//! `swarm up`: machines become nodes of a swarm, or a pool, over SSH. What that takes is decided in
+//! `swarm-install`.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use swarm_install::{Authority, EndpointWish, Goods, Program, UpWish, plan_up, quote};
+use swarm_install::{
+    Action, Authority, EndpointWish, Goods, Look, Part, Plan, Program, USUAL_PORT, UpWish, part,
+    place, plan_pool_up, plan_up, quote,
+};
 
 use super::machines::{Machines, not_done, say};
 use crate::cli::UpFlags;
@@ -28,7 +31,7 @@ pub async fn run(flags: UpFlags, env: Env<'_>) -> anyhow::Result<()> {
         None => format!("swarm {VERSION} ({} MB)", program.megabytes()),
     };
     let port = flags.endpoint.as_deref().map(port).transpose()?;
-    if flags.certs.is_some() && port.is_none() {
+    if flags.certs.is_some() && port.is_none() && !flags.pool {
         return Err(UsageError::flags("--certs is the endpoint's: give --endpoint PORT too").into());
     }
     let wish = UpWish {
@@ -40,20 +43,29 @@ pub async fn run(flags: UpFlags, env: Env<'_>) -> anyhow::Result<()> {
         program,
         endpoint: None,
     };
-    let endpoint = port.map(|port| Endpoint { port, folder: flags.certs });
-    machines.unless_interrupted(up(&machines, wish, endpoint, flags.dry_run, env)).await
+    let asked = Asked { pool: flags.pool, port, folder: flags.certs };
+    machines.unless_interrupted(up(&machines, wish, asked, flags.dry_run, env)).await
 }
 
-/// `--endpoint` and `--certs`.
-struct Endpoint {
-    port: u16,
+/// `--pool`, `--endpoint` and `--certs`.
+struct Asked {
+    pool: bool,
+    port: Option<u16>,
     folder: Option<String>,
+}
+
+impl Asked {
+    /// The port of the endpoint. A pool has one in any case: that which it has.
+    fn port(&self, look: &Look) -> Option<u16> {
+        let there = || look.hosts.iter().find_map(part).map(|part| part.port);
+        self.port.or_else(|| self.pool.then(|| there().unwrap_or(USUAL_PORT)))
+    }
 }
 
 async fn up(
     machines: &Machines,
     mut wish: UpWish,
-    endpoint: Option<Endpoint>,
+    asked: Asked,
     dry_run: bool,
     env: Env<'_>,
 ) -> anyhow::Result<()> {
@@ -61,14 +73,15 @@ async fn up(
     let refused = |refusals| not_done("nothing was changed:", refusals);
     let name = swarm_install::name(&look, wish.name.as_deref()).map_err(refused)?;
     let mut authority = None;
-    let folder = match &endpoint {
+    let port = asked.port(&look);
+    let folder = match port {
         None => None,
-        Some(Endpoint { port, folder }) => {
-            let folder = certs(folder.as_deref(), &name, env)?;
+        Some(port) => {
+            let folder = certs(asked.folder.as_deref(), &name, env)?;
             authority = Authority::load(&folder)?;
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             wish.endpoint = Some(EndpointWish {
-                port: *port,
+                port,
                 authority: authority.as_ref().map(Authority::sum),
                 folder: folder.display().to_string(),
                 now: i64::try_from(now.as_secs())?,
@@ -76,10 +89,12 @@ async fn up(
             Some(folder)
         }
     };
-    let plan = plan_up(&look, &wish).map_err(refused)?;
+    let plan = if asked.pool { plan_pool_up } else { plan_up };
+    let plan = plan(&look, &wish).map_err(refused)?;
     if let Some(folder) = folder.as_ref().filter(|_| authority.is_none() && !plan.is_empty()) {
         say(&format!(
-            "here: make the endpoint's authority and a client's certificate in {}",
+            "here: make the {}'s authority and a client's certificate in {}",
+            if asked.pool { "pool" } else { "endpoint" },
             folder.display()
         ))?;
         if !dry_run {
@@ -98,15 +113,21 @@ async fn up(
         for words in &plan.afterwards {
             say(&format!("left to do: {words}"))?;
         }
-        if let Some(manager) = plan.manager() {
+        if let (true, Some(folder), Some(part)) = (asked.pool, &folder, pool(&look, &plan)) {
+            let manager = part.managers.first().map_or("ADDRESS", String::as_str);
+            say("all engines as one, from here:")?;
+            say(&format!("  export DOCKER_HOST=tcp://{}", place(manager, part.port)))?;
+            say("  export DOCKER_TLS_VERIFY=1")?;
+            say(&format!("  export DOCKER_CERT_PATH={}", quote(&folder.display().to_string())))?;
+        } else if let Some(manager) = plan.manager() {
             let host = machines.name(manager);
             say(&format!("on {host}: DOCKER_HOST=unix:///run/swarm/docker.sock docker node ls"))?;
             say(
                 "all nodes as one engine, there: DOCKER_HOST=unix:///run/swarm/cluster.sock docker ps",
             )?;
-            if let (Some(folder), Some(endpoint)) = (&folder, &endpoint) {
+            if let (Some(folder), Some(port)) = (&folder, port) {
                 let address = look.hosts.get(manager).and_then(|seen| seen.address.as_deref());
-                let client = client(folder, address.unwrap_or("ADDRESS"), endpoint.port);
+                let client = client(folder, address.unwrap_or("ADDRESS"), port);
                 say(&format!("the same from here: {client} docker ps"))?;
             }
         }
@@ -116,13 +137,19 @@ async fn up(
 
 /// What a client of an endpoint needs, for a shell.
 fn client(folder: &Path, address: &str, port: u16) -> String {
-    let place = match address.parse::<IpAddr>() {
-        Ok(address) => SocketAddr::new(address, port).to_string(),
-        Err(_) => format!("{address}:{port}"),
-    };
     let folder = quote(&folder.display().to_string());
     // The address needs no quotes: no shell reads brackets as a pattern in an assignment.
+    let place = place(address, port);
     format!("DOCKER_TLS_VERIFY=1 DOCKER_CERT_PATH={folder} DOCKER_HOST=tcp://{place}")
+}
+
+/// What the machines of a pool are after that plan.
+fn pool(look: &Look, plan: &Plan) -> Option<Part> {
+    let noted = plan.steps().find_map(|step| match &step.action {
+        Action::Manifest(manifest) => manifest.pool.clone(),
+        _ => None,
+    });
+    noted.or_else(|| look.hosts.iter().find_map(part).cloned())
 }
 
 /// The folder of the endpoint's certificates.
@@ -137,9 +164,10 @@ fn certs(given: Option<&str>, name: &str, env: Env<'_>) -> Result<PathBuf, Usage
 }
 
 fn port(text: &str) -> Result<u16, UsageError> {
-    let wrong =
-        || UsageError::value("--endpoint", text, "expected a port, 1 to 65535 but not 2377");
-    text.parse().ok().filter(|port| ![0, 2377].contains(port)).ok_or_else(wrong)
+    let wrong = || {
+        UsageError::value("--endpoint", text, "expected a port, 1 to 65535 but not 2376 to 2378")
+    };
+    text.parse().ok().filter(|port| ![0, 2376, 2377, 2378].contains(port)).ok_or_else(wrong)
 }
 
 fn number(text: &str) -> Result<usize, UsageError> {
@@ -193,7 +221,12 @@ mod tests {
         assert_eq!(number("3").unwrap(), 3);
         assert!(number("0").is_err() && number("x").is_err());
         assert_eq!(port("3376").unwrap(), 3376);
-        assert!(port("2377").is_err() && port("0").is_err() && port("x").is_err());
+        assert!(
+            port("2377").is_err()
+                && port("2376").is_err()
+                && port("0").is_err()
+                && port("x").is_err()
+        );
         let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
         assert_eq!(certs(None, "prod", &env).unwrap(), PathBuf::from("/h/.config/swarm/prod"));
         assert_eq!(certs(Some("/c"), "prod", &env).unwrap(), PathBuf::from("/c"));

@@ -39,6 +39,8 @@ pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Classic's default of `--host`.
 const DEFAULT_HOST: &str = "tcp://127.0.0.1:2375";
+/// The DISCOVERY of a manager whose engines are those that join the store that it keeps itself, and no other.
+const OWN_STORE: &str = "swarm://";
 /// Where Docker's engine listens.
 pub const LOCAL_ENGINE: &str = "unix:///var/run/docker.sock";
 /// Its socket.
@@ -51,6 +53,8 @@ pub struct ManageConfig {
     pub discovery: Option<Arc<dyn DiscoveryBackend>>,
     /// What the pool's state is kept in.
     pub store: Choice,
+    /// Leave that store, and end.
+    pub leave: bool,
     /// `--pool-key-file`.
     pub pool_key: Option<PathBuf>,
     /// Where the API is served.
@@ -122,16 +126,20 @@ impl ManageConfig {
         let cluster = ClusterOptions::parse(&flags.cluster_options, &mut options, &mut notes)?;
         tokens::add_service(&mut options, &flags.discovery, url.as_deref(), env)?;
         let pool_key = flags.pool_key_file.clone().or_else(|| set(env, "SWARM_POOL_KEY_FILE"));
-        let named = url.as_deref().map(|url| Named::parse(url, &options)).transpose()?.flatten();
+        let own_store = own_store(url.as_deref(), &flags, &options)?;
+        let elsewhere = url.as_deref().filter(|_| !own_store);
+        let named = elsewhere.map(|url| Named::parse(url, &options)).transpose()?.flatten();
         if named.as_ref().is_some_and(|named| named.of_managers) {
             return Err(UsageError::flags(
-                "swarm:// is for nodes (swarm join, swarm list): a manager keeps the store itself; \
-                 give --data-dir, --store-listen, and --store-join to join others",
+                "swarm://HOST:PORT is for nodes (swarm join, swarm list): a manager keeps the store \
+                 itself; give swarm:// alone with --data-dir, --store-listen, and --store-join to join \
+                 others",
             ));
         }
         let store = choose_store(&flags, named, url.is_none(), env, &mut notes)?;
         let (discovery, engine_tls) = match (&store, &url) {
             (Choice::Shared(_), _) => (None, None),
+            _ if own_store => (None, None),
             (_, Some(url)) => (Some(Discovery::parse(url, &options)?), None),
             // A manager that others join needs no engine of its own.
             (Choice::Embedded(flags), None)
@@ -152,6 +160,7 @@ impl ManageConfig {
         Ok(Self {
             discovery,
             store,
+            leave: flags.store_leave,
             pool_key: pool_key.map(PathBuf::from),
             listen,
             metrics,
@@ -170,6 +179,29 @@ impl ManageConfig {
             refresh_on_name: flags.container_name_refresh_filter.filter(|name| !name.is_empty()),
             notes,
         })
+    }
+}
+
+/// Whether the pool's engines are those that join this manager's own store, and no other.
+fn own_store(
+    url: Option<&str>,
+    flags: &ManageFlags,
+    options: &DiscoveryOptions,
+) -> Result<bool, UsageError> {
+    if url.is_none_or(|url| !url.trim().eq_ignore_ascii_case(OWN_STORE)) {
+        return Ok(false);
+    }
+    if flags.store_listen.as_deref().is_none_or(|text| text.trim().is_empty()) {
+        return Err(UsageError::flags(
+            "swarm:// means the engines that join this manager: give --store-listen HOST:PORT, \
+             where they reach its store",
+        ));
+    }
+    match options.keys().next() {
+        None => Ok(true),
+        Some(key) => Err(UsageError::flags(format!(
+            "{key}: swarm:// takes no options: the store is this manager's own"
+        ))),
     }
 }
 
@@ -239,7 +271,7 @@ fn hosts(given: &[String], env: Env<'_>) -> Result<Vec<Listen>, UsageError> {
 }
 
 /// Classic's rules for the TLS flags, and its words.
-fn tls_paths(flags: &TlsFlags) -> Result<Option<TlsPaths>, UsageError> {
+pub fn tls_paths(flags: &TlsFlags) -> Result<Option<TlsPaths>, UsageError> {
     let (ca, cert, key) = (&flags.tlscacert, &flags.tlscert, &flags.tlskey);
     if !flags.tls && !flags.tlsverify {
         if ca.is_some() || cert.is_some() || key.is_some() {

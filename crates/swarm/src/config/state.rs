@@ -32,6 +32,12 @@ pub(super) fn choose_store(
     notes: &mut Vec<String>,
 ) -> Result<Choice, UsageError> {
     let text = |flag: &Option<String>| flag.clone().filter(|text| !text.trim().is_empty());
+    if flags.store_leave && (named.is_some() || text(&flags.store_listen).is_none()) {
+        return Err(UsageError::flags(
+            "--store-leave is for managers that keep their store together: give --data-dir and \
+             --store-listen as while it ran",
+        ));
+    }
     let given = text(&flags.data_dir).or_else(|| set(env, "SWARM_DATA_DIR")).map(PathBuf::from);
     if let Some(named) = named {
         for (flag, used) in [

@@ -325,10 +325,19 @@ fn where_the_state_is_kept() {
     };
     assert_eq!((flags.data_dir.to_str(), flags.listen), (Some("/d"), None));
     assert!(matches!(store(&["consul://c/p"]).unwrap(), Choice::Shared(_)));
+    // Engines that join, and not the one beside it.
+    let own = resolve(&["--data-dir", "/d", "--store-listen", "h:2378", "swarm://"]).unwrap();
+    assert!(matches!(own.store, Choice::Embedded(_)) && own.discovery.is_none());
     for (line, words) in [
         (&["--store-join", "m:1", "a:1"][..], "go together"),
         (&["--store-join", "m:1", "--store-token-file", "f", "a:1"][..], "--store-listen"),
         (&["swarm://m:1"][..], "kv.tokenfile"),
+        (&["swarm://"][..], "give --store-listen"),
+        (&["--data-dir", "/d", "--store-leave", "a:1"][..], "--store-leave is for managers"),
+        (
+            &["--store-listen", "h:1", "--discovery-opt", "kv.path=x", "swarm://"][..],
+            "swarm:// takes no options",
+        ),
         (&["consul://"][..], "names no server"),
         (&["consul://c", "--discovery-opt", "kv.pth=x"][..], "unknown option; known are kv.path"),
     ] {

@@ -40,7 +40,7 @@ fn look(mine: Vec<Seen>, others: &str) -> Look {
     let by = mine.iter().position(|s| s.standing.member().is_some_and(|member| member.manager));
     let (id, name, services) = ("c1".to_owned(), Some("prod".to_owned()), Vec::new());
     let swarm = by.map(|by| Swarm { by, id, name, nodes, services });
-    Look { hosts: mine, swarm }
+    Look { hosts: mine, swarm, pool: None }
 }
 
 fn told(look: &Look, wish: &DownWish) -> String {

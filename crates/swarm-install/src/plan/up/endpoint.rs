@@ -1,6 +1,6 @@
 //! The endpoint on TCP that managers are given where one is asked for.
 
-use super::{EndpointWish, UpWish};
+use super::UpWish;
 use crate::look::Seen;
 use crate::manifest::Endpoint;
 use crate::plan::count;
@@ -29,8 +29,20 @@ pub fn refusal(seen: &Seen, wish: &UpWish) -> Option<String> {
     })
 }
 
-/// The one that a manager lacks.
-pub fn lacking(seen: &Seen, asked: &EndpointWish, advertise: Option<&str>) -> Option<Endpoint> {
+/// The one that a machine lacks, good for these names.
+pub fn lacking(seen: &Seen, port: u16, now: i64, names: Vec<String>) -> Option<Endpoint> {
+    if let Some(there) = seen.facts.manifest.as_ref().and_then(|one| one.endpoint.as_ref())
+        && there.port == port
+        && there.ends > now + RENEWAL
+        && names.iter().all(|name| there.names.contains(name))
+    {
+        return None;
+    }
+    Some(Endpoint { port, authority: String::new(), names, ends: 0 })
+}
+
+/// By what a machine is reached.
+pub fn names(seen: &Seen, advertise: Option<&str>) -> Vec<String> {
     let own = [advertise, seen.address.as_deref(), Some(seen.target.host())];
     let own = own.into_iter().flatten().chain([seen.facts.hostname.as_str()]);
     let there = seen.facts.manifest.as_ref().and_then(|one| one.endpoint.as_ref());
@@ -42,14 +54,7 @@ pub fn lacking(seen: &Seen, asked: &EndpointWish, advertise: Option<&str>) -> Op
             names.push(name.to_owned());
         }
     }
-    if let Some(there) = there
-        && there.port == asked.port
-        && there.ends > asked.now + RENEWAL
-        && names.iter().all(|name| there.names.contains(name))
-    {
-        return None;
-    }
-    Some(Endpoint { port: asked.port, authority: String::new(), names, ends: 0 })
+    names
 }
 
 /// That a manager's certificate ends, where nobody asks for a new one; by the machine's own clock.

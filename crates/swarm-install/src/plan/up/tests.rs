@@ -54,7 +54,7 @@ fn look(hosts: Vec<Seen>) -> Look {
     let nodes = nodes.collect();
     let (id, name, services) = ("c1".to_owned(), Some("prod".to_owned()), Vec::new());
     let swarm = by.map(|by| Swarm { by, id, name, nodes, services });
-    Look { hosts, swarm }
+    Look { hosts, swarm, pool: None }
 }
 
 /// A line for each step, a blank one between stages.

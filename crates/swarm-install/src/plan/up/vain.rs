@@ -9,7 +9,8 @@ pub fn refusals(look: &Look, wish: &UpWish, managers: &[usize]) -> Vec<Refusal> 
     too_many(look, wish).into_iter().chain(cannot_be_promoted(look, managers)).collect()
 }
 
-fn too_many(look: &Look, wish: &UpWish) -> Option<Refusal> {
+/// More managers than machines.
+pub fn too_many(look: &Look, wish: &UpWish) -> Option<Refusal> {
     let wanted = wish.count.filter(|wanted| *wanted > look.hosts.len())?;
     let words = match look.hosts.len() {
         1 => "only 1 machine is named".to_owned(),

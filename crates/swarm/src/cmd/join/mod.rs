@@ -1,20 +1,27 @@
 //! `swarm join`: keeps one engine registered until it is told to stop, then takes it back.
 //! Whether a discovery has registration at all is the backend's to say; a refusal of the
 //! first registration for that reason ends the command, any other failure is retried at the
-//! next heartbeat, as in classic. With `--register` it is a registrator beside that.
+//! next heartbeat, as in classic. With `--register` it is a registrator beside that, with `--listen` it serves
+//! the engine itself (`door`), which then listens on no TCP port.
+
+mod door;
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use swarm_discovery::{DiscoveryBackend, DiscoveryError, Entry};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::door::{DoorConfig, OpenDoor};
 use crate::cli::JoinFlags;
-use crate::cmd::manage::stop_on_signals;
+use crate::cmd::manage::{notify, reload_on_hangup, stop_on_signals};
 use crate::cmd::registrator::Prepared;
 use crate::config::{Env, heartbeat, required_discovery, set};
+use crate::tls::Tls;
 use crate::usage::UsageError;
 use crate::values::{advertise, duration};
 
@@ -38,6 +45,7 @@ struct Rhythm {
 pub async fn run(flags: JoinFlags, env: Env<'_>) -> anyhow::Result<()> {
     let discovery = required_discovery("join", &flags.discovery, env)?;
     let rhythm = rhythm(&flags)?;
+    let door = DoorConfig::resolve(&flags)?;
     let address = flags.advertise.or_else(|| set(env, "SWARM_ADVERTISE")).ok_or_else(|| {
         UsageError::flags("missing mandatory --advertise flag: HOST:PORT of the joining engine")
     })?;
@@ -48,17 +56,39 @@ pub async fn run(flags: JoinFlags, env: Env<'_>) -> anyhow::Result<()> {
         _ => None,
     };
     let ip = ip.map(|ip| ip.to_string());
-    let registrator = match flags.register.given(flags.register_engine, ip, env)? {
+    let register_engine = flags.register_engine.or(flags.engine);
+    let registrator = match flags.register.given(register_engine, ip, env)? {
         Some(flags) => Some(Prepared::new(&flags).await?),
+        None => None,
+    };
+    let engine = door.as_ref().map(|door| door.engine.clone());
+    let door = match door {
+        Some(door) => Some(door.open().await?),
         None => None,
     };
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
+    let server = door.as_ref().and_then(|door| door.tls.clone());
+    reload_on_hangup(Tls { server, page: None, client: None })?;
+    notify(sd_notify::NotifyState::Ready);
+    // Managers that use the engine hear first that it leaves.
+    let left = CancellationToken::new();
     let joined = async {
-        let joined = keep_registered(&*discovery, &OverTcp, &entry, &rhythm, &stop).await;
+        let joined = match engine {
+            Some(engine) => {
+                keep_registered(&*discovery, &BySocket(engine), &entry, &rhythm, &stop).await
+            }
+            None => keep_registered(&*discovery, &OverTcp, &entry, &rhythm, &stop).await,
+        };
         // One that cannot join ends, and its registrator with it.
         stop.cancel();
+        left.cancel();
         joined.context("cannot join")
+    };
+    let served = async {
+        if let Some(door) = door {
+            OpenDoor::serve(door, left.clone()).await;
+        }
     };
     let registering = async {
         match registrator {
@@ -73,7 +103,7 @@ pub async fn run(flags: JoinFlags, env: Env<'_>) -> anyhow::Result<()> {
             None => Ok(()),
         }
     };
-    let (joined, registered) = tokio::join!(joined, registering);
+    let (joined, registered, ()) = tokio::join!(joined, registering, served);
     joined.and(registered)
 }
 
@@ -113,23 +143,41 @@ struct OverTcp;
 
 impl Asked for OverTcp {
     async fn answers(&self, entry: &Entry) -> Result<(), String> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let Entry::Tcp { host, port } = entry else { return Ok(()) };
-        let asked = async {
-            let mut stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
-            let question =
-                format!("GET /_ping HTTP/1.1\r\nHost: {entry}\r\nConnection: close\r\n\r\n");
-            stream.write_all(question.as_bytes()).await?;
-            let read = stream.read(&mut [0; 64]).await?;
-            if read == 0 {
-                return Err(std::io::Error::other("it hung up without a word"));
-            }
-            Ok(())
-        };
-        match tokio::time::timeout(PATIENCE, asked).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+        answers(tokio::net::TcpStream::connect((host.as_str(), *port)), entry).await
+    }
+}
+
+/// The engine itself, by its socket, where this agent is the way to it.
+struct BySocket(PathBuf);
+
+impl Asked for BySocket {
+    async fn answers(&self, entry: &Entry) -> Result<(), String> {
+        answers(door::dial(&self.0), entry).await
+    }
+}
+
+/// Whether anything is said on a connection.
+async fn answers<S>(
+    connecting: impl Future<Output = std::io::Result<S>>,
+    entry: &Entry,
+) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let asked = async {
+        let mut stream = connecting.await?;
+        let question = format!("GET /_ping HTTP/1.1\r\nHost: {entry}\r\nConnection: close\r\n\r\n");
+        stream.write_all(question.as_bytes()).await?;
+        let read = stream.read(&mut [0; 64]).await?;
+        if read == 0 {
+            return Err(std::io::Error::other("it hung up without a word"));
         }
+        Ok(())
+    };
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
     }
 }
 
