@@ -1,6 +1,7 @@
-//! `swarm registrator` over real engines and a real Consul: containers come and go, registrators are
+//! `swarm registrator` over real engines, a real Consul and a real etcd: containers come and go, registrators are
 //! killed and stopped, engine and Consul restart, and two hosts share one catalogue.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use swarm_e2e::{Client, IMAGE, Lab, Watch, exclusive, until};
 use swarm_testkit::stores::consul::{Config, ConsulServer};
+use swarm_testkit::stores::{EtcdOptions, EtcdServer};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -16,28 +18,40 @@ struct Rig<'a> {
     consul: ConsulServer,
 }
 
+fn registrator(lab: &Lab, host: u8, backend: &str, more: &[&str]) -> Result<Watch> {
+    let mut command = lab.fabric_command(&swarm_e2e::swarm()?.display().to_string());
+    let engine = format!("unix://{}", lab.sock(host).display());
+    command.args(["registrator", "--engine", &engine, "--ip", &lab.ip(host)]);
+    command.args(more).arg(backend);
+    let registrator = Watch::start(command)?;
+    registrator.wait_for("registering services", SOON)?;
+    Ok(registrator)
+}
+
+fn docker(lab: &Lab, host: u8, arguments: &[&str]) -> Result<String> {
+    let at = format!("unix://{}", lab.sock(host).display());
+    Client::new("docker", &at).run(arguments).ok()
+}
+
+/// A container that publishes port 80.
+fn web(lab: &Lab, host: u8, name: &str, port: u16, more: &[&str]) -> Result<()> {
+    let publish = format!("{port}:80");
+    let head = ["run", "-d", "--init", "--name", name, "-p", &publish];
+    let all = [&head[..], more, &[IMAGE, "sleep", "600"]].concat();
+    docker(lab, host, &all).map(drop)
+}
+
 impl Rig<'_> {
     fn registrator(&self, host: u8, more: &[&str]) -> Result<Watch> {
-        let mut command = self.lab.fabric_command(&swarm_e2e::swarm()?.display().to_string());
-        let engine = format!("unix://{}", self.lab.sock(host).display());
-        command.args(["registrator", "--engine", &engine, "--ip", &self.lab.ip(host)]);
-        command.args(more).arg(format!("consul://{}", self.consul.address(0)));
-        let registrator = Watch::start(command)?;
-        registrator.wait_for("registering services", SOON)?;
-        Ok(registrator)
+        registrator(self.lab, host, &format!("consul://{}", self.consul.address(0)), more)
     }
 
     fn docker(&self, host: u8, arguments: &[&str]) -> Result<String> {
-        let at = format!("unix://{}", self.lab.sock(host).display());
-        Client::new("docker", &at).run(arguments).ok()
+        docker(self.lab, host, arguments)
     }
 
-    /// A container that publishes port 80.
     fn web(&self, host: u8, name: &str, port: u16, more: &[&str]) -> Result<()> {
-        let publish = format!("{port}:80");
-        let head = ["run", "-d", "--init", "--name", name, "-p", &publish];
-        let all = [&head[..], more, &[IMAGE, "sleep", "600"]].concat();
-        self.docker(host, &all).map(drop)
+        web(self.lab, host, name, port, more)
     }
 
     fn services(&self) -> Result<Value> {
@@ -176,4 +190,89 @@ fn agents_register_the_services_of_their_engine_beside_their_work() -> Result<()
     let mut refused = start(&[&join[..], &["--register-ttl", "1s"]].concat())?;
     ensure!(refused.wait_end(SOON)?.code() == Some(2), "{:?}", refused.lines());
     refused.wait_for("--register-ttl \"1s\": expected 3s or more", SOON).map(drop)
+}
+
+/// A store's keys below `services/`, with their values, by its own tools.
+type Keys = BTreeMap<String, String>;
+
+/// Two hosts whose services are keys of a store.
+fn keys_follow(lab: &Lab, backend: &str, read: impl Fn() -> Result<Keys>) -> Result<()> {
+    let address = |host: u8, port: u16| format!("{}:{port}", lab.ip(host));
+    let has = |what: &str, expected: &[(&str, String)]| {
+        let expected: Keys =
+            expected.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let (begun, mut last) = (Instant::now(), Keys::new());
+        until(SOON, format_args!("{backend} has {expected:?}"), || {
+            last = read()?;
+            Ok((last == expected).then_some(()))
+        })
+        .with_context(|| format!("it has {last:?}"))?;
+        println!("{backend}: {what} after {:.1?}", begun.elapsed());
+        anyhow::Ok(())
+    };
+    let lease = ["--ttl", "9s", "--ttl-refresh", "1s"];
+    let mut one = registrator(lab, 1, backend, &lease)?;
+    let mut two = registrator(lab, 2, backend, &["--on-stop", "deregister"])?;
+    web(lab, 1, "web", 8001, &["-l", "SERVICE_NAME=front"])?;
+    web(lab, 2, "web", 8002, &["-e", "SERVICE_80_NAME=front"])?;
+    web(lab, 2, "bare", 8003, &[])?;
+    let first = ("front/host-1:web:80", address(1, 8001));
+    let second = ("front/host-2:web:80", address(2, 8002));
+    let third = ("busybox/host-2:bare:80", address(2, 8003));
+    has("registered", &[first.clone(), second.clone(), third.clone()])?;
+    docker(lab, 2, &["rm", "-f", "bare"])?;
+    has("taken out", &[first.clone(), second.clone()])?;
+
+    // A killed registrator's successor takes out what went meanwhile, and nobody else's.
+    one.signal(Signal::SIGKILL)?;
+    one.wait_end(SOON)?;
+    docker(lab, 1, &["rm", "-f", "web"])?;
+    web(lab, 1, "next", 8004, &["-l", "SERVICE_NAME=front"])?;
+    let mut one = registrator(lab, 1, backend, &lease)?;
+    has("in order after a kill", &[("front/host-1:next:80", address(1, 8004)), second.clone()])?;
+
+    // A host loses its power and all that is on it: its keys run out, the others' stay.
+    lab.kill(1)?;
+    one.signal(Signal::SIGKILL)?;
+    one.wait_end(SOON)?;
+    has("run out", std::slice::from_ref(&second))?;
+    two.signal(Signal::SIGTERM)?;
+    ensure!(two.wait_end(SOON)?.success(), "{:?}", two.lines());
+    has("taken out at the end", &[])
+}
+
+#[test]
+fn keys_of_etcd_follow_the_containers_of_two_hosts() -> Result<()> {
+    let lab = exclusive()?;
+    let etcd = lab.inside(0, || EtcdServer::start(&EtcdOptions::default()))?;
+    let backend = format!("etcd://{}/services", etcd.hosts().join(","));
+    keys_follow(&lab, &backend, || {
+        let text = lab.inside(0, || etcd.control(&["get", "--prefix", "/services/"]))?;
+        let lines: Vec<_> = text.lines().collect();
+        let key = |key: &str| key.trim_start_matches("/services/").to_owned();
+        Ok(lines.chunks_exact(2).map(|pair| (key(pair[0]), pair[1].to_owned())).collect())
+    })
+}
+
+#[test]
+fn keys_of_consul_follow_the_containers_of_two_hosts() -> Result<()> {
+    let lab = exclusive()?;
+    let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
+    let backend = format!("consulkv://{}/services", consul.address(0));
+    keys_follow(&lab, &backend, || {
+        let ask = |path: &str| lab.inside(0, || consul.ask(0, "GET", path, ""));
+        let keys = match ask("/v1/kv/services/?keys") {
+            // None has been written, or all are gone.
+            Err(error) if error.to_string().contains(" 404 ") => return Ok(Keys::new()),
+            keys => serde_json::from_str::<Vec<String>>(&keys?)?,
+        };
+        let mut found = Keys::new();
+        for key in keys {
+            // One may go between the two requests.
+            if let Ok(value) = ask(&format!("/v1/kv/{key}?raw")) {
+                found.insert(key.trim_start_matches("services/").to_owned(), value);
+            }
+        }
+        Ok(found)
+    })
 }

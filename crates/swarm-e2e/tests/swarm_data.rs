@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use swarm_e2e::{Daemons, IMAGE, exclusive, until};
+use swarm_e2e::{Daemons, IMAGE, Watch, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -229,6 +229,9 @@ secrets:
     lab.put("greeting", "hello")?;
     lab.put("key", "hunter2")?;
     let file = lab.put("stack.yaml", compose(3))?;
+    let merged = ["stack", "config", "--compose-file", &file.display().to_string()];
+    let merged = nodes.docker(1, &merged).ok()?;
+    ensure!(merged.contains("COLOUR: blue") && merged.contains("parallelism: 2"), "{merged}");
     let deploy = ["stack", "deploy", "--compose-file", &file.display().to_string(), "app"];
     nodes.docker(1, &deploy).ok()?;
     let replicas = |wanted: &[&str]| {
@@ -263,5 +266,49 @@ secrets:
     for kind in ["secret", "config", "service"] {
         ensure!(nodes.docker(1, &[kind, "ls", "--quiet"]).ok()?.is_empty(), "{kind}s are gone");
     }
+    Ok(())
+}
+
+#[test]
+fn logs_are_followed_while_a_node_dies_and_comes_back() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 1)?;
+    let talk = "n=0; while :; do echo $(hostname) says $n; n=$((n + 1)); sleep 0.2; done";
+    let create = ["service", "create", "--quiet", "--name", "talk", "--mode", "global"];
+    let own = ["--hostname", "{{.Node.Hostname}}", "--stop-signal", "KILL"];
+    let label = ["--container-label", "team=red", "--log-driver", "json-file"];
+    let label = [&label[..], &["--log-opt", "labels=team"]].concat();
+    nodes.docker(1, &[&create[..], &own, &label, &[IMAGE, "sh", "-c", talk]].concat()).ok()?;
+    let logs =
+        |more: &[&str]| nodes.docker(1, &[&["service", "logs"], more, &["talk"]].concat()).ok();
+    until(LONG, "there is something to leave out", || {
+        Ok(logs(&["--raw"])?.contains("host-2 says 9").then_some(()))
+    })?;
+    let since = jiff::Timestamp::now().to_string();
+    let follow = ["service", "logs", "--follow", "--details", "--since", &since, "talk"];
+    let mut client = Watch::start(nodes.client(1).command(&follow))?;
+    for host in ["host-1", "host-2", "host-3"] {
+        let line = client.wait_for(&format!("{host} says "), LONG)?;
+        ensure!(line.contains("team=red "), "{line}");
+    }
+    ensure!(!client.lines().iter().any(|line| line.ends_with(" says 3")), "{:?}", client.lines());
+
+    nodes.power_cut(3)?;
+    let said = |host: &str| {
+        let of_it = format!("{host} says ");
+        client.lines().iter().filter(|line| line.contains(&of_it)).count()
+    };
+    until(LONG, "the node is down", || {
+        let state = ["node", "inspect", "--format", "{{.Status.State}}", "host-3"];
+        Ok((nodes.docker(1, &state).ok()? == "down").then_some(()))
+    })?;
+    let (others, its) = (said("host-2"), said("host-3"));
+    until(LONG, "the others are followed", || Ok((said("host-2") > others + 5).then_some(())))?;
+    ensure!(said("host-3") == its, "nobody can say more of it");
+    // It comes back, and so do its lines.
+    lab.start(3)?;
+    nodes.launch(3, &[])?;
+    until(LONG, "it is followed again", || Ok((said("host-3") > its + 5).then_some(())))?;
+    ensure!(client.runs()?, "{:?}", client.lines());
     Ok(())
 }

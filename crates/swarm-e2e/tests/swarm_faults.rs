@@ -207,3 +207,59 @@ fn managers_wait_for_their_leader_as_long_as_they_are_told() -> Result<()> {
     until(LONG, "three managers", || Ok((leaders(&nodes, other)?.0 == 3).then_some(())))?;
     Ok(())
 }
+
+/// What a swarm is known by: its root certificate, join tokens, secrets, configs and services.
+fn identity(nodes: &Daemons<'_>) -> Result<Vec<String>> {
+    [
+        &["swarm", "ca"][..],
+        &["swarm", "join-token", "--quiet", "worker"],
+        &["swarm", "join-token", "--quiet", "manager"],
+        &["secret", "ls", "--format", "{{.ID}} {{.Name}}"],
+        &["config", "inspect", "--format", "{{.ID}} {{json .Spec}}", "greeting"],
+        &["service", "inspect", "--format", "{{.ID}} {{json .Spec}}", "web"],
+    ]
+    .into_iter()
+    .map(|arguments| nodes.docker(1, arguments).ok())
+    .collect()
+}
+
+#[test]
+fn the_last_manager_goes_on_with_all_that_the_swarm_had() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 2)?;
+    nodes.client(1).feed(&["secret", "create", "key", "-"], b"hunter2").ok()?;
+    nodes.client(1).feed(&["config", "create", "greeting", "-"], b"good day").ok()?;
+    let create = ["service", "create", "--name", "web", "--replicas", "3", "--secret", "key"];
+    let on = ["--constraint", "node.hostname==host-3", "--stop-signal", "KILL"];
+    nodes.docker(1, &[&create[..], &on, &[IMAGE, "sleep", "1d"]].concat()).ok()?;
+    let before = identity(&nodes)?;
+    let tasks = running(&nodes, 1, "web")?;
+    let containers = || containers_of(&lab, 3);
+    let ids = containers()?;
+    ensure!(ids.lines().count() == 3 && tasks.len() == 3, "{ids} {tasks:?}");
+
+    nodes.power_cut(2)?;
+    until(LONG, "there is no quorum", || {
+        let told = nodes.docker(1, &["service", "scale", "--detach", "web=3"]).output()?;
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        Ok(told.contains("does not have a leader").then_some(()))
+    })?;
+    let alone = ["swarm", "init", "--force-new-cluster", "--advertise-addr", &lab.ip(1)];
+    nodes.docker(1, &alone).ok()?;
+    nodes.ready(1, 2)?;
+    ensure!(identity(&nodes)? == before, "{:?}\n{before:?}", identity(&nodes)?);
+    // What the worker hears first of the new cluster is what it has already.
+    let read =
+        ["service", "create", "--name", "read", "--mode", "replicated-job", "--secret", "key"];
+    let on = ["--constraint", "node.hostname==host-3", IMAGE, "cat", "/run/secrets/key"];
+    nodes.docker(1, &[&read[..], &on].concat()).ok()?;
+    ensure!(nodes.docker(1, &["service", "logs", "--raw", "read"]).ok()? == "hunter2");
+    ensure!(containers()? == ids, "a worker's containers were restarted");
+    ensure!(running(&nodes, 1, "web")? == tasks, "the tasks are the same");
+    Ok(())
+}
+
+/// The containers that run on a host, in full.
+fn containers_of(lab: &swarm_e2e::Lab, host: u8) -> Result<String> {
+    lab.sh(host, "docker ps --quiet --no-trunc --filter label=com.docker.swarm.service.name=web")
+}

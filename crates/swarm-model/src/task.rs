@@ -203,7 +203,7 @@ pub struct Task {
     /// What it knows of its service.
     #[serde(skip_serializing_if = "is_default")]
     pub service_annotations: Arc<ServiceAnnotations>,
-    /// Its place among the service's tasks, from 1; 0 in global services.
+    /// Its place among the service's tasks: from 1, and from 0 in replicated jobs; 0 in global services.
     #[serde(skip_serializing_if = "is_default")]
     pub slot: u64,
     /// Where it is; empty before it is assigned, except in global services.
@@ -241,7 +241,7 @@ impl Task {
         format!("{service}.{}.{}", self.slot_or_node(), self.id)
     }
 
-    /// Its slot's number, or the node of a global service's task.
+    /// Its slot's number; its node where that is 0, as in global services and for a job's first.
     pub fn slot_or_node(&self) -> String {
         if self.slot == 0 { self.node_id.to_string() } else { self.slot.to_string() }
     }

@@ -43,7 +43,9 @@ impl Local for Node {
         };
         let mut info: serde_json::Map<String, Value> =
             serde_json::from_slice(&told).map_err(unread)?;
-        info.insert("Swarm".to_owned(), serde_json::to_value(self.info()).map_err(unread)?);
+        let address = self.engine().client().address().to_string();
+        let own = self.info().beside(info.get("Swarm"), &address);
+        info.insert("Swarm".to_owned(), serde_json::to_value(own).map_err(unread)?);
         reply.headers.remove(CONTENT_LENGTH);
         let bytes = serde_json::to_vec(&info).map_err(unread)?;
         reply.body = swarm_backend::full(bytes);

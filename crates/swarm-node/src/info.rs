@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::words;
+
 /// `Swarm`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -31,6 +33,23 @@ pub struct SwarmInfo {
     pub cluster: Option<Value>,
 }
 
+impl SwarmInfo {
+    /// With what is wrong about the engine's own part in a swarm, its `Swarm` of `/info`: it is told where
+    /// nothing worse is. A node looks when it joins; somebody may put the engine into another one later.
+    pub(crate) fn beside(mut self, engine_s: Option<&Value>, engine: &str) -> Self {
+        if self.error.is_empty() && is_in_its_own(engine_s) {
+            self.error = words::in_its_own(engine);
+        }
+        self
+    }
+}
+
+/// Whether this `Swarm` of an engine's `/info` says that it is in one.
+pub(crate) fn is_in_its_own(engine_s: Option<&Value>) -> bool {
+    let state = engine_s.and_then(|swarm| swarm["LocalNodeState"].as_str());
+    !matches!(state, None | Some("" | "inactive"))
+}
+
 /// A manager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -40,4 +59,25 @@ pub struct Remote {
     pub node_id: String,
     /// `HOST:PORT`.
     pub addr: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_engine_that_is_in_another_swarm_is_told_where_nothing_worse_is() {
+        let told = |error: &str, state: &str| {
+            let own = SwarmInfo { error: error.to_owned(), ..SwarmInfo::default() };
+            own.beside(Some(&json!({"LocalNodeState": state})), "unix:///e.sock").error
+        };
+        for state in ["active", "pending", "locked", "error"] {
+            assert!(told("", state).contains("docker -H unix:///e.sock swarm leave --force"));
+            assert_eq!(told("it is removed", state), "it is removed");
+        }
+        assert_eq!((told("", "inactive"), told("", "")), (String::new(), String::new()));
+        assert_eq!(SwarmInfo::default().beside(None, "e").error, "");
+    }
 }

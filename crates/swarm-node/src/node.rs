@@ -19,6 +19,7 @@ use crate::addresses;
 use crate::cluster::Clients;
 use crate::engine::LocalEngine;
 use crate::identity::{self, JoinError, Joining, Own, OwnError, with_port};
+use crate::info::is_in_its_own;
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager};
 use crate::member::{Member, Place, Start};
@@ -173,10 +174,10 @@ impl Node {
                 self.engine.client().address()
             ))
         })?;
-        match info["Swarm"]["LocalNodeState"].as_str() {
-            None | Some("" | "inactive") => Ok(()),
-            Some(_) => Err(words::engine_s_own(&self.engine.client().address().to_string())),
+        if is_in_its_own(info.get("Swarm")) {
+            return Err(words::engine_s_own(&self.engine.client().address().to_string()));
         }
+        Ok(())
     }
 
     fn addresses(

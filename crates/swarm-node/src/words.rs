@@ -83,11 +83,15 @@ pub fn in_none() -> ApiError {
 
 /// `init` or `join` beside an engine that has its own swarm mode on.
 pub fn engine_s_own(engine: &str) -> ApiError {
-    ApiError::conflict(format!(
+    ApiError::conflict(format!("{}, then try again", in_its_own(engine)))
+}
+
+/// What is wrong with an engine that is in its own swarm, and what helps.
+pub fn in_its_own(engine: &str) -> String {
+    format!(
         "this node's engine is in a swarm of its own; two cannot share it. To leave the engine's: \
-         docker -H {engine} swarm leave --force (its services end, its containers stay), then try \
-         again"
-    ))
+         docker -H {engine} swarm leave --force (its services end, its containers stay)"
+    )
 }
 
 /// `leave` on a manager, without force.

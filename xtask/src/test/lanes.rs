@@ -19,8 +19,17 @@ use crate::cargo::{cargo, root};
 use crate::progress::time;
 
 /// Cut power, links and quorums, and say within which time what must be back; the longest first.
-const TIMED: [&str; 8] =
-    ["moves", "swarm_faults", "proxy", "stores", "torture", "failover", "faults", "swarm_linear"];
+const TIMED: [&str; 9] = [
+    "moves",
+    "swarm_faults",
+    "proxy",
+    "stores",
+    "torture",
+    "failover",
+    "faults",
+    "swarm_linear",
+    "swarm_settings",
+];
 
 struct Program {
     name: String,

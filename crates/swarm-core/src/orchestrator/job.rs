@@ -1,6 +1,8 @@
 //! Jobs: tasks that are to end well, so many of them or one on each node.
 //!
-//! Each update of a job is a new iteration; what is left of older ones is removed.
+//! Each update of a job is a new iteration; what is left of older ones is removed. A replicated job's slots
+//! are numbered from 0, as Docker's: its client counts them so, and would wait for ever for one of the
+//! number 0.
 
 use std::collections::BTreeMap;
 
@@ -47,9 +49,12 @@ pub(super) fn replicated<R: Rng + ?Sized>(
         }
     }
     let free = usize::try_from(concurrent.saturating_sub(at_work)).unwrap_or(usize::MAX);
-    let untouched = (1..=total).map(Place::Slot).filter(|place| !slots.contains_key(place));
+    // Those of an older release were numbered from 1: it is their count that says what is left to do.
+    let have = u64::try_from(slots.len()).unwrap_or(u64::MAX);
+    let left = usize::try_from(total.saturating_sub(have)).unwrap_or(usize::MAX);
+    let untouched = (0..total).map(Place::Slot).filter(|place| !slots.contains_key(place));
     let untouched = untouched
-        .take(free.saturating_sub(open.len()))
+        .take(left.min(free.saturating_sub(open.len())))
         .map(|place| (place, Lineage::default(), WANTED.to_owned()));
     open.extend(untouched.collect::<Vec<_>>());
     for (place, lineage, why) in open.into_iter().take(free) {

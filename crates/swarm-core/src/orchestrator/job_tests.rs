@@ -30,6 +30,30 @@ fn so_many_at_once_until_all_have_ended_well() {
     }
     world.pass(60);
     assert_eq!((world.tasks.len(), completed(&world)), (5, 5));
+    let mut slots: Vec<_> = world.tasks.values().map(|task| task.slot).collect();
+    slots.sort_unstable();
+    assert_eq!(slots, [0, 1, 2, 3, 4], "as Docker's client counts them");
+}
+
+#[test]
+fn a_job_of_an_older_release_is_not_begun_again() {
+    let mut world =
+        world(json!({"Mode": {"ReplicatedJob": {"MaxConcurrent": 1, "TotalCompletions": 3}}}));
+    world.settle();
+    finish_one(&mut world);
+    // It numbered them from 1.
+    let renumbered = world.tasks.values().cloned().map(|mut task| {
+        task.slot += 1;
+        (task.id.clone(), task)
+    });
+    world.tasks = renumbered.collect();
+    for _ in 0..2 {
+        world.settle();
+        assert_eq!(world.running().len(), 1);
+        finish_one(&mut world);
+    }
+    world.pass(60);
+    assert_eq!((world.tasks.len(), completed(&world)), (3, 3));
 }
 
 #[test]

@@ -68,7 +68,8 @@ impl Look {
 
     /// What a person calls a task: its service, and its slot or its node.
     pub fn name(&self, task: &Task) -> String {
-        if task.slot > 0 {
+        // A job's first has the number 0; one that is nowhere yet has no other name.
+        if task.slot > 0 || task.node_id.is_empty() {
             return rebalance::task_name(task);
         }
         let node = self.names.get(&task.node_id).map_or(task.node_id.as_str(), String::as_str);

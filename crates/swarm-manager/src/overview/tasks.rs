@@ -16,8 +16,10 @@ use crate::replica::Tables;
 /// A slot: its service, its number, and of a global service its node.
 type Slot<'t> = (&'t str, u64, &'t str);
 
-fn slot(task: &Task) -> Slot<'_> {
-    let node = if task.slot == 0 { task.node_id.as_str() } else { "" };
+fn slot<'t>(tables: &Tables, task: &'t Task) -> Slot<'t> {
+    let service = tables.services.get(&task.service_id);
+    let is_global = service.is_some_and(|service| service.spec.mode.decided().is_global());
+    let node = if is_global { task.node_id.as_str() } else { "" };
     (&task.service_id, task.slot, node)
 }
 
@@ -29,10 +31,10 @@ pub fn shown(tables: &Tables) -> HashMap<Id, Vec<Arc<Task>>> {
     for task in tables.tasks.values() {
         let state = task.status.state;
         if task.is_wanted() || !state.is_end() {
-            taken.insert(slot(task));
+            taken.insert(slot(tables, task));
             shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
         } else if matches!(state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned) {
-            let newest = failed.entry(slot(task)).or_insert(task);
+            let newest = failed.entry(slot(tables, task)).or_insert(task);
             if (newest.lineage.nth, newest.created_at) < (task.lineage.nth, task.created_at) {
                 *newest = task;
             }

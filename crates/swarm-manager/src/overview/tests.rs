@@ -63,7 +63,7 @@ fn task(tables: &mut Tables, id: &str, place: (&str, u64, &str), states: (TaskSt
     tables.insert(Arc::new(task));
 }
 
-use TaskState::{Failed, Pending, Running, Shutdown};
+use TaskState::{Complete, Failed, Pending, Running, Shutdown};
 
 fn small() -> Tables {
     let mut tables = Tables::default();
@@ -103,6 +103,24 @@ fn what_is_wanted_or_runs_is_shown_and_of_the_rest_what_failed_last() {
     assert_eq!((told.desired, told.slot, failed.image.as_str()), ("shutdown", 4, "nginx:1"));
     let waits = task_sight(&look.on("")[0], "x".to_owned(), "~");
     assert_eq!(waits.waits.as_deref(), Some("says t3"));
+}
+
+#[test]
+fn the_first_of_a_job_is_one_slot_wherever_it_runs() {
+    let mut tables = small();
+    service(&mut tables, "j", 1);
+    let job = tables.services.get(&Id::from("j")).unwrap();
+    let mut job = Service::clone(job);
+    job.spec.mode.replicated = None;
+    job.spec.mode.replicated_job = Some(swarm_model::service::ReplicatedJob::default());
+    tables.services.insert("j".into(), Arc::new(job));
+    task(&mut tables, "j1", ("j", 0, "c"), (Shutdown, Failed));
+    task(&mut tables, "j2", ("j", 0, "a"), (Complete, Running));
+    let look = Look::new(&tables, None, &[]);
+    assert_eq!(names(&look, "c"), ["t5 name-s.4"], "it is followed elsewhere");
+    assert!(names(&look, "a").contains(&"j2 name-j.host-a".to_owned()));
+    task(&mut tables, "j2", ("j", 0, ""), (Complete, Pending));
+    assert!(names(&Look::new(&tables, None, &[]), "").contains(&"j2 name-j.0".to_owned()));
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub(super) fn look(cluster: &Cluster, at: usize, id: &Id) -> Result<(), Breach> 
     if !known(&cluster.agents[at]) {
         return Ok(());
     }
+    // Slots of global services are their nodes; a job's first has the number 0 too.
+    let service = cluster.store.services.get(&mine.task.service_id);
+    let is_global = service.is_none_or(|service| service.spec.mode.decided().is_global());
     for agent in cluster.agents.iter().filter(|agent| known(agent)) {
         let other = agent.containers.values().find(|other| {
             let (a, b) = (&other.task, &mine.task);
@@ -52,7 +55,7 @@ pub(super) fn look(cluster: &Cluster, at: usize, id: &Id) -> Result<(), Breach> 
                 && a.id != b.id
                 && a.service_id == b.service_id
                 && a.slot == b.slot
-                && (a.slot > 0 || a.node_id == b.node_id)
+                && (!is_global || a.node_id == b.node_id)
         });
         if let Some(other) = other {
             let words = format!("{id} is started while {} runs on {}", other.task.id, agent.id);
