@@ -43,7 +43,9 @@ impl Local for Node {
         };
         let mut info: serde_json::Map<String, Value> =
             serde_json::from_slice(&told).map_err(unread)?;
-        info.insert("Swarm".to_owned(), serde_json::to_value(self.info()).map_err(unread)?);
+        let own = self.info();
+        warn(&mut info, &own.warnings);
+        info.insert("Swarm".to_owned(), serde_json::to_value(own).map_err(unread)?);
         reply.headers.remove(CONTENT_LENGTH);
         let bytes = serde_json::to_vec(&info).map_err(unread)?;
         reply.body = swarm_backend::full(bytes);
@@ -98,6 +100,20 @@ impl Swarms for Node {
     async fn backup_swarm(&self, exchange: Exchange) -> Result<Reply> {
         let backup: Backup = read(exchange.body).await?;
         self.backup(backup.passphrase.as_ref()).await
+    }
+}
+
+/// Puts them among the engine's own (`Warnings` of `GET /info`, API v1.38), which clients print as they are.
+fn warn(info: &mut serde_json::Map<String, Value>, warnings: &[String]) {
+    if warnings.is_empty() {
+        return;
+    }
+    let lines = warnings.iter().map(|one| Value::from(format!("WARNING: swarm: {one}")));
+    match info.get_mut("Warnings") {
+        Some(Value::Array(own)) => own.extend(lines),
+        _ => {
+            info.insert("Warnings".to_owned(), lines.collect());
+        }
     }
 }
 

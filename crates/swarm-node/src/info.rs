@@ -18,6 +18,9 @@ pub struct SwarmInfo {
     pub control_available: bool,
     /// Why it is not what it should be.
     pub error: String,
+    /// What should be looked at though it goes on; sentences, as in Docker's (clients refuse anything else).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Managers that it knows.
     pub remote_managers: Option<Vec<Remote>>,
     /// On managers.
@@ -31,6 +34,27 @@ pub struct SwarmInfo {
     pub cluster: Option<Value>,
 }
 
+/// What should be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub todo: String,
+}
+
+impl Warning {
+    /// Of these.
+    pub fn new(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { what: what.into(), todo: todo.into() }
+    }
+
+    /// Both, as one sentence.
+    pub fn words(&self) -> String {
+        format!("{}: {}", self.what, self.todo)
+    }
+}
+
 /// A manager.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -40,4 +64,19 @@ pub struct Remote {
     pub node_id: String,
     /// `HOST:PORT`.
     pub addr: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn warnings_are_sentences_as_clients_read_them_and_there_is_no_field_without_any() {
+        let mut info = SwarmInfo::default();
+        assert!(!serde_json::to_string(&info).unwrap().contains("Warnings"));
+        info.warnings.push(Warning::new("it moved", "tell it").words());
+        assert_eq!(serde_json::to_value(&info).unwrap()["Warnings"], json!(["it moved: tell it"]));
+    }
 }
