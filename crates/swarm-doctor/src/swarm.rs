@@ -33,6 +33,13 @@ pub fn swarm(seen: &SwarmSeen) -> Verdict {
     let own = &seen.info["Swarm"];
     let mut verdict = Verdict::new(String::new());
     let error = text(&own["Error"]);
+    for warning in list(&own["Warnings"]) {
+        verdict.find(
+            Level::Warning,
+            text(warning),
+            "its own words say what to do, on that machine",
+        );
+    }
     match own["LocalNodeState"].as_str().unwrap_or_default() {
         "active" if own["ControlAvailable"] == true => {
             if !error.is_empty() {
@@ -398,6 +405,11 @@ mod tests {
                 json!({"LocalNodeState": "active", "Error": "no manager can be reached"}),
                 Level::Warning,
                 "no manager can be reached",
+            ),
+            (
+                json!({"LocalNodeState": "active", "Warnings": ["it moved: tell it"]}),
+                Level::Warning,
+                "warning: it moved: tell it\n",
             ),
             (json!({"LocalNodeState": "locked"}), Level::Critical, "docker swarm unlock"),
             (json!({"LocalNodeState": "pending"}), Level::Warning, "no member yet"),

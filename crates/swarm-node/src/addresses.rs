@@ -30,6 +30,11 @@ pub fn observe() -> Result<Vec<Local>> {
     Ok(locals.collect())
 }
 
+/// Whether one is this machine's.
+pub fn is_own(address: IpAddr) -> Result<bool> {
+    Ok(observe()?.iter().any(|local| local.address == address))
+}
+
 /// Where to listen: `text` as a person wrote it, by default every address.
 pub fn listen(text: &str, locals: &[Local]) -> Result<SocketAddr> {
     let text = if text.is_empty() { "0.0.0.0" } else { text };

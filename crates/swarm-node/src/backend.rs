@@ -45,6 +45,7 @@ impl Local for Node {
             serde_json::from_slice(&told).map_err(unread)?;
         let address = self.engine().client().address().to_string();
         let own = self.info().beside(info.get("Swarm"), &address);
+        warn(&mut info, &own.warnings);
         info.insert("Swarm".to_owned(), serde_json::to_value(own).map_err(unread)?);
         reply.headers.remove(CONTENT_LENGTH);
         let bytes = serde_json::to_vec(&info).map_err(unread)?;
@@ -100,6 +101,20 @@ impl Swarms for Node {
     async fn backup_swarm(&self, exchange: Exchange) -> Result<Reply> {
         let backup: Backup = read(exchange.body).await?;
         self.backup(backup.passphrase.as_ref()).await
+    }
+}
+
+/// Puts them among the engine's own (`Warnings` of `GET /info`, API v1.38), which clients print as they are.
+fn warn(info: &mut serde_json::Map<String, Value>, warnings: &[String]) {
+    if warnings.is_empty() {
+        return;
+    }
+    let lines = warnings.iter().map(|one| Value::from(format!("WARNING: swarm: {one}")));
+    match info.get_mut("Warnings") {
+        Some(Value::Array(own)) => own.extend(lines),
+        _ => {
+            info.insert("Warnings".to_owned(), lines.collect());
+        }
     }
 }
 

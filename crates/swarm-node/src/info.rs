@@ -20,6 +20,9 @@ pub struct SwarmInfo {
     pub control_available: bool,
     /// Why it is not what it should be.
     pub error: String,
+    /// What should be looked at though it goes on; sentences, as in Docker's (clients refuse anything else).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Managers that it knows.
     pub remote_managers: Option<Vec<Remote>>,
     /// On managers.
@@ -48,6 +51,27 @@ impl SwarmInfo {
 pub(crate) fn is_in_its_own(engine_s: Option<&Value>) -> bool {
     let state = engine_s.and_then(|swarm| swarm["LocalNodeState"].as_str());
     !matches!(state, None | Some("" | "inactive"))
+}
+
+/// What should be looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub todo: String,
+}
+
+impl Warning {
+    /// Of these.
+    pub fn new(what: impl Into<String>, todo: impl Into<String>) -> Self {
+        Self { what: what.into(), todo: todo.into() }
+    }
+
+    /// Both, as one sentence.
+    pub fn words(&self) -> String {
+        format!("{}: {}", self.what, self.todo)
+    }
 }
 
 /// A manager.
@@ -79,5 +103,13 @@ mod tests {
         }
         assert_eq!((told("", "inactive"), told("", "")), (String::new(), String::new()));
         assert_eq!(SwarmInfo::default().beside(None, "e").error, "");
+    }
+
+    #[test]
+    fn warnings_are_sentences_as_clients_read_them_and_there_is_no_field_without_any() {
+        let mut info = SwarmInfo::default();
+        assert!(!serde_json::to_string(&info).unwrap().contains("Warnings"));
+        info.warnings.push(Warning::new("it moved", "tell it").words());
+        assert_eq!(serde_json::to_value(&info).unwrap()["Warnings"], json!(["it moved: tell it"]));
     }
 }

@@ -22,6 +22,10 @@ pub struct Kept {
     pub listen: SocketAddr,
     /// Where others reach it.
     pub advertise: SocketAddr,
+    /// Whether that was one of this machine's own addresses when it was chosen; `None` where nobody
+    /// looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_own: Option<bool>,
     /// Managers that it has heard of, `HOST:PORT`; the last ones known.
     pub managers: Vec<String>,
     /// It was made of a backup, and has not gone on with it yet.
@@ -67,7 +71,7 @@ impl Kept {
     /// For a node that has just become a member.
     pub fn new(listen: SocketAddr, advertise: SocketAddr, managers: Vec<String>) -> Self {
         let pace = Pace::default();
-        Self { format: FORMAT, listen, advertise, managers, restored: false, pace }
+        Self { format: FORMAT, listen, advertise, is_own: None, managers, restored: false, pace }
     }
 
     /// For one that is made of a backup: it knows no other manager.

@@ -150,7 +150,7 @@ impl Manager {
         let transport = Arc::clone(&managers) as _;
         let store = Embedded::open(EmbeddedOptions {
             advertise: Some(seat.advertise.to_string()),
-            swarm: Some(Swarm { transport, join }),
+            swarm: Some(Swarm { transport, join, founds: founded.is_some() }),
             alone,
             lock: store_lock(seat.own.lock_key().as_ref())?,
             timing: seat.pace.timing(),
@@ -366,8 +366,22 @@ async fn present(manager: Arc<Manager>, seat: Seat, clock: Clock) {
     }
 }
 
+/// Takes out of the store what this manager was before it lost what it had: nobody else is to be it.
+async fn take_out(manager: &Manager, was: u64) -> Result<(), StoreError> {
+    let members = manager.store.members().await;
+    if manager.is_removed() || members.iter().all(|member| member.id != was) {
+        return Ok(());
+    }
+    manager.store.remove_member(was).await
+}
+
 async fn present_once(manager: &Manager, seat: &Seat, clock: &Clock) -> Result<(), StoreError> {
     let (own, status) = (manager.store.id(), seat.manager_status());
+    let was =
+        manager.replica.read(|tables| tables.nodes.get(&seat.node_id).map(|node| node.member));
+    if let Some(was) = was.filter(|was| *was != 0 && *was != own) {
+        take_out(manager, was).await?;
+    }
     let changed = manager.replica.read(|tables| {
         let node = tables.nodes.get(&seat.node_id)?;
         let is_said = node.member == own

@@ -258,8 +258,12 @@ impl Member {
                         }
                         Err(error) => {
                             failed += 1;
-                            tracing::warn!(%error, "this node cannot be a manager yet");
-                            *self.trouble.write() = Some(error.to_string());
+                            let words = error.to_string();
+                            // Once for each reason: it is tried for as long as it takes.
+                            if self.trouble.read().as_ref() != Some(&words) {
+                                tracing::warn!(%error, "this node cannot be a manager yet");
+                            }
+                            *self.trouble.write() = Some(words);
                             let pause = PAUSE.0.saturating_mul(1 << failed.min(6)).min(PAUSE.1);
                             sleep(pause.mul_f64(rand::random_range(0.6..1.0))).await;
                         }
@@ -273,9 +277,7 @@ impl Member {
                     tracing::info!("this node is a manager no longer");
                     *self.manager.write() = None;
                     manager.stop().await;
-                    if let Err(error) = Manager::forget(&self.place.folder).await {
-                        tracing::warn!(%error, "the store that is not needed any more stays");
-                    }
+                    self.forget_store().await;
                 }
                 (Role::Manager, Some(manager)) => {
                     let wanted = manager.pace().filter(|wanted| *wanted != seat.pace);
@@ -296,6 +298,11 @@ impl Member {
                         }
                     }
                 }
+                // It was made a worker before its store, damaged, could be opened.
+                (Role::Worker, None) if self.trouble.read().is_some() => {
+                    *self.trouble.write() = None;
+                    self.forget_store().await;
+                }
                 // Only managers are locked; after the store is gone, whose key may be under it.
                 (Role::Worker, None) if self.own.lock_key().is_some() => {
                     if let Err(error) = self.own.lock(None).await {
@@ -314,6 +321,12 @@ impl Member {
                 }
                 () = sleep(LOOK) => {}
             }
+        }
+    }
+
+    async fn forget_store(&self) {
+        if let Err(error) = Manager::forget(&self.place.folder).await {
+            tracing::warn!(%error, "the store that is not needed any more stays");
         }
     }
 

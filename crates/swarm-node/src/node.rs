@@ -19,7 +19,7 @@ use crate::addresses;
 use crate::cluster::Clients;
 use crate::engine::LocalEngine;
 use crate::identity::{self, JoinError, Joining, Own, OwnError, with_port};
-use crate::info::is_in_its_own;
+use crate::info::{Warning, is_in_its_own};
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager};
 use crate::member::{Member, Place, Start};
@@ -29,9 +29,12 @@ use crate::words;
 
 mod alone;
 mod asked;
+mod moved;
 mod standing;
 mod unlock;
+mod warned;
 
+use moved::Said;
 use standing::ResumeError;
 pub(crate) use standing::Standing;
 
@@ -73,6 +76,8 @@ pub struct Node {
     options: NodeOptions,
     engine: LocalEngine,
     standing: RwLock<Standing>,
+    /// What was to be told when it began as what it is.
+    told: RwLock<Vec<Warning>>,
     changing: Mutex<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -86,12 +91,13 @@ impl Node {
             options,
             engine: engine.clone(),
             standing: RwLock::new(Standing::Inactive),
+            told: RwLock::default(),
             changing: Mutex::new(()),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         node.tasks.spawn(engine.follow(node.stop.clone()));
-        let standing = match node.resume(None, None).await {
+        let standing = match node.resume(None, None, node.said()).await {
             Ok(standing) => standing,
             Err(why) => {
                 let why = why.to_string();
@@ -107,10 +113,16 @@ impl Node {
         &self,
         beginning: Option<Beginning>,
         lock: Option<UnlockKey>,
+        said: Said,
     ) -> std::result::Result<Standing, ResumeError> {
         let folder = &self.options.folder;
         let kept = Kept::load(folder).map_err(|error| ResumeError::of(&error))?;
         let Some(mut kept) = kept else { return Ok(Standing::Inactive) };
+        let told = self.settle(&mut kept, &said);
+        *self.told.write() = told;
+        for warning in self.warnings_of(&kept) {
+            tracing::warn!(todo = warning.todo, "{}", warning.what);
+        }
         let others = self.options.managers.iter().filter(|one| !kept.managers.contains(one));
         kept.managers = others.cloned().chain(kept.managers.iter().cloned()).collect();
         let disk = self.disk().map_err(|error| ResumeError::Other(error.message))?;
@@ -200,7 +212,7 @@ impl Node {
         match self.standing() {
             Standing::Inactive => {}
             Standing::Member(member) if init.force_new_cluster => {
-                return self.go_on_alone(&member).await;
+                return self.go_on_alone(&member, &init).await;
             }
             Standing::Locked(_) if init.force_new_cluster => {
                 return Err(words::no_manager(Part::Locked, None));
@@ -228,6 +240,7 @@ impl Node {
             .map_err(|error| ApiError::invalid(error.to_string()))?;
         founded.node.status.addr = advertise.ip().to_string();
         let mut kept = Kept::new(listen, advertise, Vec::new());
+        kept.is_own = Some(addresses::is_own(advertise.ip())?);
         kept.pace = Pace::of(&founded.cluster.spec.raft);
         let (identity, roots) = (founded.identity.clone(), founded.roots.clone());
         let lock = founded.cluster.unlock_key.as_ref().map(|key| UnlockKey::parse(key.reveal()));
@@ -257,7 +270,8 @@ impl Node {
             JoinError::Token(_) | JoinError::NoAddress => ApiError::invalid(error.to_string()),
             _ => ApiError::unavailable(error.to_string()),
         })?;
-        let kept = Kept::new(listen, advertise, addresses.clone());
+        let mut kept = Kept::new(listen, advertise, addresses.clone());
+        kept.is_own = Some(addresses::is_own(advertise.ip())?);
         let beginning =
             (own.identity().subject.role() == Role::Manager).then(|| Beginning::join(addresses));
         let member = self.become_member(own, kept, beginning).await?;
@@ -326,6 +340,7 @@ impl Node {
             Standing::Inactive | Standing::Pending => return Err(words::in_none()),
         }
         self.forget().await;
+        self.told.write().clear();
         self.set(Standing::Inactive);
         Ok(())
     }

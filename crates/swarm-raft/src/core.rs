@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub state: Arc<State>,
     pub raft: Raft<Kinds, Keeper>,
     pub peers: Arc<Peers>,
+    /// Where other managers of a swarm may be beside what they said: all may have moved at once.
+    pub hints: Vec<String>,
     pub authority: Authority,
     /// The others took it out of their midst.
     pub removed: AtomicBool,

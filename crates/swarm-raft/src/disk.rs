@@ -27,6 +27,7 @@ use crate::journal::decode;
 use crate::key::{StoreKey, StoreLock};
 use crate::mark::{MARK, Mark};
 use crate::seal::Seal;
+use crate::unusable::{Damage, Unusable, of_database, of_record};
 use crate::writer::{Batch, Writer};
 
 /// The file of records.
@@ -107,8 +108,10 @@ pub(crate) struct Disk {
 impl Disk {
     /// Opens the records in `folder`, which is made where it is not there; their key is under `lock`,
     /// where there is one. Blocks.
-    pub fn open(folder: &Path, lock: Option<&StoreLock>) -> Result<Self, StoreError> {
-        let refused = |reason: String| StoreError::Refused { store: shown(folder), reason };
+    pub fn open(folder: &Path, lock: Option<&StoreLock>) -> Result<Self, Unusable> {
+        let refused =
+            |reason: String| Unusable::Other(StoreError::Refused { store: shown(folder), reason });
+        let unread = |error: io::Error| Unusable::of_reading(shown(folder), &error);
         let cannot = |what: &str, error: &io::Error| refused(format!("{what}: {error}"));
         fs::DirBuilder::new()
             .recursive(true)
@@ -119,8 +122,14 @@ impl Disk {
         let begins = !path.exists();
         let touched = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         touched.map_err(|error| cannot(&format!("{RECORDS} cannot be written"), &error))?;
-        let database = open_database(&path).map_err(&refused)?;
-        let is_new = is_empty(&database).map_err(&refused)?;
+        let database = match open_database(&path) {
+            Ok(database) => database,
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                return Err(refused(error.to_string()));
+            }
+            Err(error) => return Err(unread(error)),
+        };
+        let is_new = is_empty(&database).map_err(unread)?;
         let key = folder.join(KEY);
         let key = match (StoreKey::load(&key, lock), is_new) {
             (Ok(key), _) => key,
@@ -133,10 +142,14 @@ impl Disk {
             }
             (Err(error), true) => return Err(cannot(&format!("{KEY} cannot be read"), &error)),
             (Err(error), false) => {
-                return Err(refused(format!(
-                    "{KEY} cannot be read ({error}), and without it neither can {RECORDS}: put it \
-                     back from a backup, or move {RECORDS} away to begin anew"
-                )));
+                let (store, how) = (shown(folder), error.to_string());
+                let damaged = Unusable::Damaged(Damage { store, how, of_key: true });
+                let is_gone = error.kind() == io::ErrorKind::NotFound;
+                return Err(match error.raw_os_error() {
+                    // It may be whole, and cannot be had.
+                    Some(_) if !is_gone => Unusable::Other(damaged.into()),
+                    _ => damaged,
+                });
             }
         };
         let seal = key.seal().map_err(|error| cannot(&format!("{KEY} cannot be used"), &error))?;
@@ -161,7 +174,7 @@ impl Disk {
         let count = disk
             .single(Single::Count)
             .and_then(|count| count.map_or(Ok(0), |bytes| decode(&bytes)));
-        let count = count.map_err(|error| refused(damaged(&error.to_string())))?;
+        let count = count.map_err(unread)?;
         if begins {
             // What was there before was moved away, and its mark says nothing about what begins now.
             mark.write(&seal, 0)
@@ -169,7 +182,8 @@ impl Disk {
         }
         if let Some(marked) = mark.read(&seal).filter(|marked| *marked > count) {
             let lost = marked - count;
-            return Err(refused(damaged(&format!("its last {lost} transactions are missing"))));
+            let how = format!("its last {lost} transactions are missing");
+            return Err(Unusable::damaged(shown(folder), how));
         }
         let (trouble, told) = (trouble_told, end_told);
         let writer = Writer { path, seal, database, batches, trouble, closing, mark, count };
@@ -185,6 +199,11 @@ impl Disk {
     /// The folder, for messages.
     pub fn shown(&self) -> String {
         shown(&self.folder)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The key of the records.
@@ -246,7 +265,7 @@ impl Disk {
             }
             Ok(found)
         };
-        let found = guarded(read)?.map_err(|error| io::Error::other(error.to_string()))?;
+        let found = guarded(read)?.map_err(of_record)?;
         let open = |(key, sealed): (u128, Vec<u8>)| match self.seal.open(&table.place(key), &sealed)
         {
             Ok(plain) => Ok((key, plain)),
@@ -275,41 +294,24 @@ impl Disk {
     }
 }
 
-/// Opens the database; an error is in words for people.
-pub(crate) fn open_database(path: &Path) -> Result<Database, String> {
+/// Opens the database.
+pub(crate) fn open_database(path: &Path) -> io::Result<Database> {
     let open = || Database::builder().set_cache_size(CACHE).create(path);
-    let error = match guarded(open) {
-        Ok(Ok(database)) => return Ok(database),
-        Ok(Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch)) => {
-            return Err("another process has it open; each manager needs a data folder of its own"
-                .to_owned());
+    match guarded(open)? {
+        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+            let words = "another process has it open; each manager needs a data folder of its own";
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, words))
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    Err(damaged(&error))
+        opened => opened.map_err(of_database),
+    }
 }
 
-/// What to do about damage: in words that tell a person what happens to which data.
-pub(crate) fn damaged(what: &str) -> String {
-    format!(
-        "{RECORDS} cannot be used ({what}); nothing in it was changed. If its disk is well, it is \
-         damaged: one of several managers is filled again from the others when {RECORDS} is moved \
-         away and it joins them with a manager token; a single manager needs a backup of the \
-         folder, or begins with an empty store when {RECORDS} is moved away"
-    )
-}
-
-fn is_empty(database: &Database) -> Result<bool, String> {
+fn is_empty(database: &Database) -> io::Result<bool> {
     let read = || -> Result<_, redb::Error> {
         let transaction = database.begin_read()?;
         Ok(transaction.list_tables()?.next().is_none())
     };
-    match guarded(read) {
-        Ok(Ok(empty)) => Ok(empty),
-        Ok(Err(error)) => Err(damaged(&error.to_string())),
-        Err(error) => Err(damaged(&error.to_string())),
-    }
+    guarded(read)?.map_err(of_record)
 }
 
 /// The database's own checks of a damaged file may panic where they should answer.

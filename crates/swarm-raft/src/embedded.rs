@@ -17,19 +17,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::anew;
 use crate::core::Core;
-use crate::disk::{Disk, damaged};
 use crate::duties;
-use crate::journal::Journal;
 use crate::kinds::{Kinds, Peer};
+use crate::loading::{self, Loaded};
 use crate::members::{self, Member, Tokens};
 use crate::net::{self, Dialer, Network, Peers, Reply, TAKEN};
 use crate::options::EmbeddedOptions;
 use crate::origin::{self, Entry, Origin};
 use crate::renewals::Renewals;
-use crate::state::{Keeper, State};
+use crate::state::Keeper;
 use crate::store::Handle;
 use crate::transport::Swarm;
 use crate::trust::{self, Role};
+use crate::unusable::words;
 
 /// How long tasks may take to end.
 const FAREWELL: Duration = Duration::from_millis(300);
@@ -62,18 +62,9 @@ impl Embedded {
             (None, None) => String::new(),
             (Some(listener), None) => advertised(listener)?,
         };
-        let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir, lock.as_ref()));
-        let disk = Arc::new(joined(opening.await)??);
-        let mut origin = Origin::establish(&disk, &entry, &advertise).await?;
-        let loading = {
-            let disk = Arc::clone(&disk);
-            tokio::task::spawn_blocking(move || {
-                Ok::<_, std::io::Error>((State::open(Arc::clone(&disk))?, Journal::open(disk)?))
-            })
-        };
+        let loaded = loading::load(data_dir, lock, &entry, &advertise).await?;
+        let Loaded { disk, mut origin, state, mut journal } = loaded;
         let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
-        let loaded = joined(loading.await)?;
-        let (state, mut journal) = loaded.map_err(|error| refused(damaged(&error.to_string())))?;
         let in_words = |error: std::io::Error| refused(error.to_string());
         state.sweep().await.map_err(in_words)?;
         if alone {
@@ -94,7 +85,7 @@ impl Embedded {
             })?);
         let keeper = Keeper(Arc::clone(&state));
         let raft = Raft::new(origin.id, config, network, journal, keeper).await;
-        let raft = raft.map_err(|error| refused(damaged(&error.to_string())))?;
+        let raft = raft.map_err(|error| refused(words(&error.to_string())))?;
         let name = if advertise.is_empty() {
             format!("embedded {}", disk.shown())
         } else {
@@ -111,6 +102,7 @@ impl Embedded {
             state,
             raft,
             peers,
+            hints: entry.hints(),
             authority: origin.authority,
             removed: AtomicBool::new(false),
             leadership: watch::Sender::new(Leadership::default()),
@@ -146,7 +138,7 @@ impl Embedded {
     /// whether it is alone.
     async fn begin(&self, founded: bool) -> Result<bool> {
         let core = &self.core;
-        let fatal = |error: &dyn std::fmt::Display| core.refused(damaged(&error.to_string()));
+        let fatal = |error: &dyn std::fmt::Display| core.refused(words(&error.to_string()));
         let begun = core.raft.is_initialized().await.map_err(|error| fatal(&error))?;
         if !begun && !founded {
             // The leader fills it.
@@ -295,14 +287,6 @@ impl Drop for Embedded {
     }
 }
 
-/// What comes of a task of our own, which is never cancelled.
-fn joined<T>(ended: std::result::Result<T, tokio::task::JoinError>) -> Result<T> {
-    ended.map_err(|error| StoreError::Unreachable {
-        store: "embedded".to_owned(),
-        reason: error.to_string(),
-    })
-}
-
 /// The way to the others, and theirs to a pool's manager.
 fn way(
     entry: &Entry,
@@ -310,7 +294,7 @@ fn way(
 ) -> std::result::Result<(Dialer, Option<Arc<ServerConfig>>), rustls::Error> {
     Ok(match entry {
         Entry::Swarm(Swarm { transport, .. }) => (Dialer::given(Arc::clone(transport)), None),
-        Entry::Pool(_) => {
+        Entry::Pool(_) | Entry::Given(_) => {
             let identity = trust::identity(&origin.authority, origin.id)?;
             (Dialer::new(identity.client, None), Some(identity.server))
         }

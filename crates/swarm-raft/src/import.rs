@@ -30,10 +30,11 @@ pub async fn import(
     chunks: impl FnMut() -> io::Result<Option<Vec<u8>>> + Send,
 ) -> Result<()> {
     let opening = tokio::task::spawn_blocking(move || Disk::open(&data_dir, lock.as_ref()));
-    let disk = opening.await.unwrap_or_else(|error| {
-        Err(StoreError::Unreachable { store: "embedded".to_owned(), reason: error.to_string() })
-    });
-    let disk = Arc::new(disk?);
+    let disk = opening.await.map_err(|error| StoreError::Unreachable {
+        store: "embedded".to_owned(),
+        reason: error.to_string(),
+    })?;
+    let disk = Arc::new(disk.map_err(StoreError::from)?);
     let filled = fill(&disk, advertise, chunks).await;
     disk.close().await;
     filled.map_err(|error| StoreError::Refused {

@@ -8,7 +8,7 @@
 //!
 //! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
 //! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`,
-//! `seal` and `key` (how it is kept), `origin` and `trust` (who a manager is), `net` (the wire),
+//! `seal` and `key` (how it is kept), `loading`, `unusable` and `aside` (what becomes of damage), `origin` and `trust` (who a manager is), `net` (the wire),
 //! `import`,
 //! `members`, `duties`, `leading`, `renewals`, `watch`, and `remote`: the store as one sees it who is no manager.
 //!
@@ -18,6 +18,7 @@
 //! - what may or may not have been done is told as such, and never tried again here.
 
 mod anew;
+mod aside;
 mod core;
 mod disk;
 mod duties;
@@ -27,6 +28,7 @@ mod journal;
 mod key;
 mod kinds;
 mod leading;
+mod loading;
 mod mark;
 mod members;
 mod net;
@@ -42,9 +44,11 @@ mod suite;
 mod swarm;
 mod transport;
 mod trust;
+mod unusable;
 mod watch;
 mod writer;
 
+pub use aside::kept_aside;
 pub use embedded::Embedded;
 pub use import::import;
 pub use key::StoreLock;

@@ -153,13 +153,29 @@ pub(crate) async fn announce(core: &Core) -> std::result::Result<(), Fault> {
         let request = Request::Announce { id, address: address.clone() };
         core.peers.call(other, request, Instant::now() + CHANGE)
     });
-    let answers = join_all(told).await;
+    let (answers, ()) = tokio::join!(join_all(told), announce_by_hints(core));
     if answers.iter().any(|answer| matches!(answer, Err(LinkError::Fault(Fault::Removed)))) {
         return Err(Fault::Removed);
     }
     match answers.into_iter().find_map(std::result::Result::err) {
         Some(error) => Err(Fault::Unreachable(error.to_string())),
         None => Ok(()),
+    }
+}
+
+/// Says it to whoever is at addresses of which the membership does not know: where all have moved, one
+/// has to be told of before it can be asked anything. Nobody there is no failure.
+async fn announce_by_hints(core: &Core) {
+    let (id, address) = (core.id, core.advertise.clone());
+    let known: BTreeSet<_> =
+        core.peers.ids().into_iter().filter_map(|other| core.peers.address(other)).collect();
+    let strange = core.hints.iter().filter(|hint| !known.contains(*hint) && **hint != address);
+    let told = strange.map(|hint| {
+        let request = Request::Announce { id, address: address.clone() };
+        core.peers.call_at(hint, request, Instant::now() + CHANGE)
+    });
+    for failed in join_all(told).await.into_iter().filter_map(std::result::Result::err) {
+        tracing::debug!(%failed, "another manager may not be there");
     }
 }
 

@@ -3,6 +3,7 @@
 //! manager otherwise.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use swarm_kv::StoreError;
 use tokio::time::Instant;
 
-use crate::disk::{Disk, Single, damaged};
+use crate::disk::{Disk, RECORDS, Single};
 use crate::journal::{decode, encode};
 use crate::kinds::Id;
 use crate::net::{Dialer, LinkError, Reply, Request};
 use crate::options::Join;
 use crate::transport::Swarm;
 use crate::trust::{self, Authority, Token};
+use crate::unusable::Unusable;
 use crate::writer::Batch;
 
 /// The form of what is on disk; a newer one is refused.
@@ -32,6 +34,42 @@ pub(crate) enum Entry {
     Pool(Option<Join>),
     /// To the managers of a swarm.
     Swarm(Swarm),
+    /// To them, who have let it in already as this one.
+    Given(Origin),
+}
+
+impl Entry {
+    /// Where a swarm's managers may be.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            Self::Swarm(swarm) => swarm.join.clone(),
+            Self::Pool(_) | Self::Given(_) => Vec::new(),
+        }
+    }
+
+    /// Whether a store may be begun where `folder` has none.
+    pub fn may_begin(&self, folder: &Path) -> Result<(), StoreError> {
+        match self {
+            Self::Swarm(swarm) if !folder.join(RECORDS).exists() => may_found(swarm, folder),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A manager that was one before, and has nothing left, must not begin the swarm anew in silence.
+fn may_found(swarm: &Swarm, folder: &Path) -> Result<(), StoreError> {
+    if swarm.founds || !swarm.join.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Refused {
+        store: format!("in {}", folder.display()),
+        reason: format!(
+            "this manager's {RECORDS} is gone or empty, and it knows no other manager from which it \
+             could be filled again. Put the folder back from a copy, or restore the swarm from a \
+             backup into a new one (swarm restore); without either the swarm's services and secrets \
+             are lost: docker swarm leave --force, and docker swarm init begins another"
+        ),
+    })
 }
 
 /// How it comes in, and whether the options allow that.
@@ -61,7 +99,7 @@ pub(crate) fn entry(
 }
 
 /// The first record.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Origin {
     format: u32,
     pub id: Id,
@@ -78,35 +116,15 @@ impl Origin {
         disk: &Arc<Disk>,
         entry: &Entry,
         advertise: &str,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, Unusable> {
         let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
         let reading = Arc::clone(disk);
         let kept = tokio::task::spawn_blocking(move || reading.single(Single::Origin)).await;
         let kept = kept.unwrap_or_else(|error| Err(io::Error::other(error)));
-        let kept = kept.map_err(|error| refused(damaged(&error.to_string())))?;
-        if let Some(bytes) = kept {
-            let origin: Self =
-                decode(&bytes).map_err(|error| refused(damaged(&error.to_string())))?;
-            if origin.format > FORMAT {
-                return Err(refused(format!(
-                    "it has format {}, and this version reads {FORMAT}; use the newer version",
-                    origin.format
-                )));
-            }
-            if origin.authority.is_none() != matches!(entry, Entry::Swarm(_)) {
-                let theirs = if origin.authority.is_none() { "a swarm's" } else { "a pool's" };
-                return Err(refused(format!(
-                    "it is {theirs} store; use another data folder, or move it away"
-                )));
-            }
-            if let Entry::Pool(Some(join)) = entry
-                && token(join)?.digest != origin.authority.digest()
-            {
-                return Err(refused(
-                    "it belongs to another pool than the join token; use another data folder"
-                        .to_owned(),
-                ));
-            }
+        let unread = |error: io::Error| Unusable::of_reading(disk.shown(), &error);
+        if let Some(bytes) = kept.map_err(unread)? {
+            let origin: Self = decode(&bytes).map_err(unread)?;
+            origin.fits(disk, entry)?;
             return Ok(origin);
         }
         let origin = match entry {
@@ -115,14 +133,41 @@ impl Origin {
                     .map_err(|error| refused(format!("no certificate authority: {error}")))?,
             ),
             Entry::Pool(Some(join)) => by_token(join, advertise).await?,
-            Entry::Swarm(Swarm { join, .. }) if join.is_empty() => Self::founded(Authority::none()),
-            Entry::Swarm(Swarm { join, transport }) => {
-                let dialer = Dialer::given(Arc::clone(transport));
-                ask(&dialer, join, advertise, Authority::is_none).await?
+            Entry::Swarm(swarm) if swarm.join.is_empty() => {
+                may_found(swarm, disk.folder())?;
+                Self::founded(Authority::none())
             }
+            Entry::Swarm(swarm) => let_in(swarm, advertise).await?,
+            Entry::Given(origin) => origin.clone(),
         };
         write_down(disk, &origin).await?;
         Ok(origin)
+    }
+
+    /// Whether this version reads it, and what it is of is what is asked for.
+    fn fits(&self, disk: &Disk, entry: &Entry) -> Result<(), StoreError> {
+        let refused = |reason: String| StoreError::Refused { store: disk.shown(), reason };
+        if self.format > FORMAT {
+            return Err(refused(format!(
+                "it has format {}, and this version reads {FORMAT}; use the newer version",
+                self.format
+            )));
+        }
+        if self.authority.is_none() == matches!(entry, Entry::Pool(_)) {
+            let theirs = if self.authority.is_none() { "a swarm's" } else { "a pool's" };
+            return Err(refused(format!(
+                "it is {theirs} store; use another data folder, or move it away"
+            )));
+        }
+        if let Entry::Pool(Some(join)) = entry
+            && token(join)?.digest != self.authority.digest()
+        {
+            return Err(refused(
+                "it belongs to another pool than the join token; use another data folder"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     fn founded(authority: Authority) -> Self {
@@ -173,6 +218,12 @@ async fn by_token(join: &Join, advertise: &str) -> Result<Origin, StoreError> {
     })?;
     let (dialer, digest) = (Dialer::new(tls, Some(token.secret)), token.digest);
     ask(&dialer, &join.peers, advertise, |authority| authority.digest() == digest).await
+}
+
+/// Asks a swarm's managers to be taken in.
+pub(crate) async fn let_in(swarm: &Swarm, advertise: &str) -> Result<Origin, StoreError> {
+    let dialer = Dialer::given(Arc::clone(&swarm.transport));
+    ask(&dialer, &swarm.join, advertise, Authority::is_none).await
 }
 
 /// Asks one manager after another to be taken in; `ours` tells whether it has the right authority.

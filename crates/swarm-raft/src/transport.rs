@@ -29,7 +29,10 @@ pub trait Transport: Debug + Send + Sync + 'static {
 pub struct Swarm {
     /// The way to the others. What comes from them is handed in by `Embedded::take`.
     pub transport: Arc<dyn Transport>,
-    /// `HOST:PORT` of managers to join where the folder is empty, asked in turn; with none a new
-    /// store is begun.
+    /// `HOST:PORT` of managers to join where the folder is empty, or what is in it is damaged; asked in
+    /// turn.
     pub join: Vec<String>,
+    /// Whether a new store is begun where the folder is empty and there is nobody to join. A manager
+    /// that was one before says no: what it had is to be brought back.
+    pub founds: bool,
 }

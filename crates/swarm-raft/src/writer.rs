@@ -159,7 +159,7 @@ impl Writer {
         let database = if let Some(database) = present {
             database
         } else {
-            let database = Arc::new(open_database(&self.path)?);
+            let database = Arc::new(open_database(&self.path).map_err(|error| error.to_string())?);
             *self.database.lock() = Some(Arc::clone(&database));
             database
         };

@@ -106,10 +106,10 @@ impl Manager {
         let removed = Arc::new(Removed::default());
         let transport = Managers::new(&live, who.cluster_id(), Arc::clone(&removed) as _).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let join = join.iter().map(|&address| address.to_owned()).collect();
+        let join: Vec<_> = join.iter().map(|&address| address.to_owned()).collect();
         let options = EmbeddedOptions {
             advertise: Some(address.clone()),
-            swarm: Some(Swarm { transport, join }),
+            swarm: Some(Swarm { transport, founds: join.is_empty(), join }),
             ..EmbeddedOptions::new(folder.path())
         };
         let store = Embedded::open(options).await.unwrap();

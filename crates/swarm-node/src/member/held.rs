@@ -4,7 +4,7 @@ use swarm_ca::UnlockKey;
 
 use super::Member;
 use crate::backup::Manifest;
-use crate::kept::KeptError;
+use crate::kept::{Kept, KeptError};
 
 impl Member {
     /// What a backup has of it beside the store.
@@ -20,6 +20,11 @@ impl Member {
         }
         kept.restored = false;
         kept.save(&self.place.folder)
+    }
+
+    /// What it remembers now.
+    pub(crate) fn kept_now(&self) -> Kept {
+        self.kept.lock().clone()
     }
 
     /// Under what its key is on disk.

@@ -60,7 +60,9 @@ impl Node {
             Standing::Locked(kept) => {
                 let node_addr = kept.advertise.ip().to_string();
                 let error = words::LOCKED.to_owned();
-                return SwarmInfo { node_addr, local_node_state, error, ..SwarmInfo::default() };
+                let warnings = self.warning_words();
+                let info = SwarmInfo { node_addr, local_node_state, error, ..SwarmInfo::default() };
+                return SwarmInfo { warnings, ..info };
             }
             Standing::Inactive | Standing::Pending => {
                 return SwarmInfo { local_node_state, ..SwarmInfo::default() };
@@ -71,6 +73,7 @@ impl Node {
             node_addr: member.address(),
             local_node_state,
             error: member.trouble().unwrap_or_default(),
+            warnings: self.warning_words(),
             remote_managers: Some(member.managers()),
             ..SwarmInfo::default()
         };

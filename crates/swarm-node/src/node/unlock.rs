@@ -26,7 +26,7 @@ impl Node {
         }
         let key = UnlockKey::parse(key.map(Secret::reveal).unwrap_or_default());
         let key = key.map_err(|error| ApiError::invalid(error.to_string()))?;
-        match self.resume(None, Some(key)).await {
+        match self.resume(None, Some(key), self.said()).await {
             Ok(standing) => {
                 self.set(standing.clone());
                 if let Standing::Member(member) = &standing {

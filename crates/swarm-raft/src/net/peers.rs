@@ -127,6 +127,16 @@ impl Peers {
         reply
     }
 
+    /// Calls whoever is at an address.
+    pub async fn call_at(
+        &self,
+        address: &str,
+        request: Request,
+        until: Instant,
+    ) -> Result<Reply, LinkError> {
+        self.dialer.dial(address, until).await?.call(None, request, until).await
+    }
+
     fn kept(&self, address: &str) -> Option<Link> {
         let mut idle = self.idle.lock();
         let idle = idle.get_mut(address)?;

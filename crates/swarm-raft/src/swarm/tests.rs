@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 use crate::{Embedded, EmbeddedOptions, Stream, Swarm, Transport};
 
+mod damage;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who answers where.
@@ -33,10 +35,10 @@ impl Transport for Streets {
 
 fn options(folder: &TempDir, streets: &Arc<Streets>, own: &str, join: &[&str]) -> EmbeddedOptions {
     let transport = Arc::clone(streets) as _;
-    let join = join.iter().map(|&address| address.to_owned()).collect();
+    let join: Vec<_> = join.iter().map(|&address| address.to_owned()).collect();
     EmbeddedOptions {
         advertise: Some(own.to_owned()),
-        swarm: Some(Swarm { transport, join }),
+        swarm: Some(Swarm { transport, founds: join.is_empty(), join }),
         ..EmbeddedOptions::new(folder.path())
     }
 }
@@ -187,6 +189,34 @@ async fn a_manager_comes_back_elsewhere_and_one_goes_on_alone() {
     votes(&second, 2).await;
     third.shutdown().await;
     second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managers_that_all_moved_find_each_other_where_they_are_told() {
+    let streets = Arc::new(Streets::default());
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let first = open(&folders[0], &streets, "a:1", &[]).await;
+    let second = open(&folders[1], &streets, "b:1", &["a:1"]).await;
+    let third = open(&folders[2], &streets, "c:1", &["a:1"]).await;
+    votes(&first, 3).await;
+    first.put(Write::new("swarm/x/1", "v")).await.unwrap();
+    streets.0.lock().clear();
+    for manager in [third, second, first] {
+        manager.shutdown().await;
+    }
+    // Of two others, each knows where one is.
+    let first = open(&folders[0], &streets, "a:2", &["b:2"]).await;
+    let second = open(&folders[1], &streets, "b:2", &["c:2"]).await;
+    let third = open(&folders[2], &streets, "c:2", &["a:2"]).await;
+    votes(&third, 3).await;
+    let mut addresses: Vec<_> =
+        third.members().await.into_iter().map(|member| member.address).collect();
+    addresses.sort();
+    assert_eq!(addresses, ["a:2", "b:2", "c:2"]);
+    assert!(second.get("swarm/x/1").await.unwrap().is_some());
+    for manager in [first, second, third] {
+        manager.shutdown().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

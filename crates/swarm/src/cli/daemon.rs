@@ -74,11 +74,12 @@ pub struct DaemonFlags {
     pub page: PageArgs,
 
     /// Where this node listens as a manager, if docker swarm init or join name nothing else: an
-    /// address or an interface, with a port or without [default: 0.0.0.0:2377]
+    /// address or an interface, with a port or without; a member listens there from this start on
+    /// [default: 0.0.0.0:2377]
     #[arg(long, value_name = "ADDRESS", help_heading = "Swarm")]
     pub listen_addr: Option<String>,
-    /// Where other nodes reach this one, if docker swarm init or join name nothing else [default:
-    /// this machine's only address]
+    /// Where other nodes reach this one, if docker swarm init or join name nothing else; a member is
+    /// there from this start on [default: this machine's only address]
     #[arg(long, value_name = "ADDRESS", help_heading = "Swarm")]
     pub advertise_addr: Option<String>,
 
