@@ -89,8 +89,9 @@ impl Node {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        node.tasks.spawn(engine.follow(node.stop.clone()));
-        let standing = match node.resume(None, None).await {
+        node.tasks.spawn(engine.clone().follow(node.stop.clone()));
+        let (resumed, ()) = tokio::join!(node.resume(None, None), engine.greet());
+        let standing = match resumed {
             Ok(standing) => standing,
             Err(why) => {
                 let why = why.to_string();
