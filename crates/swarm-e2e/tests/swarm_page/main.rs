@@ -1,6 +1,8 @@
 //! The page of a swarm in a real browser: what is shown is what the API says, on every manager, whatever
-//! happens meanwhile; and what is clicked is done. [`objects`]: what is on no board.
+//! happens meanwhile; and what is clicked is done. [`live`]: how soon it is on screen; [`objects`]: what is on
+//! no board.
 
+mod live;
 mod objects;
 
 use std::time::Duration;
@@ -196,8 +198,8 @@ async fn shows(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result
     let scaled = "document.querySelector('#pane .tasks')?.innerText.includes('2 → 3: replicas') && \
                   document.querySelectorAll('#pane .tasks .task').length === 4";
     browser.until("what was done to it, and its tasks", scaled).await?;
-    let note = "document.getElementById('note').textContent.includes('leader alone: host-1')";
-    browser.until("what it does not know", note).await?;
+    let nothing = "document.getElementById('note').hidden";
+    browser.until("there is nothing that it cannot show", nothing).await?;
     Ok(())
 }
 

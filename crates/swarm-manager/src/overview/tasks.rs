@@ -9,28 +9,26 @@ use std::sync::Arc;
 use serde_json::Value;
 use swarm_backend::{ContainerSight, TaskSight};
 use swarm_model::service::{PortConfig, Protocol};
-use swarm_model::{Id, Task, TaskState, Time};
+use swarm_model::{Task, TaskState, Time};
 
-use crate::replica::Tables;
-
-/// A slot: its service, its number, and of a global service its node.
-type Slot<'t> = (&'t str, u64, &'t str);
+/// A slot of a service: its number, and of a global service its node.
+type Slot<'t> = (u64, &'t str);
 
 fn slot(task: &Task) -> Slot<'_> {
     let node = if task.slot == 0 { task.node_id.as_str() } else { "" };
-    (&task.service_id, task.slot, node)
+    (task.slot, node)
 }
 
-/// The tasks that are shown, by node, each node's in the order of their ids.
-pub fn shown(tables: &Tables) -> HashMap<Id, Vec<Arc<Task>>> {
-    let mut shown: HashMap<Id, Vec<Arc<Task>>> = HashMap::new();
+/// The tasks that are shown of all those of one service, which may be gone already.
+pub fn shown<'t>(exists: bool, tasks: impl IntoIterator<Item = &'t Arc<Task>>) -> Vec<Arc<Task>> {
+    let mut shown = Vec::new();
     let mut taken = HashSet::new();
     let mut failed: HashMap<Slot<'_>, &Arc<Task>> = HashMap::new();
-    for task in tables.tasks.values() {
+    for task in tasks {
         let state = task.status.state;
         if task.is_wanted() || !state.is_end() {
             taken.insert(slot(task));
-            shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
+            shown.push(Arc::clone(task));
         } else if matches!(state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned) {
             let newest = failed.entry(slot(task)).or_insert(task);
             if (newest.lineage.nth, newest.created_at) < (task.lineage.nth, task.created_at) {
@@ -38,14 +36,8 @@ pub fn shown(tables: &Tables) -> HashMap<Id, Vec<Arc<Task>>> {
             }
         }
     }
-    for (slot, task) in failed {
-        if !taken.contains(&slot) && tables.services.contains_key(&task.service_id) {
-            shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
-        }
-    }
-    for tasks in shown.values_mut() {
-        tasks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    }
+    let left = failed.into_iter().filter(|(slot, _)| exists && !taken.contains(slot));
+    shown.extend(left.map(|(_, task)| Arc::clone(task)));
     shown
 }
 
