@@ -10,7 +10,7 @@ import { Model } from "./model.js";
 import { Objects } from "./objects.js";
 import { Events, Panel, Services } from "./panel.js";
 import { Plan } from "./plan.js";
-import { isReached, isWell } from "./words.js";
+import { isWell } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const model = new Model();
@@ -149,8 +149,7 @@ function sum() {
     real += 1;
     if (isWell(node)) well += 1;
   }
-  let running = 0;
-  for (const one of containers.values()) if (one.state === "running" && isReached(nodes.get(one.node))) running += 1;
+  const running = model.running();
   if (model.isSwarm) {
     const lead = pool.primary === undefined || pool.role === "leader" ? "" : `, leader ${pool.primary}`;
     say(byId("sum"), `${well}/${real} nodes ready · ${running}/${containers.size} tasks and containers running · this node: ${pool.role}${lead}`);
