@@ -4,7 +4,8 @@
 //! Reading order: `known` (pure), [`sights`], [`events`].
 //!
 //! Invariants: the leader is asked only while somebody looks; what it told stays until another leader, or the
-//! same again, has told everything anew; a leader that says nothing is given up within [`SILENCE`].
+//! same again, has told everything anew; one that says nothing of what is on them is given up within [`SILENCE`].
+//! Nothing may happen on them for any time: that stream ends with the leadership.
 
 mod events;
 mod known;
