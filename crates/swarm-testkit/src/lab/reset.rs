@@ -14,7 +14,8 @@ containers=$(docker ps --all --quiet) || exit
 volumes=$(docker volume ls --quiet) || exit
 [ -z "$volumes" ] || docker volume rm --force $volumes
 networks=$(docker network ls --quiet --filter type=custom) || exit
-[ -z "$networks" ] || docker network rm $networks || exit
+[ -z "$networks" ] || docker network rm $networks
+exit 0 # A swarm's own network goes with the swarm.
 "#;
 
 /// Deletes its images, but for one.
