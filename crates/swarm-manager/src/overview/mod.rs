@@ -88,6 +88,9 @@ impl Look {
         let mut nodes: BTreeSet<Id> = &touched.nodes | &touched.nodes_of_tasks;
         let services = &touched.services | &touched.services_of_tasks;
         for service in &services {
+            self.hide(service, &mut nodes);
+        }
+        for service in &services {
             let exists = tables.services.contains_key(service);
             let shown = tasks::shown(exists, tables.tasks_of_service(service));
             self.show(service, shown, &mut nodes);
@@ -120,14 +123,18 @@ impl Look {
         self.see_waiting();
     }
 
-    /// Shows these tasks of a service, and no others; each node that this concerns is noted.
-    fn show(&mut self, service: &Id, shown: Vec<Arc<Task>>, nodes: &mut BTreeSet<Id>) {
+    /// Shows no tasks of a service any more; each node that this concerns is noted.
+    fn hide(&mut self, service: &Id, nodes: &mut BTreeSet<Id>) {
         for task in self.of_service.remove(service).into_iter().flatten() {
             if let Some(tasks) = self.tasks.get_mut(&task.node_id) {
                 tasks.retain(|one| one.id != task.id);
             }
             nodes.insert(task.node_id.clone());
         }
+    }
+
+    /// Shows these tasks of a service of which none are shown; each node that this concerns is noted.
+    fn show(&mut self, service: &Id, shown: Vec<Arc<Task>>, nodes: &mut BTreeSet<Id>) {
         for task in &shown {
             nodes.insert(task.node_id.clone());
             self.tasks.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
