@@ -86,7 +86,11 @@ impl Look {
             return;
         }
         let mut nodes: BTreeSet<Id> = &touched.nodes | &touched.nodes_of_tasks;
-        let services = &touched.services | &touched.services_of_tasks;
+        let mut services = &touched.services | &touched.services_of_tasks;
+        // What runs on a node that is down does not count as running.
+        for node in &touched.nodes {
+            services.extend(tables.tasks_of_node(node).map(|task| task.service_id.clone()));
+        }
         for service in &services {
             self.hide(service, &mut nodes);
         }
