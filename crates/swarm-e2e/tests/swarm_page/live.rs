@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use swarm_e2e::{Browser, Daemons, Doorway, IMAGE, ask, exclusive, until};
 
 use super::{LONG, PORT, SHOWS, cluster};
@@ -52,8 +52,8 @@ fn api(nodes: &Daemons<'_>, host: u8, path: &str) -> Result<Value> {
 
 /// The ids of a service's tasks that run and are to, and how many others run.
 fn tasks(nodes: &Daemons<'_>, host: u8, service: &str) -> Result<(Vec<String>, usize)> {
-    let filters = json!({"service": {service: true}}).to_string();
-    let filters: String = filters.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    // {"service":{"NAME":true}}
+    let filters = format!("%7B%22service%22%3A%7B%22{service}%22%3Atrue%7D%7D");
     let found = api(nodes, host, &format!("/tasks?filters={filters}"))?;
     let all = found.as_array().into_iter().flatten();
     let (stay, end): (Vec<_>, Vec<_>) = all
