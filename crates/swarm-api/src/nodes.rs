@@ -14,7 +14,10 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 /// What Docker has no words for.
-pub(crate) const POOL: &[Route] =
-    &[Route::served("POST", "/pool/rebalance", |b, _, x| b.rebalance(x))
+pub(crate) const POOL: &[Route] = &[
+    Route::served("POST", "/pool/rebalance", |b, _, x| b.rebalance(x))
         .control()
-        .note("this project's own: a plan to even the pool out, and with apply its outcome")];
+        .note("this project's own: a plan to even the pool out, and with apply its outcome"),
+    Route::served("GET", "/pool/sights", |b, _, x| b.sights(x))
+        .note("this project's own: what managers tell each other to show, a line for each change"),
+];

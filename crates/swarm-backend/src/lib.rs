@@ -19,6 +19,7 @@ mod overview;
 mod plugins;
 mod secrets;
 mod services;
+mod sights;
 mod swarm_mode;
 mod swarms;
 mod system;
@@ -42,6 +43,7 @@ pub use overview::{
 pub use plugins::Plugins;
 pub use secrets::{Configs, Secrets};
 pub use services::{Logs, Services, Tasks};
+pub use sights::{SightLine, Sights};
 pub use swarm_docker::ApiError;
 pub use swarm_mode::{InSwarm, OfNetworks, SwarmMode};
 pub use swarms::Swarms;
@@ -62,6 +64,7 @@ pub trait Backend:
     + Plugins
     + Nodes
     + Pools
+    + Sights
     + InSwarm
     + 'static
 {
@@ -76,6 +79,7 @@ impl<T> Backend for T where
         + Plugins
         + Nodes
         + Pools
+        + Sights
         + InSwarm
         + 'static
 {

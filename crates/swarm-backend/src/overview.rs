@@ -6,11 +6,12 @@
 //! A surface waits for [`Overview::watch`], asks for the nodes, and reads the containers of those
 //! alone whose revision is another than before.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Onward, Reply, Result};
 
@@ -54,7 +55,7 @@ pub struct PoolSight {
 }
 
 /// A container that waits to be made anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// Its name.
     pub name: String,
@@ -63,8 +64,8 @@ pub struct Waiting {
 }
 
 /// One node.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct NodeSight {
     /// Tells nodes apart for as long as this manager runs.
     pub key: String,
@@ -102,8 +103,8 @@ pub struct NodeSight {
 }
 
 /// One container, or one task of a swarm's service.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ContainerSight {
     /// Full id; a task's own.
     pub id: String,
@@ -137,7 +138,7 @@ pub struct ContainerSight {
     pub finished: Option<i64>,
     /// When it moves by itself; absent where this manager does not know.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy: Option<&'static str>,
+    pub policy: Option<Cow<'static, str>>,
     /// How often it was decided to make it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
@@ -153,8 +154,8 @@ pub struct ContainerSight {
     /// The service that it is known to belong to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// What a task is beside a container.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What a task is beside a container; each manager knows it by itself.
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
     pub task: Option<TaskSight>,
 }
 
@@ -216,7 +217,7 @@ pub struct ServiceSight {
 }
 
 /// A move that was made, or decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MoveSight {
     /// When, milliseconds since 1970.
     pub at: i64,

@@ -20,6 +20,10 @@ pub struct Cli {
 pub enum Command {
     /// Serve a fleet of simulated engines until standard input closes
     Fleet(Shape),
+    /// Serve the page over a swarm's store without engines until standard input closes
+    Swarm(SwarmShape),
+    /// Measure the page in a real browser
+    Page(PageOptions),
 }
 
 /// What to measure.
@@ -136,4 +140,71 @@ pub struct Shape {
     /// Pretend to be Docker 28 instead of 20.10
     #[arg(long)]
     pub docker28: bool,
+}
+
+/// What the store of a swarm without engines is filled with.
+#[derive(Debug, Clone, Args)]
+pub struct SwarmShape {
+    /// How many nodes
+    #[arg(long, default_value_t = 1000)]
+    pub nodes: usize,
+    /// How many services
+    #[arg(long, default_value_t = 1000)]
+    pub services: usize,
+    /// How many tasks
+    #[arg(long, default_value_t = 30_000)]
+    pub tasks: usize,
+}
+
+/// Whose page is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PageKind {
+    /// A manager over simulated engines
+    Pool,
+    /// A swarm's store, filled
+    Swarm,
+}
+
+/// Flags of `page`.
+#[derive(Debug, Clone, Args)]
+pub struct PageOptions {
+    /// Whose page
+    #[arg(long, value_enum, default_value_t = PageKind::Swarm)]
+    pub kind: PageKind,
+    /// How many nodes
+    #[arg(long, default_value_t = 1000)]
+    pub nodes: usize,
+    /// How many containers or tasks
+    #[arg(long, default_value_t = 30_000)]
+    pub tiles: usize,
+    /// How many services a swarm has
+    #[arg(long, default_value_t = 1000)]
+    pub services: usize,
+    /// How many tiles change per second, where any do
+    #[arg(long, default_value_t = 100)]
+    pub rate: u32,
+    /// The pool manager's binary [default: `swarm` beside this one]
+    #[arg(long, env = "SWARM_BIN")]
+    pub manager: Option<PathBuf>,
+    /// Write the table to this file besides printing it
+    #[arg(long)]
+    pub markdown: Option<PathBuf>,
+    /// First loopback address of the fleet
+    #[arg(long, default_value = "127.1.0.1")]
+    pub base: Ipv4Addr,
+    /// Port of the simulated engines
+    #[arg(long, default_value_t = 2375)]
+    pub port: u16,
+}
+
+impl PageOptions {
+    /// Tiles of each node.
+    pub fn per_node(&self) -> usize {
+        (self.tiles / self.nodes.max(1)).max(1)
+    }
+
+    /// All tiles: as many on each node.
+    pub fn tiles(&self) -> usize {
+        self.per_node() * self.nodes
+    }
 }

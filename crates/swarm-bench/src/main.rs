@@ -3,16 +3,19 @@
 //!
 //! Without a subcommand it runs the scenarios and prints the table of docs/benchmarks.md.
 //! `swarm-bench fleet` is the fleet's own process; it also serves anyone who wants a
-//! thousand engines to play with. It judges figures and is never part of the tests:
+//! thousand engines to play with. `swarm-bench page` measures the page in a browser, and `swarm-bench swarm` is a
+//! swarm of any size for it. It judges figures and is never part of the tests:
 //! a shared machine would fail them at random.
 
 mod cli;
 mod driver;
+mod filled;
 mod fleet_child;
 mod fleet_host;
 mod limits;
 mod machine;
 mod manager;
+mod page;
 mod procfs;
 mod quantile;
 mod report;
@@ -29,6 +32,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Some(Command::Fleet(shape)) => runtime.block_on(fleet_host::serve(&shape)),
+        Some(Command::Swarm(shape)) => runtime.block_on(filled::serve(&shape)),
+        Some(Command::Page(options)) => runtime.block_on(page::run(&options)),
         None => runtime.block_on(scenario::run(&cli.options)),
     }
 }

@@ -11,7 +11,6 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::cli::Options;
 use crate::driver::{Client, Endpoint};
 use crate::procfs::{self, Memory};
 
@@ -26,9 +25,9 @@ pub struct Manager {
 }
 
 /// The binary to measure.
-pub fn binary(options: &Options) -> Result<PathBuf> {
-    let path = match &options.manager {
-        Some(path) => path.clone(),
+pub fn binary(named: Option<&Path>) -> Result<PathBuf> {
+    let path = match named {
+        Some(path) => path.to_owned(),
         None => std::env::current_exe()?.with_file_name("swarm"),
     };
     if !path.is_file() {

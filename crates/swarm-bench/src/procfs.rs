@@ -42,6 +42,31 @@ pub fn cpu(pid: u32) -> Result<Duration> {
     Ok(parse_cpu(&text))
 }
 
+/// The same of a process and of all that came from it and still run.
+pub fn family_cpu(root: u32) -> Duration {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats: Vec<(u32, u32, Duration)> = processes
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, parent, parse_cpu(&stat)))
+        })
+        .collect();
+    let (mut family, mut sum) = (vec![root], Duration::ZERO);
+    while let Some(member) = family.pop() {
+        for (pid, parent, cpu) in &stats {
+            if *parent == member {
+                family.push(*pid);
+            }
+            if *pid == member {
+                sum += *cpu;
+            }
+        }
+    }
+    sum
+}
+
 /// Linux's USER_HZ is 100 on every architecture this runs on.
 const TICK: Duration = Duration::from_millis(10);
 

@@ -69,6 +69,11 @@ impl Browser {
         }
     }
 
+    /// The driver's process, of which the browser's are children.
+    pub fn pid(&self) -> u32 {
+        self.driver.id()
+    }
+
     /// The session, for what has no method here.
     pub fn client(&self) -> &Client {
         &self.client

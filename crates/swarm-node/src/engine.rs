@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the engine may take to say what it speaks.
 const NEGOTIATE: Duration = Duration::from_secs(5);
+/// How long the first client waits for that at most, where the engine is slow.
+const FIRST: Duration = Duration::from_secs(2);
 /// How often it is asked again: it may have been replaced by another release.
 const AGAIN: Duration = Duration::from_secs(30);
 /// How often it is asked while it does not answer.
@@ -27,6 +29,12 @@ impl LocalEngine {
     /// The client.
     pub fn client(&self) -> &EngineClient {
         &self.0
+    }
+
+    /// Asks once what it speaks, so that nobody who comes right after the start is promised a newer API than
+    /// the engine's. One that does not answer is said to by [`LocalEngine::follow`].
+    pub async fn greet(&self) {
+        let _ = self.0.negotiate(FIRST).await;
     }
 
     /// Learns what the engine speaks, and keeps what is known of it fresh.

@@ -96,8 +96,10 @@ impl Node {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        node.tasks.spawn(engine.follow(node.stop.clone()));
-        let standing = match node.resume(None, None, node.said()).await {
+        node.tasks.spawn(engine.clone().follow(node.stop.clone()));
+        let resuming = node.resume(None, None, node.said());
+        let (resumed, ()) = tokio::join!(resuming, engine.greet());
+        let standing = match resumed {
             Ok(standing) => standing,
             Err(why) => {
                 let why = why.to_string();

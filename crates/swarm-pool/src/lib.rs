@@ -30,7 +30,7 @@ mod state;
 mod swarm_mode;
 mod versions;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use swarm_discovery::DiscoveryBackend;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ use versions::Versions;
 /// A running pool: implements every port of `swarm-backend`.
 #[derive(Debug)]
 pub struct Pool {
+    /// For streams, which outlive the request that asked for them.
+    own: Weak<Self>,
     shared: Arc<Shared>,
     members: Arc<Members>,
     discovery: Arc<dyn DiscoveryBackend>,
@@ -75,7 +77,8 @@ impl Pool {
         let shared = Arc::new(Shared::new(config, store, &guard));
         let members = Arc::new(Members::new(Arc::clone(&shared)));
         tokio::spawn(Arc::clone(&members).follow(Arc::clone(&discovery), stop.clone()));
-        let pool = Arc::new(Self {
+        let pool = Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
             shared,
             members,
             discovery: Arc::clone(&discovery),

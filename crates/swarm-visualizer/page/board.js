@@ -2,7 +2,6 @@
 // thousand nodes scroll as ten do. Sizes are fixed here and nowhere else.
 
 import { element, say } from "./element.js";
-import { byName } from "./model.js";
 import { bytes, cpus, imageName, isReached, moveWords, nodeShape, nodeWords, stateOf, troubleOf } from "./words.js";
 
 const GAP = 12;
@@ -206,7 +205,7 @@ export class Board {
     const width = this.#root.clientWidth - GAP;
     this.#columns = Math.max(1, Math.floor(width / (this.#size.COLUMN + GAP)));
     this.#width = Math.floor(width / this.#columns) - GAP;
-    const nodes = [...this.#model.nodes.values()].sort(byName);
+    const nodes = this.#model.sortedNodes().map((key) => this.#model.nodes.get(key));
     this.#cells = [];
     this.#rows = [];
     let top = GAP;

@@ -14,12 +14,14 @@ function facts(pairs) {
 }
 
 const labelsOf = (labels) => Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`).join("\n");
-const same = (a, b) => a !== null && a.container === b.container && a.node === b.node && a.service === b.service;
+const same = (a, b) => a !== null && a.container === b.container && a.node === b.node && a.service === b.service
+  && a.object === b.object && a.id === b.id;
 
 export class Details {
   title = "Details";
   #model;
   #acts;
+  #objects;
   #root = element("div", { class: "details" });
   #shown = null;
   #part = "facts";
@@ -30,9 +32,11 @@ export class Details {
   #parts = element("div", { class: "parts", role: "tablist" });
   #actions = element("div");
 
-  constructor(model, acts) {
+  constructor(model, acts, objects) {
     this.#model = model;
     this.#acts = acts;
+    this.#objects = objects;
+    objects.listen(() => { if (this.#visible && this.#shown?.object !== undefined) this.#update(); });
     this.#root.append(element("p", { class: "none", text: "Choose a node or a container: click it, or use the arrow keys." }));
     acts.listen(() => this.#update());
     model.listen((change) => {
@@ -64,6 +68,7 @@ export class Details {
 
   #names() {
     const all = { facts: "Facts", json: "JSON", logs: "Output", history: "History" };
+    if (this.#shown.object !== undefined) return { facts: "Facts", json: "JSON", history: "History" };
     if (this.#shown.node === undefined) return all;
     // Of a place that is none there is nothing to ask.
     return this.#shown.node === "~" ? { facts: "Facts" } : { facts: "Facts", json: "JSON", history: "History" };
@@ -71,7 +76,8 @@ export class Details {
 
   /** Where the object is asked for. */
   #path() {
-    const { node: key, container: id, service } = this.#shown;
+    const { node: key, container: id, service, object } = this.#shown;
+    if (object !== undefined) return `api/${object}s/${encodeURIComponent(this.#shown.id)}`;
     if (service !== undefined) return `api/services/${encodeURIComponent(service)}`;
     if (key !== undefined) return `api/nodes/${encodeURIComponent(this.#model.nodes.get(key)?.id ?? key)}`;
     const kind = this.#model.containers.get(id)?.task === undefined ? "containers" : "tasks";
@@ -98,6 +104,10 @@ export class Details {
 
   #update() {
     if (this.#shown === null) return;
+    if (this.#shown.object !== undefined) {
+      this.#updateObject(this.#shown);
+      return;
+    }
     const { node: key, container: id, service: sid } = this.#shown;
     this.#actions.replaceChildren(...[this.#acts.of(this.#shown)].filter(Boolean));
     const [what, one, of] = sid !== undefined ? ["service", this.#model.service(sid), (it) => this.#ofService(it)]
@@ -105,6 +115,16 @@ export class Details {
         : ["container", this.#model.containers.get(id), (it) => (it.task === undefined ? this.#ofContainer(it) : this.#ofTask(it))];
     say(this.#heading, one?.name ?? (sid ?? key ?? id).slice(0, 12));
     if (this.#part === "facts") this.#body.replaceChildren(one === undefined ? gone(what) : of(one));
+  }
+
+  #updateObject({ object: kind, id }) {
+    const one = this.#objects.find(kind, id);
+    this.#actions.replaceChildren();
+    say(this.#heading, one?.name ?? id.slice(0, 12));
+    if (this.#part !== "facts") return;
+    this.#body.replaceChildren(one === undefined ? gone(kind) : facts([["Kind", kind], ["Says", one.words], ["Subnets", one.subnets.join("\n")],
+      ["Created", one.created === undefined ? "" : `${date(one.created)} (${ago(one.created)} ago)`],
+      ["Place", one.place], ["Id", one.id === one.name ? "" : one.id], ["Labels", labelsOf(one.labels)]]));
   }
 
   #ofNode(node) {
@@ -172,14 +192,16 @@ export class Details {
       this.#tasks(slot);
       return;
     }
-    const { node: key, container: id } = this.#shown;
-    const name = key === undefined ? this.#model.containers.get(id)?.name : this.#model.nodes.get(key)?.name;
+    const { node: key, container, object } = this.#shown;
+    const node = this.#model.nodes.get(key);
+    const id = key !== undefined ? node?.id : object === undefined ? container : this.#shown.id;
+    const name = key !== undefined ? node?.name : this.#model.containers.get(id)?.name;
     const rows = this.#model.history(id ?? "", name).map((event) => eventRow(event)).reverse();
     this.#body.replaceChildren(rows.length === 0 ? element("p", { class: "none", text: "Nothing has happened to it since this page follows." })
       : element("ol", { class: "events" }, ...rows));
   }
 
-  /** The tasks of a slot, or of a whole service, the newest first: what is kept of its history. */
+  /** The tasks of a slot, or of a whole service beside what was done to it, the newest first: what is kept of its history. */
   async #tasks({ service, slot, node }) {
     const shown = this.#shown;
     let rows;
@@ -188,13 +210,17 @@ export class Details {
       const tasks = await answer.json();
       if (!answer.ok) throw new Error(tasks.message);
       const own = (task) => slot === undefined || ((task.Slot ?? 0) === slot && (slot > 0 || task.NodeID === node));
-      rows = tasks.filter(own).sort((a, b) => (a.CreatedAt < b.CreatedAt ? 1 : -1)).map((task) => {
+      const done = slot === undefined ? this.#model.history(service).map((event) => [event.at, eventRow(event)]) : [];
+      const ran = tasks.filter(own).map((task) => {
         const { State: state, Err: error, Message: message, Timestamp: at, ContainerStatus: ended } = task.Status;
         const code = ended?.ExitCode ? ` (${ended.ExitCode})` : "";
         const words = `${slot === undefined && task.Slot ? `${task.Slot}: ` : ""}${state}${code}: ${error || message || ""}`;
-        return element("li", { class: "event", title: task.ID }, element("time", { text: clock(Date.parse(at)), datetime: at }),
+        const row = element("li", { class: "event task", title: task.ID }, element("time", { text: clock(Date.parse(at)), datetime: at }),
           element("span", { class: "where", text: this.#model.nodes.get(task.NodeID)?.name ?? "" }), element("span", { text: words }));
+        // A service's are told by what became of them last, a slot's one after the other.
+        return [Date.parse(slot === undefined ? at : task.CreatedAt), row];
       });
+      rows = [...ran, ...done].sort(([a], [b]) => b - a).map(([, row]) => row);
     } catch (error) {
       rows = [element("li", { class: "none", text: `It cannot be had: ${error.message}` })];
     }

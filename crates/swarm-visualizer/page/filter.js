@@ -44,6 +44,14 @@ export function filter(text) {
     empty: words.length === 0,
     container: (one, node) => groups.every((group) => group.some((word) => holds(word, one, node)))
       && !unwanted.some((word) => holds(word, one, node)),
+    /** Whether what is on no board is left in, such as a network: by name and labels. */
+    object: (one) => {
+      const name = one.name.toLowerCase();
+      const pairs = Object.entries(one.labels).map(([key, value]) => `${key}=${value}`.toLowerCase());
+      const has = ({ kind, value }) => (kind === "label" ? pairs.some((pair) => pair.includes(value)) : name.includes(value));
+      const said = words.filter((word) => word.kind === "text" || word.kind === "label");
+      return said.every((word) => has(word) !== word.not);
+    },
     /** Whether a node is shown of which no container is left. */
     node: (node) => words.length === 0
       || (aboutNodes && groups.every((group) => group.some((word) => holds(word, null, node)))

@@ -7,16 +7,18 @@ import { say } from "./element.js";
 import { follow } from "./feed.js";
 import { filter } from "./filter.js";
 import { Model } from "./model.js";
+import { Objects } from "./objects.js";
 import { Events, Panel, Services } from "./panel.js";
 import { Plan } from "./plan.js";
-import { isReached, isWell } from "./words.js";
+import { isWell } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const model = new Model();
 const search = byId("search");
 const panel = new Panel(byId("tabs"), byId("pane"));
 const acts = new Acts(model, byId("ask"));
-const details = new Details(model, acts);
+const objects = new Objects(model, (selected) => choose(selected, true));
+const details = new Details(model, acts, objects);
 
 const board = new Board(model, byId("board"), {
   filter: filter(""),
@@ -42,6 +44,7 @@ function show(selected) {
 function showEvent(event) {
   if (event.type === "container" && model.containers.has(event.id)) show({ container: event.id });
   else if (event.type === "service" && model.service(event.id) !== undefined) show({ service: event.id });
+  else if (objects.find(event.type, event.id) !== undefined) choose({ object: event.type, id: event.id }, true);
   else {
     const node = [...model.nodes.values()].find((one) => one.name === event.node);
     if (node !== undefined) show({ node: node.key });
@@ -49,6 +52,7 @@ function showEvent(event) {
 }
 
 panel.add("services", new Services(model, (text) => setFilter(text), (id) => show({ service: id })));
+panel.add("objects", objects);
 panel.add("events", new Events(model, showEvent));
 panel.add("details", details);
 panel.add("plan", new Plan(model, acts, { onMoves: (moves) => { board.moves = moves; }, onShow: show }));
@@ -58,6 +62,7 @@ panel.open("services");
 function setFilter(text) {
   search.value = text;
   board.filter = filter(text);
+  objects.filter = filter(text);
   history.replaceState(null, "", text === "" ? "#" : `#${encodeURIComponent(text)}`);
 }
 
@@ -144,8 +149,7 @@ function sum() {
     real += 1;
     if (isWell(node)) well += 1;
   }
-  let running = 0;
-  for (const one of containers.values()) if (one.state === "running" && isReached(nodes.get(one.node))) running += 1;
+  const running = model.running();
   if (model.isSwarm) {
     const lead = pool.primary === undefined || pool.role === "leader" ? "" : `, leader ${pool.primary}`;
     say(byId("sum"), `${well}/${real} nodes ready · ${running}/${containers.size} tasks and containers running · this node: ${pool.role}${lead}`);

@@ -1,6 +1,6 @@
 // The pool or swarm as this page knows it: containers and tasks alike. The feed writes, everything else reads and is told.
 
-import { imageName } from "./words.js";
+import { imageName, isReached } from "./words.js";
 
 const EVENTS = 500;
 
@@ -41,6 +41,29 @@ function prepare(container) {
 const collator = new Intl.Collator("en", { numeric: true });
 export const byName = (a, b) => collator.compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
 
+/** Adds to what is counted by a key. */
+function count(counts, key, step) {
+  const now = (counts.get(key) ?? 0) + step;
+  if (now === 0) counts.delete(key);
+  else counts.set(key, now);
+}
+
+/** Containers of one service, counted as they come and go: nothing has to be counted over all of them. */
+class Group {
+  total = 0;
+  running = 0;
+  /** How many are on each node. */
+  nodes = new Map();
+
+  constructor(hue) { this.hue = hue; }
+
+  add({ node, state, health }, step) {
+    this.total += step;
+    if (state === "running" && health !== "unhealthy") this.running += step;
+    count(this.nodes, node, step);
+  }
+}
+
 class World {
   pool = null;
   /** What actions have to carry; null where there are none. */
@@ -51,6 +74,20 @@ class World {
   containers = new Map();
   /** Ids by the key of their node. */
   on = new Map();
+  /** How many run, by the key of their node. */
+  running = new Map();
+  /** Tasks, and containers that are none, by the names of their services. */
+  tasks = new Map();
+  others = new Map();
+
+  #count(container, step) {
+    const groups = container.task === undefined ? this.others : this.tasks;
+    let group = groups.get(container.service);
+    if (group === undefined) groups.set(container.service, (group = new Group(container.hue)));
+    group.add(container, step);
+    if (group.total === 0) groups.delete(container.service);
+    if (container.state === "running") count(this.running, container.node, step);
+  }
 
   service(service) {
     service.hue = hueOf(service.name);
@@ -65,6 +102,7 @@ class World {
   container(container) {
     this.drop(container.id);
     this.containers.set(container.id, prepare(container));
+    this.#count(container, 1);
     let here = this.on.get(container.node);
     if (here === undefined) this.on.set(container.node, (here = new Set()));
     here.add(container.id);
@@ -74,6 +112,7 @@ class World {
     const old = this.containers.get(id);
     if (old === undefined) return undefined;
     this.containers.delete(id);
+    this.#count(old, -1);
     this.on.get(old.node)?.delete(id);
     return old.node;
   }
@@ -84,6 +123,7 @@ export class Model {
   /** What is being received and not whole yet. */
   #coming = null;
   #sorted = new Map();
+  #nodes = null;
   #listeners = [];
   events = [];
   skipped = 0;
@@ -124,6 +164,7 @@ export class Model {
     this.#world = this.#coming;
     this.#coming = null;
     this.#sorted.clear();
+    this.#nodes = null;
     this.events = events.slice(-EVENTS);
     this.#tell({ all: true, events });
   }
@@ -138,8 +179,10 @@ export class Model {
     for (const key of goneNodes) {
       world.nodes.delete(key);
       world.on.delete(key);
+      this.#nodes = null;
     }
     for (const node of nodes) {
+      if (world.nodes.get(node.key)?.name !== node.name) this.#nodes = null;
       world.node(node);
       touched.add(node.key);
     }
@@ -158,6 +201,19 @@ export class Model {
     if (this.events.length > EVENTS) this.events.splice(0, this.events.length - EVENTS);
     this.skipped += skipped;
     this.#tell({ events, touched: new Set() });
+  }
+
+  /** The keys of all nodes, by name. */
+  sortedNodes() {
+    this.#nodes ??= [...this.#world.nodes.values()].sort(byName).map((node) => node.key);
+    return this.#nodes;
+  }
+
+  /** How many run on nodes that are reached. */
+  running() {
+    let sum = 0;
+    for (const [key, running] of this.#world.running) if (isReached(this.#world.nodes.get(key))) sum += running;
+    return sum;
   }
 
   /** The containers of a node, by name. */
@@ -179,24 +235,13 @@ export class Model {
 
   /** The services: how many containers each has or should have, and how many of them run. */
   services() {
+    const { services, tasks, others } = this.#world;
     const found = new Map();
-    for (const { id, name, hue, desired, running, update, lacks } of this.#world.services.values()) {
-      found.set(name, { id, name, hue, total: desired, running, nodes: new Set(), update, lacks });
+    for (const { id, name, hue, desired, running, update, lacks } of services.values()) {
+      found.set(name, { id, name, hue, total: desired, running, nodes: tasks.get(name)?.nodes.size ?? 0, update, lacks });
     }
-    for (const container of this.#world.containers.values()) {
-      if (container.task !== undefined) {
-        found.get(container.service)?.nodes.add(container.node);
-        continue;
-      }
-      let one = found.get(container.service);
-      if (one?.id !== undefined) continue;
-      if (one === undefined) {
-        one = { name: container.service, hue: container.hue, total: 0, running: 0, nodes: new Set() };
-        found.set(container.service, one);
-      }
-      one.total += 1;
-      one.nodes.add(container.node);
-      if (container.state === "running" && container.health !== "unhealthy") one.running += 1;
+    for (const [name, { hue, total, running, nodes }] of others) {
+      if (!found.has(name)) found.set(name, { name, hue, total, running, nodes: nodes.size });
     }
     return [...found.values()].sort((a, b) => collator.compare(a.name, b.name));
   }

@@ -6,13 +6,16 @@ import { clock, eventWords } from "./words.js";
 const SERVICES = 500;
 const SHOWN = 300;
 /** Between two counts of the services, milliseconds. */
-const COUNT = 500;
+const COUNT = 250;
 
 /** A list of services; a click filters by one, and a swarm's own have details. */
 export class Services {
   title = "Services";
   #model;
   #list = element("ul", { class: "services" });
+  /** What is shown, by the services' names: it is written anew only where it differs. */
+  #rows = new Map();
+  #more = element("li");
   #timer = 0;
   #visible = false;
   #onFilter;
@@ -44,22 +47,37 @@ export class Services {
 
   #fill() {
     const services = this.#model.services();
+    const before = this.#rows;
+    this.#rows = new Map();
     const rows = services.slice(0, SERVICES).map((one) => {
+      const row = before.get(`${one.id} ${one.name}`) ?? this.#row(one);
+      this.#rows.set(`${one.id} ${one.name}`, row);
       const state = one.running === one.total ? "● all running" : one.running === 0 ? "■ none running" : "◐ some running";
-      const words = [`${state}, on ${one.nodes.size} nodes`, one.update && `update ${one.update}`, one.lacks].filter(Boolean);
+      const words = [`${state}, on ${one.nodes} nodes`, one.update && `update ${one.update}`, one.lacks].filter(Boolean).join("\n");
       const busy = one.update === "updating" || one.update === "rollback_started" ? " ↻" : "";
-      const button = element("button", { type: "button", class: "service", title: words.join("\n"),
-        onclick: () => this.#onFilter(`service:"${one.name.replaceAll('"', "")}"`) },
-      element("i"), element("b", { text: one.name }),
-      element("span", { text: `${state.slice(0, 1)} ${one.running}/${one.total}${busy}` }));
-      button.style.setProperty("--hue", one.hue);
-      if (one.id === undefined) return element("li", {}, button);
-      return element("li", { class: "own" }, button, element("button", { type: "button", class: "more", text: "…",
-        title: `Details of ${one.name}`, "aria-label": `Details of ${one.name}`, onclick: () => this.#onShow(one.id) }));
+      say(row.count, `${state.slice(0, 1)} ${one.running}/${one.total}${busy}`);
+      if (row.words !== words) row.button.title = row.words = words;
+      return row.root;
     });
-    if (services.length > SERVICES) rows.push(element("li", { text: `and ${services.length - SERVICES} more` }));
+    if (services.length > SERVICES) {
+      say(this.#more, `and ${services.length - SERVICES} more`);
+      rows.push(this.#more);
+    }
     if (rows.length === 0) rows.push(element("li", { class: "none", text: "No services or containers yet." }));
-    this.#list.replaceChildren(...rows);
+    const shown = this.#list.children;
+    if (shown.length !== rows.length || rows.some((row, place) => shown[place] !== row)) this.#list.replaceChildren(...rows);
+  }
+
+  #row(one) {
+    const count = element("span");
+    const button = element("button", { type: "button", class: "service",
+      onclick: () => this.#onFilter(`service:"${one.name.replaceAll('"', "")}"`) },
+    element("i"), element("b", { text: one.name }), count);
+    button.style.setProperty("--hue", one.hue);
+    if (one.id === undefined) return { root: element("li", {}, button), button, count };
+    const root = element("li", { class: "own" }, button, element("button", { type: "button", class: "more", text: "…",
+      title: `Details of ${one.name}`, "aria-label": `Details of ${one.name}`, onclick: () => this.#onShow(one.id) }));
+    return { root, button, count };
   }
 }
 

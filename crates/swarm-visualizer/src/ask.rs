@@ -30,6 +30,14 @@ pub enum Kind {
     Service,
     /// A node.
     Node,
+    /// A network.
+    Network,
+    /// A volume.
+    Volume,
+    /// A secret of a swarm; nobody is told what is in it.
+    Secret,
+    /// A config of a swarm.
+    Config,
 }
 
 impl Kind {
@@ -41,6 +49,10 @@ impl Kind {
             "tasks" => Some(Self::Task),
             "services" => Some(Self::Service),
             "nodes" => Some(Self::Node),
+            "networks" => Some(Self::Network),
+            "volumes" => Some(Self::Volume),
+            "secrets" => Some(Self::Secret),
+            "configs" => Some(Self::Config),
             _ => None,
         }
     }
@@ -51,7 +63,26 @@ impl Kind {
             Self::Task => "tasks",
             Self::Service => "services",
             Self::Node => "nodes",
+            Self::Network => "networks",
+            Self::Volume => "volumes",
+            Self::Secret => "secrets",
+            Self::Config => "configs",
         }
+    }
+
+    /// Whether all of this kind are listed: what is on the board is in the feed.
+    pub fn is_listed(self) -> bool {
+        matches!(self, Self::Network | Self::Volume | Self::Secret | Self::Config)
+    }
+
+    /// The path of the list of all of this kind.
+    pub fn list(self) -> String {
+        format!("/{}", self.word())
+    }
+
+    /// Whether it writes anything.
+    pub fn has_output(self) -> bool {
+        matches!(self, Self::Container | Self::Task | Self::Service)
     }
 
     /// The path of an object, with what is asked of it behind.

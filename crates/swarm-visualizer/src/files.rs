@@ -45,6 +45,7 @@ files! {
     "panel.js": SCRIPT;
     "details.js": SCRIPT;
     "plan.js": SCRIPT;
+    "objects.js": SCRIPT;
     "act.js": SCRIPT;
     "words.js": SCRIPT;
     "element.js": SCRIPT;

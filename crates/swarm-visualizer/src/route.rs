@@ -106,6 +106,9 @@ impl Page {
             }
             "plan" => self.plan(query),
             _ => {
+                if let Some(kind) = Kind::read(path).filter(|kind| kind.is_listed()) {
+                    return Ok(passed(ask::get(&self.backend, kind.list()).await?));
+                }
                 let (kind, name, asked) = object(path)?;
                 match (kind, asked) {
                     (_, "") => Ok(passed(ask::get(&self.backend, kind.document(&name)).await?)),
@@ -115,8 +118,8 @@ impl Page {
                         let target = format!("/tasks?filters={filters}");
                         Ok(passed(ask::get(&self.backend, target).await?))
                     }
-                    (Kind::Node, _) | (_, "tasks") => Err(no_page()),
-                    (_, _) => self.logs((kind, &name), query).await,
+                    (kind, "logs") if kind.has_output() => self.logs((kind, &name), query).await,
+                    _ => Err(no_page()),
                 }
             }
         }

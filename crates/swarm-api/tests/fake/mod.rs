@@ -13,7 +13,7 @@ use swarm_api::{Listener, ServerOptions, serve, serve_node};
 use swarm_backend::{
     Attachments, Builds, Configs, Containers, Duplex, Effect, Exchange, Images, InSwarm, Local,
     Logs, Networks, Nodes, OfNetworks, Part, Plugins, Pools, Reply, Result, Secrets, Served,
-    Services, SwarmMode, Swarms, System, Tasks, Volumes, empty,
+    Services, Sights, SwarmMode, Swarms, System, Tasks, Volumes, empty,
 };
 use swarm_docker::ApiVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -104,6 +104,7 @@ port!(Volumes: list_volumes create_volume prune_volumes
     ; named inspect_volume update_volume remove_volume ; effect ; named_effect);
 port!(Builds: build cancel_build prune_builds session grpc ; named ; effect ; named_effect);
 port!(Pools: rebalance ; named ; effect ; named_effect);
+port!(Sights: sights ; named ; effect ; named_effect);
 port!(Nodes: list_nodes ; named inspect_node update_node remove_node
     ; effect ; named_effect);
 port!(Plugins: list_plugins ; named ; effect install_plugin ; named_effect forward_plugin);

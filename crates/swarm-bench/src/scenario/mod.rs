@@ -89,7 +89,7 @@ async fn measure(options: &Options) -> Result<()> {
     if options.baseline {
         return baseline(options).await;
     }
-    let binary = manager::binary(options)?;
+    let binary = manager::binary(options.manager.as_deref())?;
     let machine = Machine::observe(manager::version(&binary).await?);
     let mut bench = Bench { options, binary, rows: Vec::new(), failures: Vec::new() };
     let engines = options.engines();

@@ -43,8 +43,8 @@ mkdir -p /etc/swarm
 for image in $2; do docker tag nginx:latest $image:latest || exit; done
 "#;
 
-/// Ends all that a page started, and removes what it left.
-const CLEAN: &str = r#"
+/// Ends all that a page started.
+const END: &str = r#"
 for signal in TERM KILL KILL; do
     left=
     for process in /proc/[0-9]*; do
@@ -66,12 +66,10 @@ for signal in TERM KILL KILL; do
         sleep 0.05
     done
 done
-containers=$(docker ps --all --quiet) || exit
-[ -z "$containers" ] || docker rm --force --volumes $containers
-volumes=$(docker volume ls --quiet) || exit
-[ -z "$volumes" ] || docker volume rm --force $volumes
-networks=$(docker network ls --quiet --filter type=custom) || exit
-[ -z "$networks" ] || docker network rm $networks
+"#;
+
+/// Removes what it left beside its engine.
+const CLEAN: &str = r#"
 awk '$2 ~ "^/run/swarm" { print $2 }' /proc/self/mounts | while read -r m; do umount -l "$m"; done
 rm -rf /run/swarm* /var/lib/swarm* /etc/swarm /etc/systemd/system/docker.service.d /run/docs/*.* /run/docs/etcd
 mkdir -p /etc/swarm
@@ -259,7 +257,11 @@ impl World {
             self.engine(i)?;
         }
         std::thread::scope(|scope| {
-            let clean = |i| run(self.lab.command(i, "sh")?.args(["-c", CLEAN]));
+            let clean = |i| {
+                run(self.lab.command(i, "sh")?.args(["-c", END]))?;
+                self.lab.empty(i)?;
+                run(self.lab.command(i, "sh")?.args(["-c", CLEAN])).map(drop)
+            };
             let all: Vec<_> = HOSTS.iter().map(|i| scope.spawn(move || clean(*i))).collect();
             for one in all {
                 one.join().map_err(|_| anyhow::anyhow!("the cleaning panicked"))??;

@@ -1,55 +1,53 @@
 //! The nodes, with what is reserved on them.
 
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::cmp::Ordering;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use swarm_backend::NodeSight;
 use swarm_model::node::NodeState;
-use swarm_model::{Id, Node, Task};
+use swarm_model::{Node, Task};
 
 use crate::replica::{Member, Tables};
 
 /// A processor, as resources count it.
 const CPU: i64 = 1_000_000_000;
 
-/// All nodes, by name.
-pub fn sights(
+/// A node, with the tasks that are shown on it.
+pub fn sight(
     tables: &Tables,
-    shown: &HashMap<Id, Vec<Arc<Task>>>,
+    node: &Node,
+    tasks: &[Arc<Task>],
     leader: Option<&str>,
     members: &[Member],
-) -> Vec<NodeSight> {
-    let none = Vec::new();
-    let nodes = tables.nodes.values().map(|node| {
-        let tasks = shown.get(&node.id).unwrap_or(&none);
-        let (cpus, memory) = reserved(tables, &node.id);
-        let resources = &node.description.resources;
-        let engine = &node.description.engine;
-        let mut labels = engine.labels.clone();
-        labels.extend(node.spec.labels.clone());
-        NodeSight {
-            key: node.id.to_string(),
-            revision: revision_of(tasks),
-            id: node.id.to_string(),
-            name: node.name().to_owned(),
-            address: node.status.addr.clone(),
-            state: node.status.state.as_str().to_owned(),
-            role: role(node, leader).to_owned(),
-            message: message(node, members),
-            availability: node.spec.availability.as_str().to_owned(),
-            labels,
-            engine_version: engine.engine_version.clone(),
-            cpus: resources.nano_cpus / CPU,
-            reserved_nano_cpus: cpus,
-            memory: resources.memory_bytes,
-            reserved_memory: memory,
-        }
-    });
-    let mut nodes: Vec<_> = nodes.collect();
-    nodes.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
-    nodes
+) -> NodeSight {
+    let (cpus, memory) = reserved(tables, &node.id);
+    let resources = &node.description.resources;
+    let engine = &node.description.engine;
+    let mut labels = engine.labels.clone();
+    labels.extend(node.spec.labels.clone());
+    NodeSight {
+        key: node.id.to_string(),
+        revision: revision_of(tasks),
+        id: node.id.to_string(),
+        name: node.name().to_owned(),
+        address: node.status.addr.clone(),
+        state: node.status.state.as_str().to_owned(),
+        role: role(node, leader).to_owned(),
+        message: message(node, members),
+        availability: node.spec.availability.as_str().to_owned(),
+        labels,
+        engine_version: engine.engine_version.clone(),
+        cpus: resources.nano_cpus / CPU,
+        reserved_nano_cpus: cpus,
+        memory: resources.memory_bytes,
+        reserved_memory: memory,
+    }
+}
+
+/// By name.
+pub fn order(one: &NodeSight, other: &NodeSight) -> Ordering {
+    (&one.name, &one.key).cmp(&(&other.name, &other.key))
 }
 
 /// Another number when these are other tasks, or any of them changed.

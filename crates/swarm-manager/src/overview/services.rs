@@ -1,5 +1,6 @@
 //! The services: how many of their tasks run, how their last update went, and what is lacking.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use swarm_backend::ServiceSight;
@@ -13,15 +14,13 @@ use crate::replica::Tables;
 /// Different reasons that are named.
 const REASONS: usize = 3;
 
-/// All services, by name.
-pub fn sights(tables: &Tables) -> Vec<ServiceSight> {
-    let mut services: Vec<_> =
-        tables.services.values().map(|service| sight(service, tables)).collect();
-    services.sort_by(|a, b| a.name.cmp(&b.name));
-    services
+/// By name.
+pub fn order(one: &ServiceSight, other: &ServiceSight) -> Ordering {
+    (&one.name, &one.id).cmp(&(&other.name, &other.id))
 }
 
-fn sight(service: &Service, tables: &Tables) -> ServiceSight {
+/// One service.
+pub fn sight(service: &Service, tables: &Tables) -> ServiceSight {
     let counts = count(service, tables);
     let spec = &service.spec;
     let container = spec.task_template.container_spec.as_ref();

@@ -9,45 +9,39 @@ use std::sync::Arc;
 use serde_json::Value;
 use swarm_backend::{ContainerSight, TaskSight};
 use swarm_model::service::{PortConfig, Protocol};
-use swarm_model::{Id, Task, TaskState, Time};
+use swarm_model::{Service, Task, TaskState, Time};
 
-use crate::replica::Tables;
+/// A slot of a service: its number, and of a global service its node.
+type Slot<'t> = (u64, &'t str);
 
-/// A slot: its service, its number, and of a global service its node.
-type Slot<'t> = (&'t str, u64, &'t str);
-
-fn slot<'t>(tables: &Tables, task: &'t Task) -> Slot<'t> {
-    let service = tables.services.get(&task.service_id);
-    let is_global = service.is_some_and(|service| service.spec.mode.decided().is_global());
+fn slot(is_global: bool, task: &Task) -> Slot<'_> {
     let node = if is_global { task.node_id.as_str() } else { "" };
-    (&task.service_id, task.slot, node)
+    (task.slot, node)
 }
 
-/// The tasks that are shown, by node, each node's in the order of their ids.
-pub fn shown(tables: &Tables) -> HashMap<Id, Vec<Arc<Task>>> {
-    let mut shown: HashMap<Id, Vec<Arc<Task>>> = HashMap::new();
+/// The tasks that are shown of all those of one service, which may be gone already.
+pub fn shown<'t>(
+    service: Option<&Service>,
+    tasks: impl IntoIterator<Item = &'t Arc<Task>>,
+) -> Vec<Arc<Task>> {
+    let is_global = service.is_some_and(|service| service.spec.mode.decided().is_global());
+    let mut shown = Vec::new();
     let mut taken = HashSet::new();
     let mut failed: HashMap<Slot<'_>, &Arc<Task>> = HashMap::new();
-    for task in tables.tasks.values() {
+    for task in tasks {
         let state = task.status.state;
         if task.is_wanted() || !state.is_end() {
-            taken.insert(slot(tables, task));
-            shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
+            taken.insert(slot(is_global, task));
+            shown.push(Arc::clone(task));
         } else if matches!(state, TaskState::Failed | TaskState::Rejected | TaskState::Orphaned) {
-            let newest = failed.entry(slot(tables, task)).or_insert(task);
+            let newest = failed.entry(slot(is_global, task)).or_insert(task);
             if (newest.lineage.nth, newest.created_at) < (task.lineage.nth, task.created_at) {
                 *newest = task;
             }
         }
     }
-    for (slot, task) in failed {
-        if !taken.contains(&slot) && tables.services.contains_key(&task.service_id) {
-            shown.entry(task.node_id.clone()).or_default().push(Arc::clone(task));
-        }
-    }
-    for tasks in shown.values_mut() {
-        tasks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    }
+    let left = failed.into_iter().filter(|(slot, _)| service.is_some() && !taken.contains(slot));
+    shown.extend(left.map(|(_, task)| Arc::clone(task)));
     shown
 }
 

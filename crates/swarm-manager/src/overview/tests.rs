@@ -203,3 +203,70 @@ fn a_drain_s_plan_names_what_moves_and_what_would_run_nowhere() {
     let even = plan(&tables, &Wanted::Rebalance { limit: 3 }).unwrap();
     assert!(even["Note"].is_string() && even["Moves"].is_array(), "{even}");
 }
+
+#[test]
+fn looking_again_at_what_changed_gives_what_a_new_look_gives() {
+    use rand::rngs::StdRng;
+    use rand::{Rng as _, SeedableRng as _};
+
+    use crate::replica::Touched;
+
+    let pick = |random: &mut StdRng, all: &[&'static str]| all[random.random_range(0..all.len())];
+    for seed in 0..200 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut tables = small();
+        let mut look = Look::new(&tables, None, &[]);
+        for _ in 0..30 {
+            let mut touched = Touched::default();
+            for _ in 0..random.random_range(1..4) {
+                match random.random_range(0..5) {
+                    0 => {
+                        let id = pick(&mut random, &["a", "b", "c", "d"]);
+                        touched.nodes.insert(id.into());
+                        if tables.nodes.remove(id).is_none() || random.random_bool(0.7) {
+                            let named = format!("host-{}", random.random_range(0..9));
+                            node(&mut tables, id, |node| node.description.hostname = named);
+                        }
+                    }
+                    1 => {
+                        let id = pick(&mut random, &["s", "r"]);
+                        touched.services.insert(id.into());
+                        if tables.services.remove(id).is_none() || random.random_bool(0.7) {
+                            service(&mut tables, id, random.random_range(0..4));
+                        }
+                    }
+                    _ => {
+                        // As the tables tell of a task that moved, or became another one's.
+                        let id = pick(&mut random, &["t0", "t1", "t2", "t3", "t7", "t8"]);
+                        let at = pick(&mut random, &["a", "b", "c", "d", ""]);
+                        let of = pick(&mut random, &["s", "r"]);
+                        let desired = if random.random_bool(0.5) { Running } else { Shutdown };
+                        let states = [Pending, Running, Failed, Shutdown];
+                        let state = states[random.random_range(0..states.len())];
+                        if let Some(old) = tables.tasks.get(id) {
+                            touched.nodes_of_tasks.insert(old.node_id.clone());
+                            touched.services_of_tasks.insert(old.service_id.clone());
+                        }
+                        touched.nodes_of_tasks.insert(at.into());
+                        touched.services_of_tasks.insert(of.into());
+                        task(
+                            &mut tables,
+                            id,
+                            (of, random.random_range(0..3), at),
+                            (desired, state),
+                        );
+                    }
+                }
+            }
+            let leader = random.random_bool(0.5).then_some("10.0.0.1:2377");
+            look.again(&tables, &touched, leader, &[]);
+            let fresh = Look::new(&tables, leader, &[]);
+            assert_eq!(look.nodes, fresh.nodes, "seed {seed}");
+            assert_eq!(look.services, fresh.services, "seed {seed}");
+            assert_eq!(look.waiting, fresh.waiting, "seed {seed}");
+            for at in ["a", "b", "c", "d", ""] {
+                assert_eq!(names(&look, at), names(&fresh, at), "seed {seed}, node {at}");
+            }
+        }
+    }
+}

@@ -112,7 +112,8 @@ impl Forwarder {
         }
     }
 
-    fn client(&self, leader: &str) -> EngineClient {
+    /// The way to another manager's cluster endpoint.
+    pub(super) fn client(&self, leader: &str) -> EngineClient {
         let mut known = self.leader.lock();
         match &*known {
             Some((address, client)) if address == leader => client.clone(),

@@ -5,11 +5,12 @@
 //! Reading order: [`nodes`] (which engines there are), [`follow`] (who says so), [`way`] (how they, and
 //! the leader, are reached), [`forward`] (whose request it is), [`kept`] (where it is kept what is
 //! wanted of containers), [`appoint`] (who keeps it), [`onlooker`] and [`watching`] (the same and the
-//! swarm's own, for those who look on).
+//! swarm's own, for those who look on), [`afar`] (how managers that do not lead know of the engines).
 //!
 //! Invariants: only the manager that leads asks an engine; a request goes one step, to the leader; no
 //! engine is known by an address of its own.
 
+mod afar;
 mod appoint;
 mod follow;
 mod forward;
@@ -145,7 +146,7 @@ impl Cluster {
     /// What is shown.
     pub fn overview(&self) -> Arc<dyn Overview> {
         let (node, pool) = (Arc::clone(&self.node), Arc::clone(&self.pool));
-        Arc::new(Onlooker::new(node, pool, self.version))
+        Arc::new(Onlooker::new(node, pool, self.forwarder.clone(), self.version))
     }
 
     /// From now on this manager moves no containers, and the next one may at once; returns within

@@ -1,7 +1,8 @@
 //! The swarm as those who look on see it, on any manager: nodes, services and tasks from its own copy of
-//! the store; and where it leads, the containers beside them, which the pool over all nodes knows.
+//! the store; and the containers beside them, which the pool over all nodes knows where it leads, and
+//! which the leader tells of where another does.
 //!
-//! Invariants: nothing is asked of an engine; what only the leader knows is said to be so; a node that is
+//! Invariants: nothing is asked of an engine; where the leader does not tell, that is said; a node that is
 //! no manager says that in words, and shows nothing.
 
 use std::collections::{HashMap, HashSet};
@@ -13,7 +14,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use swarm_backend::{
-    ApiError, ContainerSight, NOWHERE, NodeSight, Overview, Part, PoolSight, Reply, Result,
+    ALWAYS, ApiError, ContainerSight, NOWHERE, NodeSight, Overview, Part, PoolSight, Reply, Result,
     ServiceSight, Wanted,
 };
 use swarm_docker::container::LABEL_TASK_ID;
@@ -23,17 +24,26 @@ use swarm_manager::replica::Member;
 use swarm_pool::Pool;
 use tokio::sync::watch;
 
-use super::watching::Watching;
-use crate::manager::Manager;
+use super::afar::{Afar, with_leaders};
+use super::forward::Forwarder;
+use super::watching::{Since, Watching};
 use crate::node::Node;
+
+/// A node's state in the pool before its engine was read.
+const UNREAD: &str = "pending";
 
 /// See the module.
 pub struct Onlooker {
     node: Arc<Node>,
     pool: Arc<Pool>,
+    forwarder: Forwarder,
+    /// The engines as another leader tells of them.
+    afar: Arc<Afar>,
     version: &'static str,
     /// The last look; what is read of a node belongs to it.
-    last: Mutex<Arc<Last>>,
+    last: Mutex<Last>,
+    /// What changed since.
+    since: Arc<Since>,
     /// The managers, as they answered last.
     members: Arc<watch::Sender<Vec<Member>>>,
 }
@@ -42,38 +52,101 @@ pub struct Onlooker {
 #[derive(Default)]
 struct Last {
     look: Look,
-    /// Of the leader, the engines behind the pool by their nodes' ids: key and revision there. What is on
-    /// no engine, and engines of nodes that left, are by their keys there.
-    engines: HashMap<String, (String, u64)>,
+    /// The engines behind the pool by their nodes' ids. What is on no engine, and engines of nodes that
+    /// left, are by their keys there.
+    engines: HashMap<String, Engine>,
     /// Engines of nodes that left, with what is lost with them.
     left: Vec<NodeSight>,
 }
 
+/// One engine behind the pool.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Engine {
+    /// Its key there.
+    key: String,
+    /// Another number when what is on it may have changed.
+    revision: u64,
+    /// Another leader told of it: this manager does not see it, or not yet.
+    is_afar: bool,
+}
+
+impl Last {
+    /// Which engines there are is seen anew.
+    fn forget_engines(&mut self) {
+        self.engines.clear();
+        self.left.clear();
+    }
+
+    fn take(&mut self, node: NodeSight, is_afar: bool) {
+        let id = id_of(&node.key);
+        let key = id.clone().unwrap_or_else(|| node.key.clone());
+        let engine = Engine { key: node.key.clone(), revision: node.revision, is_afar };
+        self.engines.insert(key, engine);
+        if id.is_none() && node.key != NOWHERE {
+            self.left.push(node);
+        }
+    }
+}
+
 impl Onlooker {
-    pub(super) fn new(node: Arc<Node>, pool: Arc<Pool>, version: &'static str) -> Self {
-        let members = Arc::new(watch::Sender::default());
-        Self { node, pool, version, last: Mutex::default(), members }
+    pub(super) fn new(
+        node: Arc<Node>,
+        pool: Arc<Pool>,
+        forwarder: Forwarder,
+        version: &'static str,
+    ) -> Self {
+        let (members, afar) = (Arc::new(watch::Sender::default()), Arc::default());
+        Self {
+            node,
+            pool,
+            forwarder,
+            afar,
+            version,
+            last: Mutex::default(),
+            since: Arc::default(),
+            members,
+        }
     }
 
-    /// The manager that leads, if it is this one.
-    fn leading(&self) -> Option<Arc<Manager>> {
-        let manager = self.node.manager().ok()?;
-        let leads = manager.store().leadership().borrow().leads;
-        leads.then_some(manager)
-    }
-
-    /// With what the pool over all nodes knows.
-    fn with_engines(&self, look: Look) -> Last {
-        let mut last = Last { look, ..Last::default() };
+    /// With what is known of the engines.
+    fn see_engines(&self, last: &mut Last, leads: bool) {
+        last.forget_engines();
+        let mut known = self.afar.known();
+        if !leads {
+            known.nodes().into_iter().for_each(|node| last.take(node, true));
+            return;
+        }
         for node in self.pool.nodes() {
-            let id = id_of(&node.key);
-            let key = id.clone().unwrap_or_else(|| node.key.clone());
-            last.engines.insert(key, (node.key.clone(), node.revision));
-            if id.is_none() && node.key != NOWHERE {
-                last.left.push(node);
+            // The last leader knew it; what this one would show of it is nothing.
+            if node.state == UNREAD && known.has(&node.key) {
+                last.take(node, true);
+            } else {
+                known.forget(&node.key);
+                last.take(node, false);
             }
         }
-        last
+    }
+
+    /// What is on an engine.
+    fn on(&self, engine: &Engine) -> Vec<ContainerSight> {
+        if engine.is_afar {
+            return self.afar.known().containers(&engine.key);
+        }
+        self.pool.containers(&engine.key)
+    }
+
+    /// What a manager that does not lead cannot show.
+    fn note(&self, leader: Option<&str>, name: Option<&str>) -> Option<String> {
+        let known = self.afar.known();
+        let why = known.trouble()?;
+        let leader = match (name, leader) {
+            (Some(name), Some(address)) => format!("the leader ({name}, {address})"),
+            _ => "the last leader".to_owned(),
+        };
+        Some(format!(
+            "containers that are no tasks may be old: {leader} alone is connected to the engines, and \
+             does not tell of them: {why}"
+        ))
     }
 
     fn no_manager(&self) -> PoolSight {
@@ -124,6 +197,14 @@ impl Onlooker {
     }
 }
 
+/// A revision of what consists of parts.
+fn number(parts: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    // The largest number means something else.
+    hasher.finish() >> 1
+}
+
 /// The node that an engine's key in the pool names.
 fn id_of(key: &str) -> Option<String> {
     let rest = key.strip_prefix("node://")?;
@@ -134,7 +215,14 @@ fn id_of(key: &str) -> Option<String> {
 impl Overview for Onlooker {
     fn watch(&self) -> BoxStream<'static, ()> {
         let (node, members) = (Arc::clone(&self.node), Arc::clone(&self.members));
-        let watching = Watching::new(node, Overview::watch(&*self.pool), members);
+        let afar = (Arc::clone(&self.afar), self.forwarder.clone());
+        let watching = Watching::new(
+            node,
+            Overview::watch(&*self.pool),
+            members,
+            afar,
+            Arc::clone(&self.since),
+        );
         stream::unfold(watching, |mut watching| async move {
             watching.news().await;
             Some(((), watching))
@@ -144,30 +232,28 @@ impl Overview for Onlooker {
 
     fn pool(&self) -> PoolSight {
         let Ok(manager) = self.node.manager() else {
-            *self.last.lock() = Arc::default();
+            *self.last.lock() = Last::default();
             return self.no_manager();
         };
         let now = manager.store().leadership().borrow().clone();
         let members = self.members.borrow().clone();
         let leader = now.leader.as_deref();
-        let look = manager.replica().read(|tables| Look::new(tables, leader, &members));
+        let mut last = self.last.lock();
+        manager.replica().read(|tables| {
+            last.look.again(tables, &self.since.take(), leader, &members);
+        });
+        let look = &last.look;
         let name = look.nodes.iter().find(|node| node.role == "leader");
         let name = name.map(|node| node.name.clone());
-        let note = (!now.leads).then(|| match &name {
-            Some(name) => format!(
-                "containers that are no tasks are shown by the leader alone: {name}, {}",
-                leader.unwrap_or_default()
-            ),
-            None => "containers that are no tasks are shown by the leader alone".to_owned(),
-        });
         let mut waiting = look.waiting.clone();
-        let last = if now.leads {
+        let note = if now.leads {
             waiting.extend(self.pool.pool().waiting);
-            self.with_engines(look)
+            None
         } else {
-            Last { look, ..Last::default() }
+            waiting.extend(self.afar.known().waiting().iter().cloned());
+            self.note(leader, name.as_deref())
         };
-        *self.last.lock() = Arc::new(last);
+        self.see_engines(&mut last, now.leads);
         PoolSight {
             kind: "swarm",
             version: self.version.to_owned(),
@@ -182,13 +268,11 @@ impl Overview for Onlooker {
     }
 
     fn nodes(&self) -> Vec<NodeSight> {
-        let last = Arc::clone(&self.last.lock());
+        let last = self.last.lock();
         let Last { look, engines, left } = &*last;
         let mut nodes = look.nodes.clone();
         for node in &mut nodes {
-            let mut hasher = DefaultHasher::new();
-            (node.revision, engines.get(&node.key).map(|(_, revision)| revision)).hash(&mut hasher);
-            node.revision = hasher.finish() >> 1;
+            node.revision = number((node.revision, engines.get(&node.key)));
         }
         nodes.extend(left.iter().cloned());
         let homeless = look.on("");
@@ -196,8 +280,10 @@ impl Overview for Onlooker {
         if !homeless.is_empty() || containers.is_some() {
             nodes.push(NodeSight {
                 key: NOWHERE.to_owned(),
-                revision: containers
-                    .map_or_else(|| overview::revision_of(homeless), |(_, revision)| *revision),
+                revision: match containers {
+                    Some(engine) if engine.revision == ALWAYS => ALWAYS,
+                    _ => number((overview::revision_of(homeless), containers)),
+                },
                 id: NOWHERE.to_owned(),
                 name: "no node".to_owned(),
                 state: "waiting".to_owned(),
@@ -214,14 +300,14 @@ impl Overview for Onlooker {
     }
 
     fn containers(&self, key: &str) -> Vec<ContainerSight> {
-        let last = Arc::clone(&self.last.lock());
+        let last = self.last.lock();
         let Last { look, engines, .. } = &*last;
         let tasks = look.on(if key == NOWHERE { "" } else { key });
         let mut sights: Vec<_> =
             tasks.iter().map(|task| overview::task_sight(task, look.name(task), key)).collect();
-        let Some(manager) = self.leading() else { return sights };
-        let Some((engine, _)) = engines.get(key) else { return sights };
-        let found = self.pool.containers(engine);
+        let Ok(manager) = self.node.manager() else { return sights };
+        let Some(engine) = engines.get(key) else { return sights };
+        let found = self.on(engine);
         let history: HashSet<String> = manager.replica().read(|tables| {
             let named = found.iter().filter_map(|one| one.labels.get(LABEL_TASK_ID));
             named.filter(|task| tables.tasks.contains_key(task.as_str())).cloned().collect()
@@ -257,18 +343,22 @@ impl Overview for Onlooker {
         if self.node.manager().is_err() {
             return Err(ApiError::unavailable("this node is no manager"));
         }
-        self.pool.happenings().await
+        let mut reply = self.pool.happenings().await?;
+        let own = std::mem::replace(&mut reply.body, swarm_backend::empty());
+        reply.body = with_leaders(own, Arc::clone(&self.node), self.forwarder.clone());
+        Ok(reply)
     }
 }
 
 impl Onlooker {
     /// Containers of their own stay where they are, whatever a swarm wants of their node.
     fn keep_containers(&self, node: &str, plan: &mut Value) {
-        let last = Arc::clone(&self.last.lock());
-        let mut nodes = last.look.nodes.iter();
-        let Some(node) = nodes.find(|one| one.id == node || one.name == node) else {
-            return;
+        let found = {
+            let last = self.last.lock();
+            let mut nodes = last.look.nodes.iter();
+            nodes.find(|one| one.id == node || one.name == node).cloned()
         };
+        let Some(node) = found else { return };
         let Some(kept) = plan["Kept"].as_array_mut() else { return };
         for one in self.containers(&node.key) {
             if one.task.is_none() && one.state == "running" {

@@ -1,5 +1,5 @@
 //! News for those who look on: something of the swarm changed, whoever leads became another, this node
-//! became a manager or is none any more, a manager fell silent.
+//! became a manager or is none any more, a manager fell silent, the leader told of the engines.
 //!
 //! Invariant: asking the managers who answers, which may take a while, delays no other news.
 
@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use parking_lot::Mutex;
 use swarm_backend::Part;
-use swarm_manager::replica::{Feed, Leadership, Member};
+use swarm_manager::replica::{Feed, Leadership, Member, Touched};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::afar::Afar;
+use super::forward::Forwarder;
 use crate::manager::Manager;
 use crate::node::Node;
 
@@ -22,6 +25,35 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How often the managers are asked who answers, and how long they may take.
 const ASKED: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// What changed of the swarm since it was looked at last.
+#[derive(Debug, Default)]
+pub(super) struct Since(Mutex<Option<Touched>>);
+
+impl Since {
+    /// What changed; anything may have where nobody followed.
+    pub(super) fn take(&self) -> Touched {
+        match &mut *self.0.lock() {
+            Some(touched) => std::mem::take(touched),
+            None => Touched { whole: true, ..Touched::default() },
+        }
+    }
+
+    /// From now on all changes are added.
+    fn begin(&self) {
+        *self.0.lock() = Some(Touched { whole: true, ..Touched::default() });
+    }
+
+    fn add(&self, touched: &Touched) {
+        if let Some(all) = &mut *self.0.lock() {
+            all.merge(touched);
+        }
+    }
+
+    fn end(&self) {
+        *self.0.lock() = None;
+    }
+}
 
 /// A manager that is followed.
 struct Followed {
@@ -37,6 +69,8 @@ pub(super) struct Watching {
     followed: Option<Followed>,
     pool: BoxStream<'static, ()>,
     members: watch::Receiver<Vec<Member>>,
+    afar: watch::Receiver<u64>,
+    since: Arc<Since>,
     _asking: DropGuard,
 }
 
@@ -46,13 +80,26 @@ impl Watching {
         node: Arc<Node>,
         pool: BoxStream<'static, ()>,
         told: Arc<watch::Sender<Vec<Member>>>,
+        (afar, forwarder): (Arc<Afar>, Forwarder),
+        since: Arc<Since>,
     ) -> Self {
         let stop = CancellationToken::new();
         let members = told.subscribe();
         let (asked, until) = (Arc::clone(&node), stop.clone());
         tokio::spawn(async move { until.run_until_cancelled(ask(asked, told)).await });
+        let (news, from, until) = (afar.news(), Arc::clone(&node), stop.clone());
+        tokio::spawn(async move { until.run_until_cancelled(afar.run(from, forwarder)).await });
         let part = node.standing().part();
-        Self { node, part, followed: None, pool, members, _asking: stop.drop_guard() }
+        Self {
+            node,
+            part,
+            followed: None,
+            pool,
+            members,
+            afar: news,
+            since,
+            _asking: stop.drop_guard(),
+        }
     }
 
     /// Waits for news.
@@ -62,6 +109,7 @@ impl Watching {
                 if let Ok(manager) = self.node.manager() {
                     let feed = manager.replica().feed();
                     let leadership = manager.store().leadership();
+                    self.since.begin();
                     self.followed = Some(Followed { manager, feed, leadership });
                     return;
                 }
@@ -73,17 +121,28 @@ impl Watching {
                 continue;
             };
             let gone = tokio::select! {
-                _ = followed.feed.changed() => false,
+                touched = followed.feed.changed() => {
+                    self.since.add(&touched);
+                    false
+                }
                 changed = followed.leadership.changed() => changed.is_err(),
                 () = followed.manager.ended() => true,
                 Some(()) = self.pool.next() => false,
                 Ok(()) = self.members.changed() => false,
+                Ok(()) = self.afar.changed() => false,
             };
             if gone {
+                self.since.end();
                 self.followed = None;
             }
             return;
         }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.since.end();
     }
 }
 

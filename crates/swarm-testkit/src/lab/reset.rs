@@ -7,14 +7,19 @@ use anyhow::{Context as _, Result};
 use super::run::each;
 use super::{Lab, host};
 
-/// Deletes all that a test may have left on an engine, but for one image.
-const CLEAN: &str = r#"
+/// Deletes all that stands on an engine, but for its images.
+const EMPTY: &str = r#"
 containers=$(docker ps --all --quiet) || exit
 [ -z "$containers" ] || docker rm --force --volumes $containers
 volumes=$(docker volume ls --quiet) || exit
 [ -z "$volumes" ] || docker volume rm --force $volumes
 networks=$(docker network ls --quiet --filter type=custom) || exit
 [ -z "$networks" ] || docker network rm $networks
+exit 0 # A swarm's own network goes with the swarm.
+"#;
+
+/// Deletes its images, but for one.
+const IMAGES: &str = r#"
 docker image ls --all --format '{{.Repository}}:{{.Tag}} {{.ID}}' | while read -r name id; do
     case $name in
     "$1") ;;
@@ -32,6 +37,11 @@ impl Lab {
         each(&self.hosts(), |i| self.reset_host(i, keep).with_context(|| format!("host {i}")))
     }
 
+    /// Deletes the containers, volumes and networks of a host's engine, which runs; images stay.
+    pub fn empty(&self, i: u8) -> Result<()> {
+        super::run(self.command(i, "sh")?.args(["-c", EMPTY])).map(drop)
+    }
+
     fn reset_host(&self, i: u8, keep: &str) -> Result<()> {
         if self.init(i).is_none() {
             self.start(i)?;
@@ -45,6 +55,7 @@ impl Lab {
                 self.start_dockerd(i)?;
             }
         }
-        super::run(self.command(i, "sh")?.args(["-c", CLEAN, "clean", keep])).map(drop)
+        self.empty(i)?;
+        super::run(self.command(i, "sh")?.args(["-c", IMAGES, "images", keep])).map(drop)
     }
 }

@@ -165,8 +165,8 @@ impl Picture {
                 if old.state != new.state {
                     delta.turns.push(turn(new, &new.state));
                 }
-                let revision = sight.revision;
-                if (NodeSight { revision, ..old.clone() }) != sight {
+                row.sight.revision = sight.revision;
+                if row.sight != sight {
                     row.json = json(&sight);
                     delta.nodes.push(Arc::clone(&row.json));
                 }

@@ -7,6 +7,7 @@
 mod overview;
 mod rebalance;
 mod shape;
+mod sights;
 
 use std::sync::Arc;
 use std::time::Duration;

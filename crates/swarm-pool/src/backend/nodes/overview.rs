@@ -251,7 +251,7 @@ fn sight(entry: &ListEntry, key: &str, intent: Option<&Intent>) -> ContainerSigh
         created: millis(entry.created().as_nanos()),
         started: state.started.map(|at| millis(at.as_nanos())),
         finished: state.finished.filter(|_| ended).map(|at| millis(at.as_nanos())),
-        policy: intent.map(|intent| intent.policy.as_str()),
+        policy: intent.map(|intent| intent.policy.as_str().into()),
         generation: intent.map(|intent| intent.generation),
         placed: None,
         moved: intent.and_then(|intent| intent.moves.last()).map(|moved| MoveSight {

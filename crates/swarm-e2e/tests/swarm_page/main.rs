@@ -1,5 +1,9 @@
 //! The page of a swarm in a real browser: what is shown is what the API says, on every manager, whatever
-//! happens meanwhile; and what is clicked is done.
+//! happens meanwhile; and what is clicked is done. [`live`]: how soon it is on screen; [`objects`]: what is on
+//! no board.
+
+mod live;
+mod objects;
 
 use std::time::Duration;
 
@@ -182,7 +186,7 @@ async fn shows(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result
     std::io::Read::read_to_string(&mut stream, &mut answer)?;
     ensure!(answer.contains(" 405 ") && answer.contains("--ui-write"), "{answer}");
 
-    // The service, and what is known to the leader alone.
+    // The service.
     browser.click("#tab-services").await?;
     let counted = "document.querySelector('#pane .own')?.textContent.includes('3/3')";
     browser.until("desired and running", counted).await?;
@@ -190,8 +194,12 @@ async fn shows(nodes: &Daemons<'_>, browser: &Browser, door: &Doorway) -> Result
     browser.click("[data-part=facts]").await?;
     let told = "document.querySelector('#pane dl')?.textContent.includes('3 of 3')";
     browser.until("a service's facts", told).await?;
-    let note = "document.getElementById('note').textContent.includes('leader alone: host-1')";
-    browser.until("what it does not know", note).await?;
+    browser.click("[data-part=history]").await?;
+    let scaled = "document.querySelector('#pane .tasks')?.innerText.includes('2 → 3: replicas') && \
+                  document.querySelectorAll('#pane .tasks .task').length === 4";
+    browser.until("what was done to it, and its tasks", scaled).await?;
+    let nothing = "document.getElementById('note').hidden";
+    browser.until("there is nothing that it cannot show", nothing).await?;
     Ok(())
 }
 
