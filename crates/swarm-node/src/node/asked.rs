@@ -70,7 +70,7 @@ impl Node {
             node_id: member.node_id().to_string(),
             node_addr: member.address(),
             local_node_state,
-            error: member.trouble().unwrap_or_default(),
+            error: member.trouble().or_else(|| member.ailment()).unwrap_or_default(),
             remote_managers: Some(member.managers()),
             ..SwarmInfo::default()
         };
