@@ -54,7 +54,7 @@ struct Answers {
 impl Answers {
     /// Makes one; the words of what is no success.
     fn make(&mut self, nodes: &Daemons<'_>, host: u8, name: &str) -> Result<Option<String>> {
-        let ran = nodes.client(host).feed(&["config", "create", name, "-"], &[b'x'; 20_000]);
+        let ran = nodes.client(host).feed(&["config", "create", name, "-"], &vec![b'x'; 20_000]);
         let words = match ran.ok() {
             Ok(_) => {
                 self.made.insert(name.to_owned());
@@ -189,11 +189,52 @@ fn the_only_manager_says_that_its_disk_is_full_and_goes_on_with_room() -> Result
 }
 
 /// The host whose manager leads.
-fn leader(nodes: &Daemons<'_>, by: u8) -> Result<Option<u8>> {
+fn leader(nodes: &Daemons<'_>, by: u8) -> Option<u8> {
     let format = ["node", "ls", "--format", "{{.Hostname}} {{.ManagerStatus}}"];
-    let Ok(listed) = nodes.docker(by, &format).ok() else { return Ok(None) };
+    let listed = nodes.docker(by, &format).ok().ok()?;
     let leader = listed.lines().find_map(|line| line.strip_suffix(" Leader"));
-    Ok(leader.and_then(|name| name.strip_prefix("host-")?.parse().ok()))
+    leader?.strip_prefix("host-")?.parse().ok()
+}
+
+fn all(nodes: &Daemons<'_>) -> Result<Vec<BTreeSet<String>>> {
+    [1, 2, 3].into_iter().map(|host| containers(nodes, host)).collect()
+}
+
+/// A follower's disk is full: the others are enough, it is seen to follow, and who asks it is answered.
+fn a_follower_s_disk_fills_up(nodes: &Daemons<'_>, answers: &mut Answers) -> Result<()> {
+    let before = all(nodes)?;
+    let leads = until(LONG, "somebody leads", || Ok(leader(nodes, 1)))?;
+    let full = if leads == 3 { 2 } else { 3 };
+    fill(nodes, full)?;
+    for number in 0..10 {
+        let made = answers.make(nodes, leads, &format!("follower-{number}"))?;
+        ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
+    }
+    until(LONG, "it knows", || {
+        let why = nodes.docker(full, &["info", "--format", "{{.Swarm.Error}}"]).ok()?;
+        Ok(why.contains("No space left on device").then_some(()))
+    })?;
+    let made = answers.make(nodes, full, "through")?;
+    ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
+    // Once it is far behind it decides nothing any more.
+    for number in 10..60 {
+        let made = answers.make(nodes, leads, &format!("follower-{number}"))?;
+        ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
+    }
+    let told = answers.make(nodes, full, "behind")?.unwrap_or_default();
+    ensure!(told.is_empty() || told.contains("and what is here may be old"), "{told}");
+    ensure!(leader(nodes, leads) == Some(leads), "it costs no leader: {}", nodes.logs());
+    ensure!(all(nodes)? == before, "nor a task");
+    make_room(nodes, full)?;
+    until(LONG, "it has caught up", || {
+        Ok(configs(nodes, full)?.is_superset(&answers.made).then_some(()))
+    })
+    .with_context(|| nodes.logs())?;
+    until(LONG, "and is well", || {
+        let why = nodes.docker(full, &["info", "--format", "{{.Swarm.Error}}"]).ok()?;
+        Ok(why.is_empty().then_some(()))
+    })?;
+    Ok(())
 }
 
 #[test]
@@ -210,47 +251,13 @@ fn one_of_three_managers_may_have_a_full_disk_and_does_not_lead_with_it() -> Res
     }
     nodes.ready(1, 3)?;
     sleepers(&nodes, 1, "3")?;
-    let all = |nodes: &Daemons<'_>| -> Result<Vec<_>> {
-        [1, 2, 3].into_iter().map(|host| containers(nodes, host)).collect()
-    };
     let before = all(&nodes)?;
     let mut answers = Answers::default();
 
-    // A follower's: the others are enough, it is seen to follow, and who asks it is answered.
-    let leads = until(LONG, "somebody leads", || leader(&nodes, 1))?;
-    let full = if leads == 3 { 2 } else { 3 };
-    fill(&nodes, full)?;
-    for number in 0..10 {
-        let made = answers.make(&nodes, leads, &format!("follower-{number}"))?;
-        ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
-    }
-    until(LONG, "it knows", || {
-        let why = nodes.docker(full, &["info", "--format", "{{.Swarm.Error}}"]).ok()?;
-        Ok(why.contains("No space left on device").then_some(()))
-    })?;
-    let made = answers.make(&nodes, full, "through")?;
-    ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
-    // Once it is far behind it decides nothing any more.
-    for number in 10..60 {
-        let made = answers.make(&nodes, leads, &format!("follower-{number}"))?;
-        ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
-    }
-    let told = answers.make(&nodes, full, "behind")?.unwrap_or_default();
-    ensure!(told.is_empty() || told.contains("and what is here may be old"), "{told}");
-    ensure!(leader(&nodes, leads)? == Some(leads), "it costs no leader: {}", nodes.logs());
-    ensure!(all(&nodes)? == before, "nor a task");
-    make_room(&nodes, full)?;
-    until(LONG, "it has caught up", || {
-        Ok(configs(&nodes, full)?.is_superset(&answers.made).then_some(()))
-    })
-    .with_context(|| nodes.logs())?;
-    until(LONG, "and is well", || {
-        let why = nodes.docker(full, &["info", "--format", "{{.Swarm.Error}}"]).ok()?;
-        Ok(why.is_empty().then_some(()))
-    })?;
+    a_follower_s_disk_fills_up(&nodes, &mut answers)?;
 
     // The leader's.
-    let leads = until(LONG, "somebody leads", || leader(&nodes, 1))?;
+    let leads = until(LONG, "somebody leads", || Ok(leader(&nodes, 1)))?;
     let others: Vec<u8> = (1..=3).filter(|host| *host != leads).collect();
     fill(&nodes, leads)?;
     let (mut number, begun) = (0, Instant::now());
@@ -261,7 +268,7 @@ fn one_of_three_managers_may_have_a_full_disk_and_does_not_lead_with_it() -> Res
         if told.is_some() {
             filled.get_or_insert_with(Instant::now);
         }
-        Ok(leader(&nodes, others[0])?.filter(|leader| *leader != leads))
+        Ok(leader(&nodes, others[0]).filter(|leader| *leader != leads))
     })
     .with_context(|| nodes.logs())?;
     let took = filled.map_or(Duration::ZERO, |filled| filled.elapsed());

@@ -34,7 +34,8 @@ pub async fn explain_asking(error: &ConnectError) -> String {
     let words = explain(error);
     match (error, tls_cause(error)) {
         (ConnectError::Handshake { address, .. }, Some(cause)) if is_of_dates(cause) => {
-            with_clocks(words, Clocks::ask(address).await)
+            // Rare, and large: whoever waits for it need not be.
+            with_clocks(words, Box::pin(Clocks::ask(address)).await)
         }
         _ => words,
     }
