@@ -9,7 +9,7 @@ use crate::verdict::{Level, Verdict};
 /// What is off by more than this from what most show is told, in nanoseconds.
 const NEAR: i64 = 2_000_000_000;
 
-const TODO: &str = "set the clock there, by NTP for example; certificates are judged by it, and begin an hour \
+const MEND: &str = "set the clock there, by NTP for example; certificates are judged by it, and begin an hour \
                     early at most";
 
 /// Tells of clocks that are off.
@@ -25,14 +25,14 @@ pub(crate) fn clocks(nodes: &[Value], verdict: &mut Verdict) {
             "the clock of manager {name}, which leads, is {} the other nodes'",
             off(usual.saturating_neg())
         );
-        verdict.find(Level::Warning, what, TODO);
+        verdict.find(Level::Warning, what, MEND);
     }
     for (name, ahead) in others {
         let ahead = ahead.saturating_sub(usual);
         if ahead.saturating_abs() > NEAR {
             let than = if usual == 0 { "the leader's" } else { "most others'" };
             let what = format!("the clock of node {name} is {} {than}", off(ahead));
-            verdict.find(Level::Warning, what, TODO);
+            verdict.find(Level::Warning, what, MEND);
         }
     }
 }
