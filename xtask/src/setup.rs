@@ -28,7 +28,7 @@ const BASE: [Need; 7] = [
 ];
 
 /// What only tests use.
-const TESTS: [Need; 9] = [
+const TESTS: [Need; 10] = [
     ("docker-registry", &["docker-registry"]),
     ("docker-compose", &["docker-compose"]),
     ("htpasswd", &["apache2-utils"]),
@@ -36,6 +36,7 @@ const TESTS: [Need; 9] = [
     ("nginx", &["nginx"]),
     ("haproxy", &["haproxy"]),
     ("ssh", &["openssh-client"]),
+    ("faketime", &["faketime"]),
     ("sudo", &["sudo"]),
     ("/usr/lib/systemd/systemd", &["systemd"]),
 ];

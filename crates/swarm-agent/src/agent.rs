@@ -67,6 +67,7 @@ pub struct Agent {
     managers: watch::Sender<Vec<String>>,
     wishes: watch::Receiver<Option<v1::Wish>>,
     leader: watch::Receiver<Option<String>>,
+    lost: watch::Receiver<Option<String>>,
     engine_up: watch::Receiver<bool>,
     renew: Arc<Notify>,
     parting: CancellationToken,
@@ -87,6 +88,7 @@ impl Agent {
         let (describes, description) = watch::channel(None);
         let (wish, wishes) = watch::channel(None);
         let (leads, leader) = watch::channel(None);
+        let (loses, lost) = watch::channel(None);
         let (managers, _) = watch::channel(options.managers);
         let renew = Arc::new(Notify::new());
         let parting = CancellationToken::new();
@@ -97,6 +99,7 @@ impl Agent {
             description,
             wishes: wish,
             leader: leads,
+            lost: loses,
             commands: commands.clone(),
             renew: Arc::clone(&renew),
             parting: parting.clone(),
@@ -107,6 +110,7 @@ impl Agent {
             managers,
             wishes,
             leader,
+            lost,
             engine_up,
             renew,
             parting,
@@ -124,6 +128,11 @@ impl Agent {
     /// The leader's address, while there is a link with it.
     pub fn leader(&self) -> watch::Receiver<Option<String>> {
         self.leader.clone()
+    }
+
+    /// Why there has been no link with the leader for long.
+    pub fn lost(&self) -> Option<String> {
+        self.lost.borrow().clone()
     }
 
     /// Whether the engine answers.

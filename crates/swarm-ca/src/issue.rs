@@ -70,14 +70,14 @@ impl Default for Expiry {
 #[derive(Debug)]
 pub struct Issuer {
     inner: rcgen::Issuer<'static, Pair>,
-    end: SystemTime,
+    dates: (SystemTime, SystemTime),
     between: Vec<CertificateDer<'static>>,
 }
 
 impl Issuer {
     /// Issues under one root.
     pub fn new(root: &RootCa) -> Result<Self, IssueError> {
-        Ok(Self { inner: root.issuer()?, end: root.dates()?.1, between: Vec::new() })
+        Ok(Self { inner: root.issuer()?, dates: root.dates()?, between: Vec::new() })
     }
 
     /// Issues under a new root, and gives its cross-signed certificate along: who trusts either root
@@ -102,13 +102,28 @@ impl Issuer {
         expiry: Expiry,
         now: SystemTime,
     ) -> Result<String, IssueError> {
+        self.issue_to(request, subject, expiry, (now, now))
+    }
+
+    /// As [`Issuer::issue`], for one whose clock shows the second of these, where ours shows the first. The
+    /// certificate begins by the earlier one: whichever of both clocks is ahead, it can be used at once
+    /// there and wherever the clock is right. How long it lasts is ours to say.
+    pub fn issue_to(
+        &self,
+        request: &str,
+        subject: &Subject,
+        expiry: Expiry,
+        (now, theirs): (SystemTime, SystemTime),
+    ) -> Result<String, IssueError> {
         let public = requested_key(request)?;
         // None outlives its root: it would be refused from that day on, and looked good.
-        let end = (now + expiry.0).min(self.end);
+        let end = (now + expiry.0).min(self.dates.1);
         if end <= now {
             return Err(IssueError::Expired);
         }
-        let parameters = parameters(subject, now - BACKDATE, end)?;
+        // Who is behind the root's beginning does not trust that either.
+        let begin = now.min(theirs.max(self.dates.0)) - BACKDATE;
+        let parameters = parameters(subject, begin, end)?;
         let mut chain = vec![parameters.signed_by(&public, &self.inner)?.der().clone()];
         chain.extend(self.between.iter().cloned());
         Ok(pem::write_certificates(&chain))

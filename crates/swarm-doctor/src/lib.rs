@@ -1,10 +1,11 @@
 //! What is wrong, and what to do about it: the judgement behind `swarm status`, `swarm doctor` and
 //! `swarm support-bundle`. Pure: whoever runs it has looked, and hands over what was seen.
 //!
-//! In reading order: `verdict`; `pool` (a manager's answers), `swarm` (a swarm's), `engine`, `host` (the kernel),
+//! In reading order: `verdict`; `pool` (a manager's answers), `swarm` (a swarm's) with `clocks`, `engine`, `host` (the kernel),
 //! `certificate`, each with what was seen and how it is judged; `redact` (what is passed on).
 
 mod certificate;
+mod clocks;
 mod engine;
 mod host;
 mod pool;

@@ -7,6 +7,7 @@ use swarm_docker::json::text;
 use swarm_docker::time::Moment;
 
 use crate::certificate::LEFT;
+use crate::clocks::clocks;
 use crate::pool::Reached;
 use crate::verdict::{Level, Verdict};
 
@@ -88,7 +89,7 @@ fn list(answer: &Value) -> &[Value] {
     answer.as_array().map_or(&[], Vec::as_slice)
 }
 
-fn name_of(node: &Value) -> String {
+pub(crate) fn name_of(node: &Value) -> String {
     let name = text(&node["Description"]["Hostname"]);
     if name.is_empty() { text(&node["ID"]) } else { name }
 }
@@ -101,6 +102,7 @@ fn manager(seen: &SwarmSeen, verdict: &mut Verdict) {
         verdict.find(Level::Critical, "no node is heard of", todo);
     }
     let leader = quorum(nodes, verdict);
+    clocks(nodes, verdict);
     for node in nodes {
         silent(node, seen.now, verdict);
         certificate(seen, node, verdict);
@@ -217,7 +219,7 @@ pub fn reach_managers(managers: &[Reached]) -> Verdict {
 }
 
 /// How long ago, in one unit.
-fn ago(now: i64, then: i64) -> String {
+pub(crate) fn ago(now: i64, then: i64) -> String {
     let seconds = now.saturating_sub(then).max(0) / 1_000_000_000;
     match seconds {
         ..100 => format!("{seconds} s"),

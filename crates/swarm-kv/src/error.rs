@@ -22,6 +22,26 @@ pub enum StoreError {
         /// In its own words, and what to do.
         reason: String,
     },
+    /// It takes no writes at the moment and says so before it begins one: certainly nothing was
+    /// written. Trying again helps as soon as it takes them, which it finds out by itself.
+    #[error("store {store} takes no writes: {reason}; nothing was changed")]
+    Unwritable {
+        /// Which.
+        store: String,
+        /// What hinders it.
+        reason: String,
+    },
+    /// It was asked to write and did not say whether it did: it may have, or may yet.
+    #[error(
+        "store {store} did not say whether it wrote: {reason}. It may still be applied: look before \
+         you try again"
+    )]
+    Unknown {
+        /// Which.
+        store: String,
+        /// What came between.
+        reason: String,
+    },
     /// It answered with what is no answer of such a store.
     #[error("{store} does not answer as {} {kind} store does: {reason}", article(kind))]
     Garbage {
@@ -79,7 +99,7 @@ pub enum StoreError {
 impl StoreError {
     /// Trying the same again may help without anybody doing anything.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Unwritable { .. } | Self::Unknown { .. })
     }
 }
 

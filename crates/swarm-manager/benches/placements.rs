@@ -140,7 +140,7 @@ async fn agent(dispatcher: Arc<Dispatcher>, node: Id) {
         "Hostname": node, "Resources": { "NanoCPUs": 8_000_000_000_i64, "MemoryBytes": 1_i64 << 34 },
     });
     let description = description.to_string().into_bytes().into();
-    let hello = v1::Hello { description, roots: String::new() };
+    let hello = v1::Hello { description, roots: String::new(), now: 0 };
     up.send(Ok(said(from_agent::What::Hello(hello)))).await.unwrap();
     let mut known: BTreeMap<Id, TaskState> = BTreeMap::new();
     let mut beat = interval(Duration::from_secs(1));
@@ -163,7 +163,7 @@ async fn agent(dispatcher: Arc<Dispatcher>, node: Id) {
                 }
             }
             _ = beat.tick() => {
-                if up.send(Ok(said(from_agent::What::Beat(v1::Beat {})))).await.is_err() {
+                if up.send(Ok(said(from_agent::What::Beat(v1::Beat { now: 0 })))).await.is_err() {
                     return;
                 }
             }

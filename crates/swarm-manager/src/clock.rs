@@ -48,6 +48,11 @@ impl Clock {
         })
     }
 
+    /// What the machine's shows.
+    pub fn wall(&self) -> Time {
+        (self.tell)()
+    }
+
     /// What it shows.
     pub fn read(&self) -> Time {
         (self.tell)().plus(self.behind.load(Ordering::Relaxed))

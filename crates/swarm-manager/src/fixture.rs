@@ -182,7 +182,7 @@ pub fn from_agent(what: from_agent::What) -> FromAgent {
 pub fn hello(hostname: &str) -> FromAgent {
     let description = NodeDescription { hostname: hostname.to_owned(), ..<_>::default() };
     let description = serde_json::to_vec(&description).unwrap().into();
-    from_agent(from_agent::What::Hello(v1::Hello { description, roots: String::new() }))
+    from_agent(from_agent::What::Hello(v1::Hello { description, roots: String::new(), now: 0 }))
 }
 
 pub fn statuses(states: &[(Id, TaskState)]) -> FromAgent {
@@ -241,7 +241,7 @@ async fn agent(
                     }
                 }
                 _ = beat.tick() => {
-                    if up.send(Ok(from_agent(from_agent::What::Beat(v1::Beat {})))).await.is_err() {
+                    if up.send(Ok(from_agent(from_agent::What::Beat(v1::Beat { now: 0 })))).await.is_err() {
                         break;
                     }
                 }

@@ -91,7 +91,8 @@ impl StoreMetrics {
 
     /// Any answer, a refusal too, says that the store is there.
     fn answered(&self, error: Option<&StoreError>) {
-        let silent = matches!(error, Some(StoreError::Unreachable { .. }));
+        let silent =
+            matches!(error, Some(StoreError::Unreachable { .. } | StoreError::Unknown { .. }));
         self.reachable.set(i64::from(!silent));
     }
 }
@@ -100,6 +101,8 @@ impl StoreMetrics {
 fn reason(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unreachable { .. } => "unreachable",
+        StoreError::Unwritable { .. } => "unwritable",
+        StoreError::Unknown { .. } => "unknown",
         StoreError::Refused { .. } => "refused",
         StoreError::Garbage { .. } => "garbage",
         StoreError::Conflict { .. } => "conflict",

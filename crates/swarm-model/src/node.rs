@@ -179,6 +179,10 @@ pub struct Node {
     /// Since when its status has its state. Not shown by Docker.
     #[serde(skip_serializing_if = "Time::is_never")]
     pub state_since: Time,
+    /// By how many nanoseconds its clock is ahead of the leader's, as far as that is worth telling; less
+    /// than 0 where it is behind. Not shown by Docker.
+    #[serde(skip_serializing_if = "crate::meta::is_default")]
+    pub clock_ahead: i64,
     /// Unknown fields.
     #[serde(flatten)]
     pub rest: Rest,
@@ -203,6 +207,17 @@ impl Node {
         if self.member == 0 { self.spec.role } else { Role::Manager }
     }
 
+    /// What there is to say of its clock.
+    pub fn clock_words(&self) -> Option<String> {
+        let side = match self.clock_ahead {
+            0 => return None,
+            1.. => "ahead of",
+            _ => "behind",
+        };
+        let off = crate::time::lasting(self.clock_ahead);
+        Some(format!("its clock is {off} {side} the leader's"))
+    }
+
     /// What people call it: its host's name, or its id where that is not known.
     pub fn name(&self) -> &str {
         let hostname = &self.description.hostname;
@@ -214,6 +229,16 @@ impl Node {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_clock_that_is_off_is_told_in_words() {
+        let words = |ahead| Node { clock_ahead: ahead, ..Node::default() }.clock_words();
+        assert_eq!(words(0), None);
+        let second = 1_000_000_000;
+        assert_eq!(words(3 * second).unwrap(), "its clock is 3 s ahead of the leader's");
+        let days = words(-3 * 86_400 * second);
+        assert_eq!(days.unwrap(), "its clock is 3 days behind the leader's");
+    }
 
     #[test]
     fn an_answer_is_written_as_it_was_read() {

@@ -35,6 +35,17 @@ impl Time {
     }
 }
 
+/// How long so many nanoseconds are, whatever their sign, in one unit, rounded, and for people.
+pub fn lasting(nanos: i64) -> String {
+    let seconds = (nanos.unsigned_abs() + 500_000_000) / 1_000_000_000;
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        120..7_170 => format!("{} min", (seconds + 30) / 60),
+        7_170..171_000 => format!("{} h", (seconds + 1_800) / 3_600),
+        _ => format!("{} days", (seconds + 43_200) / 86_400),
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_nanosecond(i128::from(self.0)) {

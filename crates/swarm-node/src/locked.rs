@@ -54,7 +54,7 @@ pub(crate) async fn keep_locked(own: Own, store: Arc<Embedded>, replica: Arc<Rep
                     break;
                 }
             },
-            Err(LockError::Store(error @ StoreError::Unreachable { .. })) => {
+            Err(LockError::Store(error)) if error.is_passing() => {
                 tracing::debug!(%error, "whether this manager is to be locked is asked again soon");
                 sleep(PAUSE).await;
             }

@@ -59,6 +59,8 @@ impl Collector for Readings {
         let Some(manager) = manager else { return Ok(()) };
         let leads = manager.replica().store().leadership().borrow().leads;
         out.gauge("manager_leader", "1: this manager leads", usize::from(leads))?;
+        let writable = usize::from(manager.store().disk_trouble().is_none());
+        out.gauge("manager_store_writable", WRITABLE, writable)?;
         let counts = manager.replica().read(Counts::of);
         counts.tell(&mut out)?;
         tell_meters(&mut out, manager.meters())?;
@@ -81,6 +83,7 @@ fn tell_meters(out: &mut Out<'_>, meters: &Meters) -> fmt::Result {
     meters.refusals.encode(encoder)
 }
 
+const WRITABLE: &str = "0: the disk of this manager's store does not take writes";
 const MANAGES: &str = "1: this node is a manager";
 const ISSUED: &str = "From when on this node's certificate is good; an hour before it was issued";
 const EXPIRY: &str = "When this node's certificate ends; it is renewed long before";
@@ -93,6 +96,7 @@ struct Counts {
     nodes: BTreeMap<&'static str, usize>,
     managers: usize,
     managers_ready: usize,
+    clocks_off: usize,
     failures: u64,
     services: usize,
     short: usize,
@@ -111,6 +115,7 @@ impl Counts {
             tasks: TaskState::ALL.iter().map(|state| (state.as_str(), 0)).collect(),
             managers: tables.nodes.values().filter(|node| node.member != 0).count(),
             managers_ready: tables.nodes.values().filter(|node| serves(node)).count(),
+            clocks_off: tables.nodes.values().filter(|node| is_off(node)).count(),
             failures: tables.failures,
             services: tables.services.len(),
             secrets: tables.secrets.len(),
@@ -143,6 +148,8 @@ impl Counts {
         out.gauge("manager_managers_total", "Managers that hold the store", self.managers)?;
         let ready = "Managers whose node the leader hears of; more than half have to be there";
         out.gauge("manager_managers_ready", ready, self.managers_ready)?;
+        let off = "Nodes that are ready and whose clock is not in step with the leader's";
+        out.gauge("manager_nodes_clock_off", off, self.clocks_off)?;
         out.gauge("manager_services_total", "Services", self.services)?;
         let short = "Services that have fewer running tasks than they should; jobs are not counted";
         out.gauge("manager_services_short", short, self.short)?;
@@ -160,6 +167,11 @@ impl Counts {
 /// Whether it is a manager that is heard of.
 fn serves(node: &swarm_model::Node) -> bool {
     node.member != 0 && node.status.state == NodeState::Ready
+}
+
+/// Whether it is heard of, and its clock is off.
+fn is_off(node: &swarm_model::Node) -> bool {
+    node.clock_ahead != 0 && node.status.state == NodeState::Ready
 }
 
 /// One metric after the other.
@@ -260,7 +272,9 @@ mod tests {
         for name in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
             let is_told =
                 ["{", " ", "_sum "].iter().any(|end| text.contains(&format!("{name}{end}")));
-            let of_the_node = name == "swarm_manager_leader" || !name.starts_with("swarm_");
+            let of_the_node = ["swarm_manager_leader", "swarm_manager_store_writable"]
+                .contains(&name)
+                || !name.starts_with("swarm_");
             assert!(is_told || of_the_node, "{name} is on the page and nobody tells it");
         }
     }
@@ -338,9 +352,11 @@ mod tests {
         {
             let mut node = swarm_model::Node { id: id.into(), member, ..Default::default() };
             node.status.state = state;
+            // One that is silent tells no time.
+            node.clock_ahead = if member == 1 { 0 } else { -3_000_000_000 };
             tables.nodes.insert(id.into(), Arc::new(node));
         }
         let counts = Counts::of(&tables);
-        assert_eq!((counts.managers, counts.managers_ready), (2, 1));
+        assert_eq!((counts.managers, counts.managers_ready, counts.clocks_off), (2, 1, 1));
     }
 }

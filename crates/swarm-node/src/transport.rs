@@ -13,7 +13,7 @@ use swarm_engine::Raw;
 use swarm_rpc::{CALLS, ENGINE, connect, dial};
 use tonic::transport::Channel;
 
-use crate::identity::explain;
+use crate::identity::{explain, explain_asking};
 
 /// How long connecting may take: an address where nobody is should not cost a call's whole time.
 const DIAL: Duration = Duration::from_millis(1500);
@@ -60,7 +60,10 @@ impl swarm_agent::Dial for ToManagers {
     async fn channel(&self, address: &str) -> Result<Channel, BoxError> {
         let address = if address == self.own.0 { &self.own.1 } else { address };
         let connected = connect(address, &self.tls, CALLS, DIAL).await;
-        connected.map_err(|error| explain(&error).into())
+        match connected {
+            Ok(channel) => Ok(channel),
+            Err(error) => Err(explain_asking(&error).await.into()),
+        }
     }
 
     async fn tunnel(&self, address: &str) -> Result<Box<dyn Raw>, BoxError> {

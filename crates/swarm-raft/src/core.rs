@@ -1,16 +1,17 @@
-//! What all parts of a running manager share, and its two basic calls: writing through the leader,
-//! and waiting until a read here sees everything that was answered anywhere.
+//! What all parts of a running manager share, and waiting until a read here sees everything that was
+//! answered anywhere. Writing through the leader is `propose`'s.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, Fatal, LinearizableReadError, RaftError};
+use openraft::errors::{Fatal, LinearizableReadError, RaftError};
 use openraft::{Raft, ReadPolicy};
 use swarm_kv::{Result, StoreError};
-use swarm_store::{Command, Done, Leadership, Outcome};
+use swarm_store::Leadership;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::disk::Disk;
 use crate::kinds::{Id, Kinds};
-use crate::net::{Fault, LinkError, Peers, Reply, Request};
+use crate::net::{Fault, Peers, Reply, Request};
 use crate::options::Timing;
 use crate::renewals::Renewals;
 use crate::state::{Keeper, State};
@@ -27,9 +28,12 @@ use crate::trust::Authority;
 /// What a call keeps of its time for telling why it failed.
 const RESERVE: Duration = Duration::from_millis(500);
 /// How often a call looks for a leader while there is none.
-const LOOK: Duration = Duration::from_millis(25);
+pub(crate) const LOOK: Duration = Duration::from_millis(25);
 /// How long one manager may take to say how far reads have to wait.
 const READ_INDEX: Duration = Duration::from_secs(1);
+/// How long a read waits where the disk takes no writes: what the leader sends again after a pause is seen
+/// here by then, or not before the disk does.
+const LAME: Duration = Duration::from_millis(800);
 
 /// A running manager.
 #[derive(Debug)]
@@ -56,8 +60,13 @@ pub(crate) struct Core {
     pub places: Arc<Semaphore>,
     /// When the leader was last heard, by `State::now`; 0 for never.
     pub heard: AtomicU64,
+    /// Up to where a disk in trouble was told that the log is agreed on.
+    pub fed: AtomicU64,
     /// Why the store as a whole cannot be relied on, while it cannot.
     pub health: watch::Sender<Option<String>>,
+    /// Managers that have nearly all of the log, with its end when that was seen: to count they have to have
+    /// that soon.
+    pub nearing: parking_lot::Mutex<BTreeMap<Id, (u64, Instant)>>,
     /// One change of the membership at a time.
     pub changing: Mutex<()>,
     pub renewals: Renewals,
@@ -129,96 +138,14 @@ impl Core {
         }
     }
 
-    /// Makes a change through whoever leads.
-    pub async fn propose(&self, command: Command) -> Result<Done> {
-        self.propose_by(command, self.until()).await
-    }
-
-    /// As [`Core::propose`], trying until then.
-    pub async fn propose_by(&self, command: Command, until: Instant) -> Result<Done> {
-        loop {
-            self.able()?;
-            match self.leader() {
-                Some(leader) if leader == self.id => {
-                    match self.append(command.clone(), until).await {
-                        Ok(outcome) => return outcome.map_err(|why| why.into_error(&self.name)),
-                        Err(Fault::NotLeader) => {}
-                        Err(fault) => return Err(self.failed(fault).await),
-                    }
-                }
-                Some(leader) => {
-                    let request = Request::Propose(command.clone());
-                    match self.peers.call(leader, request, until).await {
-                        Ok(Reply::Outcome(outcome)) => {
-                            return outcome.map_err(|why| why.into_error(&self.name));
-                        }
-                        Ok(_) => return Err(self.unreachable("the leader gave an odd answer")),
-                        Err(
-                            LinkError::NotSent(_)
-                            | LinkError::Fault(Fault::NotLeader | Fault::Elsewhere),
-                        ) => {}
-                        Err(LinkError::Fault(fault)) => return Err(self.failed(fault).await),
-                        Err(LinkError::Lost(how)) => {
-                            return Err(self.unreachable(format!(
-                                "the leader was lost while it wrote ({how}); whether it was \
-                                 written is not known"
-                            )));
-                        }
-                    }
-                }
-                None => {}
-            }
-            if Instant::now() >= until {
-                return Err(self.no_quorum().await);
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Makes a change as the leader. [`Fault::NotLeader`] when certainly nothing was done.
-    pub async fn append(
-        &self,
-        command: Command,
-        until: Instant,
-    ) -> std::result::Result<Outcome, Fault> {
-        if let Some(trouble) = self.disk.trouble() {
-            return Err(Fault::Refused(format!(
-                "its disk does not take writes ({trouble}); it tries again until it does"
-            )));
-        }
-        match timeout_at(until, self.raft.client_write(command)).await {
-            Ok(Ok(written)) => written
-                .data
-                .ok_or_else(|| Fault::Unreachable("a change was answered with nothing".to_owned())),
-            Ok(Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)))) => {
-                Err(Fault::Unreachable(
-                    "another manager took over while it was written; whether it was is not known"
-                        .to_owned(),
-                ))
-            }
-            Ok(Err(RaftError::APIError(_))) => Err(Fault::NotLeader),
-            Ok(Err(RaftError::Fatal(fatal))) => Err(Fault::Unreachable(format!(
-                "it stopped while it wrote ({fatal}); whether it was written is not known"
-            ))),
-            Err(_) => Err(Fault::Unreachable(String::new())),
-        }
-    }
-
-    /// A fault of the leader as an error; one without words is a quorum that did not answer.
-    async fn failed(&self, fault: Fault) -> StoreError {
-        match fault {
-            Fault::Unreachable(reason) if reason.is_empty() => match self.disk.trouble() {
-                Some(trouble) => self.refused(format!("its disk does not take writes ({trouble})")),
-                None => self.no_quorum().await,
-            },
-            fault => fault.into_error(&self.name),
-        }
-    }
-
     /// Waits until reads here see everything that was answered before this was called.
     pub async fn linearize(&self) -> Result<()> {
-        let until = self.until();
+        let mut until = self.until();
         loop {
+            // Alone it has nobody to follow.
+            if self.disk.trouble().is_some() && !self.is_alone() {
+                until = until.min(Instant::now() + LAME);
+            }
             self.able()?;
             let index = match self.leader() {
                 Some(leader) if leader == self.id => self.read_index(until).await.ok(),
@@ -239,7 +166,15 @@ impl Core {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            return Err(self.no_quorum().await);
+            return Err(match self.disk.trouble() {
+                Some(trouble) => StoreError::Unwritable {
+                    store: self.name.clone(),
+                    reason: format!(
+                        "its disk does not take writes ({trouble}), and what is here may be old"
+                    ),
+                },
+                None => self.no_quorum().await,
+            });
         }
     }
 

@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use redb::{Database, DatabaseError, ReadableDatabase as _, TableDefinition, TableError};
@@ -38,6 +39,8 @@ pub(crate) const KEY: &str = "store.key";
 const CACHE: usize = 8 << 20;
 /// How many writes may wait for the disk.
 const QUEUE: usize = 256;
+/// How often a reader looks whether a disk in trouble can be read.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// The tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +106,9 @@ pub(crate) struct Disk {
     trouble: watch::Receiver<Option<String>>,
     closing: Arc<AtomicBool>,
     ended: watch::Receiver<bool>,
+    /// A test has it take no writes.
+    #[cfg(feature = "faults")]
+    full: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -170,6 +176,8 @@ impl Disk {
             trouble,
             closing: Arc::clone(&closing),
             ended,
+            #[cfg(feature = "faults")]
+            full: Arc::default(),
         };
         let count = disk
             .single(Single::Count)
@@ -186,7 +194,20 @@ impl Disk {
             return Err(Unusable::damaged(shown(folder), how));
         }
         let (trouble, told) = (trouble_told, end_told);
-        let writer = Writer { path, seal, database, batches, trouble, closing, mark, count };
+        #[cfg(feature = "faults")]
+        let full = Arc::clone(&disk.full);
+        let writer = Writer {
+            path,
+            seal,
+            database,
+            batches,
+            trouble,
+            closing,
+            mark,
+            count,
+            #[cfg(feature = "faults")]
+            full,
+        };
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let spawned = thread.spawn(move || {
             writer.run();
@@ -237,16 +258,35 @@ impl Disk {
         self.trouble.clone()
     }
 
+    /// From now on takes no writes, or takes them again.
+    #[cfg(feature = "faults")]
+    pub fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    /// The database; while the disk is in trouble it is opened anew again and again, and whoever reads
+    /// waits for it: an error would end the whole store, which goes on by itself when there is room.
+    fn opened(&self) -> io::Result<Arc<Database>> {
+        loop {
+            if let Some(database) = self.database.lock().clone() {
+                return Ok(database);
+            }
+            if self.closing.load(Ordering::SeqCst) || *self.ended.borrow() {
+                return Err(io::Error::other("the store is closed"));
+            }
+            std::thread::sleep(WAIT);
+        }
+    }
+
     /// Opened records of a range, in order, as many as are in `limit` bytes but at least one.
-    /// Blocks.
+    /// Blocks, while the disk takes no writes too.
     pub fn read(
         &self,
         table: Table,
         keys: RangeInclusive<u128>,
         limit: usize,
     ) -> io::Result<Vec<(u128, Vec<u8>)>> {
-        let database = self.database.lock().clone();
-        let database = database.ok_or_else(|| io::Error::other("the disk is in trouble"))?;
+        let database = self.opened()?;
         let read = || -> Result<_, redb::Error> {
             let mut found = Vec::new();
             let mut size = 0;

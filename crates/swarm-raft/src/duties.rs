@@ -26,6 +26,9 @@ const STOOD_STILL: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 1000;
 /// How often the health is looked at.
 const HEALTH: Duration = Duration::from_millis(200);
+/// How long after its disk is well a leader that wanted to hand over, and still is the one, stands for
+/// election again: by then it would have heard of another.
+const RELIEF: Duration = Duration::from_secs(1);
 /// How long without a quorum or a leader counts as ill; an election is not.
 const ILL: Duration = Duration::from_secs(3);
 /// How often a manager sees whether the others know where it is.
@@ -135,8 +138,12 @@ async fn purges(core: Arc<Core>) {
 async fn health(core: Arc<Core>) {
     let mut well = Instant::now();
     let mut membership = None;
+    let mut handed = None;
     loop {
         tokio::time::sleep(HEALTH).await;
+        // Whoever cannot write down a vote does not stand for election.
+        let may_lead = core.disk.trouble().is_none() || core.is_alone();
+        core.raft.runtime_config().elect(may_lead);
         let metrics = core.raft.metrics().borrow_watched().clone();
         if membership.as_ref() != Some(&metrics.membership_config) {
             let nodes = metrics.membership_config.nodes();
@@ -150,12 +157,13 @@ async fn health(core: Arc<Core>) {
         let voters = metrics.membership_config.voter_ids().count();
         let silence = if metrics.current_leader == Some(core.id) {
             let alone = voters == 1;
-            if core.disk.trouble().is_some() && !alone {
-                hand_over(&core).await;
+            if !alone {
+                relieve(&core, &mut handed).await;
             }
             let acknowledged = metrics.last_quorum_acked.map(|at| at.elapsed());
             if alone { Some(Duration::ZERO) } else { acknowledged }
         } else {
+            handed = None;
             let heard = core.heard.load(Ordering::Relaxed);
             (heard > 0).then(|| Duration::from_millis(core.state.now().saturating_sub(heard)))
         };
@@ -183,6 +191,20 @@ async fn health(core: Arc<Core>) {
             *told = ill;
             changed
         });
+    }
+}
+
+/// A leader whose disk takes no writes lets another one lead. One that nobody could relieve takes no writes
+/// any more, for the library: it stands for election again once its disk is well.
+async fn relieve(core: &Core, handed: &mut Option<Instant>) {
+    if core.disk.trouble().is_some() {
+        hand_over(core).await;
+        *handed = Some(Instant::now());
+    } else if handed.is_some_and(|at| at.elapsed() > RELIEF) {
+        *handed = None;
+        if core.raft.trigger().elect(false).await.is_err() {
+            tracing::debug!("the store has ended");
+        }
     }
 }
 

@@ -108,7 +108,9 @@ impl Embedded {
             leadership: watch::Sender::new(Leadership::default()),
             places: Arc::new(Semaphore::new(TAKEN)),
             heard: AtomicU64::new(0),
+            fed: AtomicU64::new(0),
             health: watch::Sender::new(None),
+            nearing: parking_lot::Mutex::default(),
             changing: Mutex::new(()),
             renewals: Renewals::default(),
             nodes: vec![nodes.nodes().to_owned(), nodes.left()],
@@ -253,6 +255,12 @@ impl Embedded {
     #[cfg(feature = "faults")]
     pub fn cut(&self, others: &[u64]) {
         self.core.peers.cut(others);
+    }
+
+    /// From now on this manager's disk takes no writes, as one that is full; or it takes them again.
+    #[cfg(feature = "faults")]
+    pub fn fill_disk(&self, full: bool) {
+        self.core.disk.fill(full);
     }
 
     /// Hands leadership over, writes what is under way, and lets go of the folder.

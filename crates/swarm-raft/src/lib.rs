@@ -6,9 +6,10 @@
 //! that are given to them (`transport`). What the store's keys mean is left to those who keep them;
 //! which keys a pool's node may touch is the one exception.
 //!
-//! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (writing through
-//! the leader, linearizable reads), `journal` and `state` (what the library keeps), `disk`, `writer`,
-//! `seal` and `key` (how it is kept), `loading`, `unusable` and `aside` (what becomes of damage), `origin` and `trust` (who a manager is), `net` (the wire),
+//! In reading order: `options`, `embedded` (open, close), `store` (the calls), `core` (linearizable reads),
+//! `propose` (writing through the leader), `journal` and `state` (what the library keeps), `disk`, `writer`,
+//! `seal` and `key` (how it is kept), `loading`, `unusable` and `aside` (what becomes of damage), `origin` and
+//! `trust` (who a manager is), `net` (the wire),
 //! `import`,
 //! `members`, `duties`, `leading`, `renewals`, `watch`, and `remote`: the store as one sees it who is no manager.
 //!
@@ -34,6 +35,7 @@ mod members;
 mod net;
 mod options;
 mod origin;
+mod propose;
 mod remote;
 mod renewals;
 mod seal;

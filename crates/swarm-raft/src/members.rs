@@ -22,6 +22,8 @@ use crate::trust::{Role, Token, new_secret};
 
 /// A learner is let vote when it lacks at most so many entries.
 const NEAR: u64 = 256;
+/// Within how long a manager has to get what was written so far, to count: it announces itself each second.
+const ROUND: Duration = Duration::from_millis(1_500);
 /// How long one change of the membership may take.
 const CHANGE: Duration = Duration::from_secs(10);
 /// With what keys begin that no caller of the store sees.
@@ -215,12 +217,35 @@ pub(crate) async fn announced(
     }
     let last = metrics.last_log_index.unwrap_or(0);
     let has = metrics.replication.as_ref().and_then(|logs| *logs.get(&id)?);
-    if has.is_some_and(|has| has.index + NEAR >= last) {
+    let Some(has) = has.map(|has| has.index).filter(|has| has + NEAR >= last) else {
+        return Ok(Reply::Done);
+    };
+    if keeps_up(&mut core.nearing.lock(), (id, has), last, Instant::now()) {
         let votes = ChangeMembers::AddVoterIds(BTreeSet::from([id]));
         changed(timeout_at(until, core.raft.change_membership(votes, true)).await)?;
         tracing::info!(id = format!("{id:016x}"), "a manager counts towards the quorum now");
     }
     Ok(Reply::Done)
+}
+
+/// Whether a manager that has the log up to `has` will have what is written next within moments. A few
+/// entries can be many megabytes: one that counts before it has them makes every write wait for it. It has
+/// the whole log now, or has what was all of it a moment ago.
+fn keeps_up(
+    nearing: &mut BTreeMap<Id, (u64, Instant)>,
+    (id, has): (Id, u64),
+    last: u64,
+    now: Instant,
+) -> bool {
+    let then = nearing.get(&id).filter(|(_, at)| now.saturating_duration_since(*at) < ROUND);
+    if has >= last || then.is_some_and(|(then, _)| has >= *then) {
+        nearing.remove(&id);
+        return true;
+    }
+    if then.is_none() {
+        nearing.insert(id, (last, now));
+    }
+    false
 }
 
 /// Takes a manager out.
@@ -291,5 +316,26 @@ fn changed<T>(answer: Answered<T>) -> std::result::Result<(), Fault> {
         Ok(Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_)))) => Err(Fault::NotLeader),
         Ok(Err(error)) => Err(Fault::Unreachable(error.to_string())),
         Err(_) => Err(Fault::Unreachable("the other managers did not agree in time".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_counts_once_it_gets_the_log_as_fast_as_it_grows() {
+        let (mut nearing, begun) = (BTreeMap::new(), Instant::now());
+        let at = |millis| begun + Duration::from_millis(millis);
+        // All of it, at once.
+        assert!(keeps_up(&mut nearing, (1, 9), 9, at(0)));
+        // Near the end, and the way there takes long.
+        assert!(!keeps_up(&mut nearing, (2, 50), 100, at(0)));
+        assert!(!keeps_up(&mut nearing, (2, 60), 110, at(1_000)));
+        assert!(!keeps_up(&mut nearing, (2, 101), 120, at(2_000)), "that was two seconds");
+        // What was all of it a second ago.
+        assert!(!keeps_up(&mut nearing, (2, 119), 130, at(2_500)));
+        assert!(keeps_up(&mut nearing, (2, 125), 140, at(3_000)));
+        assert!(nearing.is_empty());
     }
 }

@@ -69,6 +69,11 @@ impl Embedded {
         self.core.state.keep_behind(entries);
     }
 
+    /// Why this manager's disk does not take writes, while it does not.
+    pub fn disk_trouble(&self) -> Option<String> {
+        self.core.disk.trouble()
+    }
+
     /// The first entry of the log that is still on this manager's disk.
     pub fn log_begins(&self) -> u64 {
         let metrics = self.core.raft.metrics();

@@ -85,6 +85,9 @@ pub(crate) struct Writer {
     pub mark: Mark,
     /// How many transactions there were.
     pub count: u64,
+    /// A test has the disk take no writes.
+    #[cfg(feature = "faults")]
+    pub full: Arc<AtomicBool>,
 }
 
 impl Writer {
@@ -155,6 +158,10 @@ impl Writer {
     }
 
     fn attempt(&self, waiting: &[Batch]) -> Result<(), String> {
+        #[cfg(feature = "faults")]
+        if self.full.load(Ordering::SeqCst) {
+            return Err("No space left on device, as a test has it".to_owned());
+        }
         let present = self.database.lock().clone();
         let database = if let Some(database) = present {
             database
@@ -164,7 +171,11 @@ impl Writer {
             database
         };
         match guarded(|| self.transact(&database, waiting)) {
-            Ok(written) => written.map_err(|error| error.to_string()),
+            Ok(written) => written.map_err(|error| match error {
+                // The system's words say enough.
+                redb::Error::Io(error) => error.to_string(),
+                error => error.to_string(),
+            }),
             Err(error) => Err(error.to_string()),
         }
     }

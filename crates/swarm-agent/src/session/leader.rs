@@ -77,6 +77,8 @@ pub(super) async fn find(
                     refusals.push(format!("{address}: {leader} leads"));
                     waiting.push_front(leader);
                 }
+                // What was said of the way to it has the address already.
+                Err(No::Words(words)) if words.starts_with(&address) => refusals.push(words),
                 Err(No::Words(words)) => refusals.push(format!("{address}: {words}")),
             },
             () = tokio::time::sleep(NEXT_AFTER), if !waiting.is_empty() => {}

@@ -12,11 +12,12 @@ mod leader;
 mod link;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use swarm_rpc::v1;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::executor::Shared;
@@ -28,6 +29,14 @@ use swarm_backoff::Backoff;
 const FIRST: Duration = Duration::from_millis(50);
 /// An election takes about a second.
 const MOST: Duration = Duration::from_secs(1);
+/// Without a leader for so long, somebody should know why.
+const LONG: Duration = Duration::from_secs(10);
+
+/// This machine's clock, in nanoseconds since 1970: for the leader, who compares it with its own.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or_default()
+}
 
 /// What a session needs, and whom it tells.
 pub(crate) struct Session {
@@ -40,6 +49,8 @@ pub(crate) struct Session {
     pub wishes: watch::Sender<Option<v1::Wish>>,
     /// The leader's address while there is a link.
     pub leader: watch::Sender<Option<String>>,
+    /// Why there has been none for long.
+    pub lost: watch::Sender<Option<String>>,
     pub commands: mpsc::Sender<Command>,
     /// Ends the link, so that another is made: with new certificates.
     pub renew: Arc<Notify>,
@@ -56,7 +67,7 @@ impl Session {
         }
         let mut backoff = Backoff::new(FIRST, MOST);
         let mut managers = self.managers.subscribe();
-        let mut last = None;
+        let (mut last, mut since) = (None, Instant::now());
         loop {
             let addresses = managers.borrow_and_update().clone();
             match leader::find(&self.dial, &addresses, last.as_deref(), &self.hello()).await {
@@ -65,14 +76,16 @@ impl Session {
                     tracing::info!(leader = open.address, "linked with the leader");
                     last = Some(open.address.clone());
                     self.leader.send_replace(last.clone());
+                    self.lost.send_replace(None);
                     let why = self.keep(open).await;
                     self.leader.send_replace(None);
                     if self.parting.is_cancelled() {
                         return;
                     }
                     tracing::warn!(reason = why, "the link with the leader is over");
+                    since = Instant::now();
                 }
-                Err(error) => tracing::debug!(%error, "no leader is found"),
+                Err(error) => self.tell_lost(since, error),
             }
             tokio::select! {
                 () = self.parting.cancelled() => return,
@@ -82,8 +95,23 @@ impl Session {
         }
     }
 
+    /// The leader that this node has lost is looked for since `since`: once that is long, why it is not
+    /// found is told.
+    fn tell_lost(&self, since: Instant, words: String) {
+        if since.elapsed() < LONG {
+            tracing::debug!(reason = words, "no leader is found");
+            return;
+        }
+        // Which manager was asked first is no news.
+        let is_told = self.lost.borrow().is_some();
+        if !is_told {
+            tracing::warn!(reason = words, "no leader is found; tasks go on");
+        }
+        self.lost.send_replace(Some(words));
+    }
+
     fn hello(&self) -> v1::Hello {
         let description = self.description.borrow().clone().unwrap_or_default();
-        v1::Hello { description, roots: self.dial.roots() }
+        v1::Hello { description, roots: self.dial.roots(), now: now() }
     }
 }

@@ -112,6 +112,30 @@ fn the_names_in_a_request_do_not_count() {
 }
 
 #[test]
+fn a_certificate_begins_by_the_earlier_of_two_clocks_and_ends_by_the_issuer_s() {
+    let root = RootCa::create(then()).unwrap();
+    let issuer = Issuer::new(&root).unwrap();
+    let request = NodeKey::generate().unwrap().request().unwrap();
+    let subject = subject(WORKER, Role::Worker);
+    let day = 24 * HOUR;
+    let now = then() + 30 * day;
+    for (theirs, begins) in [
+        (now, now),
+        (now - 2 * HOUR, now - 2 * HOUR),
+        (now + 2 * HOUR, now),
+        (now - 3 * day, now - 3 * day),
+        // The root itself is not valid there.
+        (SystemTime::UNIX_EPOCH, then() - HOUR),
+    ] {
+        let chain = issuer.issue_to(&request, &subject, Expiry::default(), (now, theirs)).unwrap();
+        let own = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+        let identity = Identity::of(&own).unwrap();
+        assert_eq!(identity.not_before, begins - HOUR, "{theirs:?}");
+        assert_eq!(identity.not_after, now + 90 * day);
+    }
+}
+
+#[test]
 fn no_certificate_is_too_short_or_outlives_its_root() {
     assert_eq!(Expiry::new(Duration::from_mins(59)), Err(IssueError::TooShort));
     let root = RootCa::create(then()).unwrap();

@@ -30,7 +30,8 @@ pub(super) async fn issue(
         let role = role_of(&cluster.join_tokens, &secret).ok_or_else(wrong_token)?;
         let subject = Subject::new(&id, named(role), &cluster.id);
         let subject = subject.map_err(|error| Status::internal(error.to_string()))?;
-        let signed = sign(&cluster, &authority.live, &asked.signing_request, &subject).await?;
+        let request = (&*asked.signing_request, asked.now);
+        let signed = sign(&cluster, &authority.live, request, &subject).await?;
         let now = authority.replica.read(moment::now);
         let node = Node {
             id: id.clone(),

@@ -67,7 +67,10 @@ impl Calls for Authority {
     async fn roots(&self, _: Request<RootsRequest>) -> Result<Response<RootsReply>, Status> {
         let kept = kept(&*self.cluster()?)?;
         let roots = kept.trusted().map_err(sign::damaged)?;
-        Ok(Response::new(RootsReply { pem: roots.to_pem() }))
+        Ok(Response::new(RootsReply {
+            pem: roots.to_pem(),
+            now: moment::written(std::time::SystemTime::now()).0,
+        }))
     }
 
     async fn issue(&self, request: Request<IssueRequest>) -> Result<Response<IssueReply>, Status> {
@@ -84,6 +87,9 @@ fn refused(error: StoreError) -> Status {
     match error {
         StoreError::Unreachable { .. } | StoreError::NotPrimary { .. } => {
             Status::unavailable(format!("{error}; try again"))
+        }
+        StoreError::Unwritable { .. } | StoreError::Unknown { .. } => {
+            Status::unavailable(error.to_string())
         }
         StoreError::Conflict { .. } | StoreError::Fenced { .. } => {
             Status::aborted(format!("{error}; try again"))

@@ -35,7 +35,8 @@ pub(super) async fn renew(
         };
         let subject = Subject::new(&node.id, named(node.certified_role()), &cluster.id);
         let subject = subject.map_err(|error| Status::internal(error.to_string()))?;
-        let request = &request.get_ref().signing_request;
+        let asked = request.get_ref();
+        let request = (&*asked.signing_request, asked.now);
         let signed = sign(&cluster, &authority.live, request, &subject).await?;
         let mut node = Node::clone(&node);
         // The one before may end later, and is good until then.

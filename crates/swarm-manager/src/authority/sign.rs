@@ -15,7 +15,7 @@ use swarm_model::{Cluster, ClusterSpec, Time};
 use swarm_rpc::v1::IssueReply;
 use tonic::Status;
 
-use super::moment::written;
+use super::moment::{self, written};
 
 /// A certificate, and until when it holds.
 pub(super) struct Signed {
@@ -81,14 +81,15 @@ pub fn external_urls(
     Ok(urls)
 }
 
-/// Signs a request for this subject.
+/// Signs a request for this subject, whose clock shows `shown` (0: not told).
 pub(super) async fn sign(
     cluster: &Cluster,
     live: &Arc<Live>,
-    request: &str,
+    (request, shown): (&str, i64),
     subject: &Subject,
 ) -> Result<Signed, Status> {
     let now = SystemTime::now();
+    let theirs = if shown == 0 { now } else { moment::read(Time(shown)) };
     let authority = kept(cluster)?;
     let signer = authority.signer(now).map_err(damaged)?;
     let (issuing, pinned) = (authority.issuing(), authority.pinned());
@@ -98,7 +99,7 @@ pub(super) async fn sign(
     let chain = match signer {
         Signer::Own(issuer) if urls.is_empty() => {
             let expiry = expiry(&cluster.spec).map_err(unsigned)?;
-            issuer.issue(request, subject, expiry, now).map_err(unsigned)?
+            issuer.issue_to(request, subject, expiry, (now, theirs)).map_err(unsigned)?
         }
         signer => {
             let between = match &signer {
@@ -144,5 +145,6 @@ pub(super) fn reply(
         chain: signed.chain,
         roots: roots.to_pem(),
         unlock_key: lock.map(|key| key.reveal().to_owned()).unwrap_or_default(),
+        now: written(SystemTime::now()).0,
     })
 }

@@ -134,6 +134,10 @@ fn failed(error: StoreError) -> ApiError {
         | StoreError::NotPrimary { .. }
         | StoreError::Fenced { .. }
         | StoreError::LeaseLost { .. } => ApiError::unavailable(format!("{NO_LEADER} ({error})")),
+        // There is a leader, or was: what it says is all there is to say.
+        StoreError::Unwritable { .. } | StoreError::Unknown { .. } => {
+            ApiError::unavailable(error.to_string())
+        }
         StoreError::TooLarge { .. } => ApiError::too_large(error.to_string()),
         StoreError::Conflict { .. } => out_of_sequence(),
         other => ApiError::system(other.to_string()),

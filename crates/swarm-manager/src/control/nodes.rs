@@ -138,6 +138,9 @@ fn beside(node: &Node, tables: &Tables) -> Value {
             own[key] = json!(time);
         }
     }
+    if node.clock_ahead != 0 {
+        own["ClockAhead"] = json!(node.clock_ahead);
+    }
     own
 }
 
@@ -153,6 +156,10 @@ fn show(node: &Node, beside: &Value, members: &[Member]) -> Node {
     }
     shown.member = 0;
     (shown.certificate_ends, shown.state_since) = (Time::NEVER, Time::NEVER);
+    if let Some(words) = node.clock_words().filter(|_| node.status.state == NodeState::Ready) {
+        shown.status.message = words;
+    }
+    shown.clock_ahead = 0;
     shown.rest.insert("Swarm".to_owned(), beside.clone());
     shown
 }

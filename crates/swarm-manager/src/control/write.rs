@@ -49,13 +49,23 @@ impl Control {
             attempts += 1;
             span.set("swarm.store.attempts", attempts);
             let fresh = tokio::time::timeout(ATTEMPT, self.replica.fresh()).await;
-            fresh.map_err(|_| late())?.map_err(failed)?;
+            let stale = match fresh.map_err(|_| late())? {
+                Ok(()) => None,
+                // On a disk that takes no writes this copy may be old. What is written depends on what was
+                // seen, wherever it is written.
+                Err(error @ StoreError::Unwritable { .. }) => Some(error),
+                Err(error) => return Err(failed(error)),
+            };
             let mut batch = Batch::default();
             let decided = self.replica.read(|tables| decide(tables, &mut batch))?;
             let written = tokio::time::timeout(ATTEMPT, self.replica.commit(batch)).await;
             match written.map_err(|_| late())? {
                 Ok(()) => return Ok(decided),
                 Err(StoreError::Conflict { .. }) if Instant::now() < until => {
+                    if let Some(stale) = stale {
+                        // It is, and does not get younger by another look.
+                        return Err(failed(stale));
+                    }
                     let pause = rand::rng().random_range(0..=PAUSE);
                     tokio::time::sleep(Duration::from_millis(pause)).await;
                 }

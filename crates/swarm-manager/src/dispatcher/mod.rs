@@ -2,7 +2,8 @@
 //! shows it, what they say comes in and is written together.
 //!
 //! Reading order: [`identity`], [`session`] with [`link`], [`assignments`] and [`wish`] (what a node is
-//! told: pure), [`drivers`] with [`driven`] (secrets that others have), [`word`] (what nodes say: pure) and [`writer`], [`beats`] (who is silent: pure), [`push`],
+//! told: pure), [`drivers`] with [`driven`] (secrets that others have), [`word`] (what nodes say: pure) and [`writer`], [`beats`] (who is silent: pure), [`skew`]
+//! (whose clock is off: pure), [`push`],
 //! [`logs`], [`tunnels`] (to nodes' engines), [`service`] (the call).
 //!
 //! Invariants: only the leader has sessions, and a node has one; a node is told only of its own tasks,
@@ -19,6 +20,7 @@ pub mod logs;
 pub mod push;
 pub mod service;
 pub mod session;
+pub mod skew;
 pub mod tunnels;
 pub mod wish;
 pub mod word;

@@ -8,7 +8,8 @@ use futures_util::stream::FuturesUnordered;
 use serde::de::DeserializeOwned;
 use swarm_model::node::NodeDescription;
 use swarm_model::task::TaskStatus;
-use swarm_model::{Data, Id};
+use swarm_model::time::lasting;
+use swarm_model::{Data, Id, Time};
 use swarm_rpc::v1::{FromAgent, Hello, Statuses, ToAgent, Welcome, from_agent, to_agent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -19,6 +20,7 @@ use super::assignments::Told;
 use super::driven::Outcome;
 use super::drivers::Ask;
 use super::link::{Link, Mail};
+use super::skew::Skew;
 use super::word::{Word, tls_info};
 use super::{Dispatcher, NodeIdentity, Office};
 
@@ -125,9 +127,13 @@ impl Session {
         self.heard();
         let mut description: Box<NodeDescription> = read(&hello.description, "description")?;
         tls_info(&mut description, &hello.roots, self.identity.issuer.as_ref());
+        let told =
+            self.dispatcher.replica.read(|tables| tables.nodes.get(&node).map(|it| it.clock_ahead));
+        let mut skew = Skew::told(told.unwrap_or_default());
         self.queue(Word::Here { node, description, address: self.identity.address }).await?;
+        self.clock(&mut skew, hello.now).await?;
         tokio::select! {
-            ended = self.listen(inbound) => ended,
+            ended = self.listen(inbound, skew) => ended,
             ended = self.tell(link, out) => ended,
         }
     }
@@ -149,7 +155,25 @@ impl Session {
         }
     }
 
-    async fn listen<S>(&self, inbound: &mut S) -> Result<End, Status>
+    /// Takes note of what the node's clock shows; 0 where it does not say.
+    async fn clock(&self, skew: &mut Skew, shown: i64) -> Result<(), Status> {
+        if shown == 0 {
+            return Ok(());
+        }
+        let Some(ahead) = skew.note(Time(shown).since(self.dispatcher.clock.wall())) else {
+            return Ok(());
+        };
+        let node = self.identity.node_id.clone();
+        let off = lasting(ahead);
+        match ahead {
+            0 => tracing::info!(%node, "a node's clock is in step with this manager's again"),
+            1.. => tracing::warn!(%node, "a node's clock is {off} ahead of this manager's"),
+            _ => tracing::warn!(%node, "a node's clock is {off} behind this manager's"),
+        }
+        self.queue(Word::Clock { node, ahead }).await
+    }
+
+    async fn listen<S>(&self, inbound: &mut S, mut skew: Skew) -> Result<End, Status>
     where
         S: Stream<Item = Result<FromAgent, Status>> + Send + Unpin,
     {
@@ -160,7 +184,8 @@ impl Session {
             self.heard();
             match message.what {
                 // A message of a newer version.
-                None | Some(from_agent::What::Beat(_)) => {}
+                None => {}
+                Some(from_agent::What::Beat(beat)) => self.clock(&mut skew, beat.now).await?,
                 Some(from_agent::What::Hello(_)) => {
                     return Err(Status::invalid_argument("a session has one hello"));
                 }

@@ -37,6 +37,13 @@ pub enum Word {
         /// What it says of itself.
         description: Box<NodeDescription>,
     },
+    /// Its clock is ahead of the leader's by so many nanoseconds, 0 for in step.
+    Clock {
+        /// Which.
+        node: Id,
+        /// Less than 0 for behind.
+        ahead: i64,
+    },
     /// It is silent.
     Silent {
         /// Which.
@@ -98,6 +105,7 @@ pub fn changes(
             Word::Described { node, description } => {
                 draft.node(node, |node| describe(node, description));
             }
+            Word::Clock { node, ahead } => draft.node(node, |node| node.clock_ahead = *ahead),
             Word::Silent { node, message } if is_silent(node) => draft.node(node, |node| {
                 if node.status.state != NodeState::Down {
                     node.status.state = NodeState::Down;

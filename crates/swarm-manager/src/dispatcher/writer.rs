@@ -83,7 +83,10 @@ async fn write(dispatcher: &Dispatcher, reign: &Reign, words: &[Word]) -> Result
                 replica.fresh().await.ok();
             }
             Err(error) if error.is_passing() => {
-                tracing::warn!(%error, "what nodes said is not written yet");
+                // Once for each that had to wait: a disk may be full for hours.
+                if wait == BACK_OFF.0 {
+                    tracing::warn!(%error, "what nodes said is not written yet; it is tried again");
+                }
                 sleep(wait).await;
                 wait = (wait * 2).min(BACK_OFF.1);
             }

@@ -72,11 +72,16 @@ fn role(node: &Node, leader: Option<&str>) -> &'static str {
 fn message(node: &Node, members: &[Member]) -> String {
     let mut words = node.status.message.clone();
     let is_silent = members.iter().any(|one| one.id == node.member && !one.reachable);
-    if node.member != 0 && is_silent && node.status.state == NodeState::Ready {
+    if node.status.state != NodeState::Ready {
+        return words;
+    }
+    let unanswering =
+        (node.member != 0 && is_silent).then(|| "its manager does not answer".to_owned());
+    for more in [unanswering, node.clock_words()].into_iter().flatten() {
         if !words.is_empty() {
             words.push_str("; ");
         }
-        words.push_str("its manager does not answer");
+        words.push_str(&more);
     }
     words
 }

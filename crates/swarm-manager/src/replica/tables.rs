@@ -112,6 +112,11 @@ impl Tables {
         ids.into_iter().flatten().filter_map(|id| self.tasks.get(id))
     }
 
+    /// Empty ones that what the store has as a whole is read into, beside these.
+    pub(super) fn beside(&self) -> Self {
+        Self { newest: self.newest, failures: self.failures, ..Self::default() }
+    }
+
     /// Takes over what the store told. What cannot be read is left as it was, and named in the log:
     /// a newer version may have written it.
     pub fn apply(&mut self, followed: Followed) -> Touched {
@@ -119,8 +124,7 @@ impl Tables {
         for change in followed.changes {
             match change {
                 Change::Whole(items) => {
-                    let (newest, failures) = (self.newest, self.failures);
-                    *self = Self { newest, failures, ..Self::default() };
+                    *self = self.beside();
                     touched.whole = true;
                     for item in &items {
                         self.put(item, &mut touched);

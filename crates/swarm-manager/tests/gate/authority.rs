@@ -72,10 +72,11 @@ async fn what_gives_no_certificate_is_told_and_leaves_no_node() {
     let mut calls = AuthorityClient::new(manager.reach(&nobody, CALLS).await.unwrap());
     let token_secret = worker.reveal().rsplit('-').next().unwrap().to_owned();
     let availability = "sometimes".to_owned();
-    let odd = IssueRequest { signing_request: request(), token_secret, availability };
+    let odd = IssueRequest { signing_request: request(), token_secret, availability, now: 0 };
     let refused = calls.issue(odd).await.unwrap_err();
     assert!(refused.message().contains("active, pause or drain"), "{refused}");
-    let refused = calls.renew(RenewRequest { signing_request: request() }).await.unwrap_err();
+    let refused =
+        calls.renew(RenewRequest { signing_request: request(), now: 0 }).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     manager.gate.replica.read(|tables| assert_eq!(tables.nodes.len(), 1));
     manager.shutdown().await;
@@ -112,7 +113,7 @@ async fn an_ended_certificate_is_renewed_with_the_role_of_the_moment_and_does_no
         manager.gate.replica.commit(batch).await.unwrap();
         let mut calls = AuthorityClient::new(manager.reach(&ended, RENEWAL).await.unwrap());
         let key = NodeKey::generate().unwrap();
-        let asked = RenewRequest { signing_request: key.request().unwrap() };
+        let asked = RenewRequest { signing_request: key.request().unwrap(), now: 0 };
         let reply = calls.renew(asked).await.unwrap().into_inner();
         let stored = Stored::new(key, &reply.chain).unwrap();
         let subject = &stored.identity.subject;

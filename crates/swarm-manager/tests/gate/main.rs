@@ -12,4 +12,5 @@ mod removed;
 #[allow(dead_code, missing_docs)] // Its other conducts are tried where it is at home.
 mod signing_server;
 mod stalled;
+mod transfer;
 mod ways;

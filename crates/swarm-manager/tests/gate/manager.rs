@@ -101,6 +101,16 @@ impl Manager {
         joined
     }
 
+    /// As [`Manager::join`], reached by the others through a passage: `lay` is given where it begins and
+    /// where it leads. What it fills it with may take a while.
+    pub async fn join_behind(&self, lay: impl FnOnce(TcpListener, String)) -> Self {
+        let (listener, there) = bound().await;
+        let (begin, address) = bound().await;
+        lay(begin, there);
+        let live = self.issued(&self.tokens().manager).await.unwrap().0;
+        Self::open(listener, address, live, &[self.address.as_str()]).await
+    }
+
     async fn open(listener: TcpListener, address: String, live: Arc<Live>, join: &[&str]) -> Self {
         let who = live.identity().unwrap().subject;
         let removed = Arc::new(Removed::default());
@@ -171,7 +181,7 @@ impl Manager {
         let channel = self.reach(&nobody, CALLS).await.unwrap();
         let token_secret = token.reveal().rsplit('-').next().unwrap().to_owned();
         let availability = String::new();
-        let request = IssueRequest { signing_request: request, token_secret, availability };
+        let request = IssueRequest { signing_request: request, token_secret, availability, now: 0 };
         AuthorityClient::new(channel).issue(request).await.map(tonic::Response::into_inner)
     }
 

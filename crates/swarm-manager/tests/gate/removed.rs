@@ -45,7 +45,8 @@ async fn a_removed_node_is_out_at_once() {
     // Where it would renew it is told why.
     let mut calls = AuthorityClient::new(manager.reach(&gone, RENEWAL).await.unwrap());
     let signing_request = stored.key.request().unwrap();
-    let asked = timeout(Duration::from_secs(10), calls.renew(RenewRequest { signing_request }));
+    let asked =
+        timeout(Duration::from_secs(10), calls.renew(RenewRequest { signing_request, now: 0 }));
     let refused = asked.await.unwrap().unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     assert!(refused.message().contains("was removed from the swarm"), "{refused}");

@@ -18,6 +18,7 @@ use swarm_rpc::v1::{IssueReply, IssueRequest, RootsRequest};
 use swarm_rpc::{CALLS, connect};
 use tonic::{Code, Status};
 
+use super::clocks::{Clocks, own, with_clocks};
 use super::own::{Own, OwnError};
 use super::words::explain;
 
@@ -94,8 +95,8 @@ pub async fn join(
     let mut failed = Vec::new();
     for address in &joining.addresses {
         let address = super::with_port(address);
-        let roots = match pinned(&address, &token).await? {
-            Ok(roots) => roots,
+        let (roots, clocks) = match pinned(&address, &token).await? {
+            Ok(pinned) => pinned,
             Err(words) => {
                 failed.push(words);
                 continue;
@@ -105,13 +106,17 @@ pub async fn join(
             signing_request: request.clone(),
             token_secret: token.secret().reveal().to_owned(),
             availability: joining.availability.as_str().to_owned(),
+            now: own(),
         };
         match issued(&address, roots, asked).await? {
-            Err(Outcome::Next(words)) => failed.push(words),
+            Err(Outcome::Next(words)) => failed.push(with_clocks(words, clocks)),
             Err(Outcome::Final(words)) => return Err(JoinError::Refused { address, words }),
             Ok(reply) => match taken(&reply, key.clone()).and_then(|it| Ok((it, locking(&reply)?)))
             {
                 Ok(((stored, roots), theirs)) => {
+                    if let Some(apart) = clocks.and_then(Clocks::words) {
+                        tracing::warn!("{apart}");
+                    }
                     return Ok(Own::begin(disk, stored, roots, lock.or(theirs)).await?);
                 }
                 Err(words) => return Err(JoinError::Refused { address, words }),
@@ -122,7 +127,10 @@ pub async fn join(
 }
 
 /// The roots that the token pins, from whoever answers.
-async fn pinned(address: &str, token: &JoinToken) -> Result<Result<Roots, String>, TlsError> {
+async fn pinned(
+    address: &str,
+    token: &JoinToken,
+) -> Result<Result<(Roots, Option<Clocks>), String>, TlsError> {
     let tls = Arc::new(first_contact()?);
     let fetching = async {
         let channel = connect(address, &tls, CALLS, CONNECT).await;
@@ -132,14 +140,17 @@ async fn pinned(address: &str, token: &JoinToken) -> Result<Result<Roots, String
         let fetched =
             fetching.await.map_err(|_| format!("{address}: no roots within {FETCH:?}"))?;
         let fetched = fetched.map_err(|status| told(address, &status))?;
-        let roots = Roots::pinned(&fetched.into_inner().pem, token.digest(), SystemTime::now());
-        roots.map_err(|error| match error {
+        let fetched = fetched.into_inner();
+        let clocks = Clocks::beside(fetched.now);
+        let roots = Roots::pinned(&fetched.pem, token.digest(), SystemTime::now());
+        let roots = roots.map_err(|error| match error {
             RootsError::OtherCluster { .. } => format!(
                 "{address}: {error}; it belongs to another swarm than the join token, or the \
                  swarm's root was rotated and the token is an old one"
             ),
-            other => format!("{address}: {other}"),
-        })
+            other => with_clocks(format!("{address}: {other}"), clocks),
+        });
+        roots.map(|roots| (roots, clocks))
     };
     Ok(fetching.await)
 }
@@ -176,15 +187,16 @@ pub(super) fn taken(reply: &IssueReply, key: NodeKey) -> Result<(Stored, Roots),
     if subject.node_id() != reply.node_id || subject.cluster_id() != reply.cluster_id {
         return Err("it gave a certificate of another node than it says".to_owned());
     }
+    let clocks = Clocks::beside(reply.now);
     if now < stored.identity.not_before {
-        return Err("the certificate that it gave is not valid yet: this machine's clock is more \
-                    than an hour behind the manager's"
-            .to_owned());
+        let words = "the certificate that it gave is not valid yet: this machine's clock is more than an \
+                     hour behind the manager's";
+        return Err(with_clocks(words.to_owned(), clocks));
     }
     if stored.identity.is_expired(now) {
-        return Err("the certificate that it gave has expired already: this machine's clock is \
-                    ahead of the manager's"
-            .to_owned());
+        let words = "the certificate that it gave has expired already: this machine's clock is ahead of \
+                     the manager's";
+        return Err(with_clocks(words.to_owned(), clocks));
     }
     let roots = Roots::kept(&reply.roots).map_err(|error| format!("it gave odd roots: {error}"))?;
     Ok((stored, roots))

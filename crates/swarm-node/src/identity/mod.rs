@@ -4,8 +4,9 @@
 //! node does when it was given another role or was removed.
 //!
 //! Reading order: `own` (what is kept), `join`, `renew` (once), `keep` (for as long as the node runs),
-//! `words` (why a manager was not reached).
+//! `words` (why a manager was not reached), `clocks` (where dates are why).
 
+mod clocks;
 mod join;
 mod keep;
 mod own;
@@ -16,7 +17,7 @@ pub use join::{JoinError, Joining, join};
 pub use keep::{Ended, Wishes, keep_renewed};
 pub use own::{Own, OwnError};
 pub use renew::{RenewError, renew};
-pub use words::explain;
+pub use words::{explain, explain_asking};
 
 /// The port of managers (Docker's), where none is given.
 pub const PORT: u16 = 2377;

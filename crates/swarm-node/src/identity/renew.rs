@@ -12,9 +12,10 @@ use swarm_rpc::v1::{IssueReply, RenewRequest};
 use swarm_rpc::{RENEWAL, connect};
 use tonic::Code;
 
+use super::clocks;
 use super::join::{locking, taken, told};
 use super::own::{Own, OwnError};
-use super::words::explain;
+use super::words::explain_asking;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -55,12 +56,12 @@ pub async fn renew(own: &Own, managers: &[String]) -> Result<Identity, RenewErro
         let channel = match connect(&address, &tls, RENEWAL, CONNECT).await {
             Ok(channel) => channel,
             Err(error) => {
-                failed.push(explain(&error));
+                failed.push(explain_asking(&error).await);
                 continue;
             }
         };
         let mut calls = AuthorityClient::new(channel);
-        let asked = RenewRequest { signing_request: key.request()? };
+        let asked = RenewRequest { signing_request: key.request()?, now: clocks::own() };
         match tokio::time::timeout(ISSUE, calls.renew(asked)).await {
             Err(_) => failed.push(format!("{address}: no certificate within {ISSUE:?}")),
             Ok(Err(status)) if status.code() == Code::PermissionDenied => {

@@ -6,6 +6,8 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use swarm_ca::tls::refusal;
 use swarm_rpc::{ConnectError, tls_cause};
 
+use super::clocks::{Clocks, with_clocks};
+
 /// The failure in words, with the address.
 pub fn explain(error: &ConnectError) -> String {
     let address = match error {
@@ -25,6 +27,28 @@ pub fn explain(error: &ConnectError) -> String {
         Some(cause) => format!("{address}: {}", of_tls(cause)),
         None => format!("{error}; is it a manager of a swarm?"),
     }
+}
+
+/// As [`explain`]; where dates are the reason, the manager is asked for its clock.
+pub async fn explain_asking(error: &ConnectError) -> String {
+    let words = explain(error);
+    match (error, tls_cause(error)) {
+        (ConnectError::Handshake { address, .. }, Some(cause)) if is_of_dates(cause) => {
+            // Rare, and large: whoever waits for it need not be.
+            with_clocks(words, Box::pin(Clocks::ask(address)).await)
+        }
+        _ => words,
+    }
+}
+
+fn is_of_dates(error: &Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
+        ) | Error::AlertReceived(AlertDescription::CertificateExpired)
+    )
 }
 
 fn of_tls(error: &Error) -> String {

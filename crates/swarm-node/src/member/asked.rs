@@ -35,6 +35,18 @@ impl Member {
         self.removed.read().clone().or_else(|| self.trouble.read().clone())
     }
 
+    /// What it should not be like, though it goes on: nobody leads it, or its store's disk is full.
+    pub fn ailment(&self) -> Option<String> {
+        let disk = self.manager().and_then(|manager| manager.store().disk_trouble());
+        if let Some(trouble) = disk {
+            return Some(format!(
+                "the disk of its store does not take writes ({trouble}): make room there, or mend it"
+            ));
+        }
+        let lost = self.agent.read().as_ref().and_then(swarm_agent::Agent::lost);
+        lost.map(|why| format!("no leader is found: {why}"))
+    }
+
     /// Where others reach it, without the port.
     pub fn address(&self) -> String {
         self.kept.lock().advertise.ip().to_string()

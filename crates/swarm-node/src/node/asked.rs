@@ -72,7 +72,7 @@ impl Node {
             node_id: member.node_id().to_string(),
             node_addr: member.address(),
             local_node_state,
-            error: member.trouble().unwrap_or_default(),
+            error: member.trouble().or_else(|| member.ailment()).unwrap_or_default(),
             warnings: self.warning_words(),
             remote_managers: Some(member.managers()),
             ..SwarmInfo::default()

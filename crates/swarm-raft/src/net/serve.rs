@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::storage::Snapshot;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
@@ -21,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::access::{Shown, allowed, introduce};
 use super::wire::{self, Call, Fault, Hello, PlainChange, Reply, Request, plain};
 use crate::core::Core;
-use crate::kinds::{Meta, Vote};
+use crate::kinds::{Kinds, Meta, Vote};
 use crate::members;
 use crate::renewals::renew;
 use crate::state::Parcel;
@@ -40,6 +41,10 @@ const IDLE: Duration = Duration::from_mins(5);
 const CHUNK: Duration = Duration::from_secs(30);
 /// How long an answer may take to be taken.
 const ANSWER: Duration = Duration::from_secs(15);
+/// How long the disk may take to have what the leader sends; the leader waits no longer.
+const APPEND: Duration = Duration::from_secs(2);
+/// The same where it is known to take nothing: what comes is seen here all the same.
+const STUCK: Duration = Duration::from_millis(50);
 /// How often a watch says that it is alive.
 pub(crate) const ALIVE: Duration = Duration::from_secs(5);
 /// Values in one frame of a list, in bytes.
@@ -146,13 +151,9 @@ async fn say(stream: &mut Box<dyn Stream>, reply: &Reply) -> io::Result<()> {
 async fn answer(core: &Arc<Core>, request: Request) -> Result<Reply, Fault> {
     let store = Handle(Arc::clone(core));
     match request {
-        Request::Append(rpc) => {
-            let response = core.raft.append_entries(*rpc).await.map_err(stopped)?;
-            if response.is_success() {
-                core.heard.store(core.state.now().max(1), Ordering::Relaxed);
-            }
-            Ok(Reply::Append(response))
-        }
+        Request::Append(rpc) => append(core, *rpc).await.map(Reply::Append),
+        // A vote that cannot be kept is none, and waiting for the disk with it would stop all else.
+        Request::Vote(_) | Request::PreVote(_) if core.disk.trouble().is_some() => Err(stuck()),
         Request::Vote(rpc) => core.raft.vote(rpc).await.map(Reply::Vote).map_err(stopped),
         Request::PreVote(rpc) => core.raft.pre_vote(rpc).await.map(Reply::Vote).map_err(stopped),
         Request::Transfer(rpc) => {
@@ -187,6 +188,43 @@ async fn answer(core: &Arc<Core>, request: Request) -> Result<Reply, Fault> {
 
 fn stopped(error: impl std::fmt::Display) -> Fault {
     Fault::Unreachable(error.to_string())
+}
+
+/// The leader's log and heartbeats. They are answered once the disk has all that came before; a disk that
+/// takes nothing keeps no connection for that, since the leader calls again ten times a second.
+async fn append(
+    core: &Core,
+    rpc: AppendEntriesRequest<Kinds>,
+) -> Result<AppendEntriesResponse<Kinds>, Fault> {
+    let is_stuck = core.disk.trouble().is_some();
+    let leader = rpc.vote.leader_id.node_id;
+    let agreed = rpc.leader_commit.map_or(0, |commit| commit.index);
+    let limit = if is_stuck { STUCK } else { APPEND };
+    let answered = if is_stuck
+        && rpc.entries.is_empty()
+        && core.leader() == Some(leader)
+        && core.fed.load(Ordering::Relaxed) >= agreed
+    {
+        // It says nothing new, and what waits for the disk would only become more.
+        None
+    } else {
+        core.fed.store(agreed, Ordering::Relaxed);
+        timeout(limit, core.raft.append_entries(rpc)).await.ok()
+    };
+    let response = answered.transpose().map_err(stopped)?;
+    let is_heard = match &response {
+        Some(response) => response.is_success(),
+        None => core.leader() == Some(leader),
+    };
+    if is_heard {
+        core.heard.store(core.state.now().max(1), Ordering::Relaxed);
+    }
+    response.ok_or_else(stuck)
+}
+
+/// What was asked waits for the disk.
+fn stuck() -> Fault {
+    Fault::Unreachable("its disk does not take writes".to_owned())
 }
 
 /// A directory, in as many frames as it takes; the last one is the answer.

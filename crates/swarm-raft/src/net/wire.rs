@@ -162,6 +162,12 @@ pub(crate) enum Fault {
     LeaseLost(String),
     #[error("{0} would be too large")]
     TooLarge(String, u64),
+    /// Certainly not done, and not before the disk takes writes.
+    #[error("{0}")]
+    Unwritable(String),
+    /// It may be done, or may yet be.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 impl Fault {
@@ -180,6 +186,8 @@ impl Fault {
             Self::Removed | Self::Refused(_) => {
                 StoreError::Refused { store, reason: self.to_string() }
             }
+            Self::Unwritable(reason) => StoreError::Unwritable { store, reason },
+            Self::Unknown(reason) => StoreError::Unknown { store, reason },
             Self::Conflict(key) => StoreError::Conflict { key },
             Self::Fenced(key) => StoreError::Fenced { key },
             Self::LeaseLost(id) => StoreError::LeaseLost { id },
@@ -197,6 +205,8 @@ impl From<StoreError> for Fault {
         match error {
             StoreError::Unreachable { reason, .. } => Self::Unreachable(reason),
             StoreError::Refused { reason, .. } => Self::Refused(reason),
+            StoreError::Unwritable { reason, .. } => Self::Unwritable(reason),
+            StoreError::Unknown { reason, .. } => Self::Unknown(reason),
             StoreError::Conflict { key } => Self::Conflict(key),
             StoreError::Fenced { key } => Self::Fenced(key),
             StoreError::LeaseLost { id } => Self::LeaseLost(id),

@@ -27,10 +27,13 @@ async fn write_numbers(folder: &Path, from: u32, until: u32) {
                 println!("wrote {number}.");
                 number += 1;
             }
-            Err(error @ (StoreError::Refused { .. } | StoreError::Unreachable { .. })) => {
+            Err(error @ (StoreError::Unwritable { .. } | StoreError::Unknown { .. })) => {
+                let is_certain = matches!(error, StoreError::Unwritable { .. });
+                println!("{} {number}.", if is_certain { "refused" } else { "unsure" });
                 println!("failed: {error}");
                 let there = embedded.list("d").await.unwrap().len();
                 println!("read {there}");
+                number += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             Err(error) => unreachable!("{error}"),
@@ -80,7 +83,12 @@ fn log(server: &Server) -> String {
 
 /// Numbers that were answered.
 fn answered(log: &str) -> BTreeSet<u32> {
-    let number = |line: &str| line.split_once("wrote ")?.1.strip_suffix('.')?.parse().ok();
+    told(log, "wrote ")
+}
+
+/// Numbers of which that was said.
+fn told(log: &str, word: &str) -> BTreeSet<u32> {
+    let number = |line: &str| line.split_once(word)?.1.strip_suffix('.')?.parse().ok();
     log.lines().filter_map(number).collect()
 }
 
@@ -115,14 +123,18 @@ async fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
     server.start(&mut command(&data, 0, true)).unwrap();
     let path = server.folder().join("server.log");
     let text = || fs::read_to_string(&path).unwrap_or_default();
-    server.wait(PATIENCE, || text().contains("read ")).unwrap();
-    let told = text();
-    assert!(told.contains("its disk does not take writes"), "{told}");
-    let before = answered(&told).len();
-    assert!(before > 50, "{told}");
+    server.wait(PATIENCE, || told(&text(), "refused ").len() > 3).unwrap();
+    let said = text();
+    let refusal = "its disk does not take writes (";
+    assert!(said.contains(refusal) && said.contains("nothing was changed"), "{said}");
+    // The one in whose midst the disk filled up is in the log, and comes with the room.
+    assert_eq!(told(&said, "unsure ").len(), 1, "{said}");
+    assert!(said.contains("It may still be applied: look before you try again"), "{said}");
+    let before = answered(&said).len();
+    assert!(before > 50, "{said}");
     // Reads go on meanwhile, and show nothing that was not answered.
-    let read = told.lines().find_map(|line| line.strip_prefix("read ")?.parse::<usize>().ok());
-    assert!(read.is_some_and(|read| read >= before), "{told}");
+    let read = said.lines().find_map(|line| line.strip_prefix("read ")?.parse::<usize>().ok());
+    assert!(read.is_some_and(|read| read >= before), "{said}");
     let raised = Command::new("prlimit")
         .args(["--fsize=unlimited:", "--pid", &server.id().unwrap().to_string()])
         .status()
@@ -135,4 +147,14 @@ async fn a_full_disk_is_told_and_work_goes_on_when_there_is_room() {
     let answered = answered(&text());
     let there = numbers(&data).await;
     assert!(answered.is_subset(&there), "what was answered is there");
+    let (refused, unsure) = (told(&text(), "refused "), told(&text(), "unsure "));
+    assert!(refused.is_disjoint(&there), "what was refused is not: {refused:?}");
+    // But for the one in whose midst it was killed.
+    let last = answered.last().copied().unwrap_or(u32::MAX);
+    let others = there.difference(&answered).filter(|number| **number <= last);
+    assert!(
+        others.clone().all(|number| unsure.contains(number)),
+        "{:?}",
+        others.collect::<Vec<_>>()
+    );
 }

@@ -6,6 +6,7 @@
 mod cluster;
 mod crash;
 mod disk;
+mod full;
 mod joining;
 mod large;
 mod partitions;

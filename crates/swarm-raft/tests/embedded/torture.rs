@@ -76,7 +76,9 @@ pub async fn increment(store: &dyn KeyValue, history: &History) {
             history.seen.fetch_max(next, Ordering::SeqCst);
         }
         Err(StoreError::Conflict { .. }) => {}
-        Err(StoreError::Unreachable { .. }) => drop(history.unknown.fetch_add(1, Ordering::SeqCst)),
+        Err(StoreError::Unreachable { .. } | StoreError::Unknown { .. }) => {
+            history.unknown.fetch_add(1, Ordering::SeqCst);
+        }
         Err(error) => unreachable!("nothing here is refused: {error}"),
     }
 }

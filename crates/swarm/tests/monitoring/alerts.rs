@@ -148,6 +148,8 @@ const CASES: [Case; 37] = [
         &["SwarmNodesDown"],
         &[(r#"swarm_manager_nodes{job="swarm-mode",instance="m",state="down""#, Is(1.0))],
     ),
+    case(&["SwarmStoreUnwritable"], &[("swarm_manager_store_writable", Is(0.0))]),
+    case(&["SwarmClockOff"], &[("swarm_manager_nodes_clock_off", Is(2.0))]),
     case(&["SwarmServicesShort"], &[("swarm_manager_services_short", Is(2.0))]),
     case(&["SwarmTasksFail"], &[("swarm_manager_task_failures_total", Rises(2.0))]),
     case(

@@ -106,6 +106,8 @@ pub const WELL: [(&str, Course); 68] = [
     (r#"swarm_manager_store_revision{job="swarm-mode",instance="n"}"#, Is(900.0)),
     (r#"swarm_manager_nodes{job="swarm-mode",instance="m",state="ready"}"#, Is(5.0)),
     (r#"swarm_manager_nodes{job="swarm-mode",instance="m",state="down"}"#, Is(0.0)),
+    (r#"swarm_manager_store_writable{job="swarm-mode",instance="m"}"#, Is(1.0)),
+    (r#"swarm_manager_nodes_clock_off{job="swarm-mode",instance="m"}"#, Is(0.0)),
     (r#"swarm_manager_services_short{job="swarm-mode",instance="m"}"#, Is(0.0)),
     (r#"swarm_manager_task_failures_total{job="swarm-mode",instance="m"}"#, Rises(0.1)),
     (WRITES_IN_TIME, Rises(50.0)),

@@ -28,7 +28,7 @@ impl Agent {
         let down = swarm.dispatcher.open(identity(node), ReceiverStream::new(inbound)).await;
         up.send(Ok(hello(node))).await.unwrap();
         let beats = tokio::spawn(async move {
-            let beat = || FromAgent { what: Some(from_agent::What::Beat(Beat {})) };
+            let beat = || FromAgent { what: Some(from_agent::What::Beat(Beat { now: 0 })) };
             while up.send(Ok(beat())).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
