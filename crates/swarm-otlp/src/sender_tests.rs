@@ -56,7 +56,7 @@ fn headers(name: &str, value: &str) -> Named<Vec<(String, String)>> {
 }
 
 fn target(collector: &Collector, gzip: bool) -> Target {
-    Target::Collector(settings::Collector {
+    Target::Collector(Box::new(settings::Collector {
         endpoint: format!("{}/v1/traces", collector.url()),
         headers: headers("x-token", "s3cret"),
         timeout: Duration::from_secs(5),
@@ -64,7 +64,7 @@ fn target(collector: &Collector, gzip: bool) -> Target {
         ca: None,
         cert: None,
         key: None,
-    })
+    }))
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ pub(crate) enum Target {
     /// Standard output, a JSON object per line.
     Console,
     /// A collector.
-    Collector(Collector),
+    Collector(Box<Collector>),
 }
 
 /// A collector, and how to speak to it (`OTEL_EXPORTER_OTLP_*`).
@@ -163,7 +163,7 @@ impl Settings {
             Some("none") => return Ok(None),
             Some("console") => Target::Console,
             None if variables.exporters("ENDPOINT").is_none() => return Ok(None),
-            None | Some("otlp") => Target::Collector(collector(variables)?),
+            None | Some("otlp") => Target::Collector(Box::new(collector(variables)?)),
             Some(other) => {
                 let problem =
                     format!("{other:?} is not known here; expected otlp, console or none");

@@ -24,7 +24,7 @@ use crate::writer::Batch;
 
 /// How much of the log's end stays in memory, in bytes.
 const CACHED: usize = 8 << 20;
-/// How much is read, and sent, at once, in bytes; one entry is at most a little over 1 MiB.
+/// How much is read, and sent, at once, in bytes; one entry is at most a little over 3 MiB.
 pub(crate) const PORTION: usize = 1 << 20;
 
 /// A handle of the log.

@@ -28,8 +28,9 @@ pub use machine::Machine;
 pub use snapshot::{Loader, Snapshot, SnapshotError};
 pub use transact::{LARGEST_TRANSACTION, MOST_CHANGES};
 
-/// The largest value, in bytes. An intent is some 2 KB, with a large environment some 100 KB.
-pub const LARGEST_VALUE: usize = 1 << 20;
+/// The largest value, in bytes: 1.5 MiB. An intent is some 2 KB, with a large environment some 100 KB; a
+/// config of Docker's largest size (1000 KiB) is a third longer in base 64, and has labels.
+pub const LARGEST_VALUE: usize = 3 << 19;
 
 /// The longest key, in bytes.
 pub const LONGEST_KEY: usize = 1024;

@@ -21,6 +21,8 @@ export class Acts {
   #model;
   #dialog;
   #outcomes = new Map();
+  /** What is to be told when the person agrees to what is asked next. */
+  #begun = null;
   #listeners = [];
 
   constructor(model, dialog) {
@@ -37,16 +39,24 @@ export class Acts {
   /** The buttons for what is chosen, and what became of the last of them; nothing where none are allowed. */
   of(selected) {
     if (!this.allowed) return null;
-    const { container: id, node: key, service: sid } = selected;
-    const of = id !== undefined ? this.#ofContainer(this.#model.containers.get(id))
-      : key !== undefined ? this.#ofNode(this.#model.nodes.get(key)) : this.#ofService(this.#model.service(sid));
-    if (of.length === 0) return null;
-    const which = id ?? key ?? sid;
+    const list = this.#list(selected);
+    if (list.length === 0) return null;
+    const which = selected.container ?? selected.node ?? selected.service;
     const outcome = this.#outcomes.get(which);
-    const buttons = of.map(([text, ask]) => element("button", { type: "button", "data-act": text, text,
-      disabled: outcome?.going === true, onclick: () => this.#run(which, ask) }));
+    const buttons = list.map(([text]) => element("button", { type: "button", "data-act": text, text,
+      disabled: outcome?.going === true, onclick: () => {
+        // As it is now: the button may be older than what it is about.
+        const [, ask] = this.#list(selected).find(([other]) => other === text) ?? [];
+        if (ask !== undefined) this.#run(which, ask);
+      } }));
     return element("div", {}, element("div", { class: "acts", role: "group", "aria-label": "Actions" }, ...buttons),
       outcome && element("p", { class: `outcome ${outcome.bad ? "bad" : ""}`, role: "status", text: outcome.text }));
+  }
+
+  /** What can be done: a word, and what asks for it. */
+  #list({ container: id, node: key, service: sid }) {
+    if (id !== undefined) return this.#ofContainer(this.#model.containers.get(id));
+    return key !== undefined ? this.#ofNode(this.#model.nodes.get(key)) : this.#ofService(this.#model.service(sid));
   }
 
   #ofContainer(one) {
@@ -161,8 +171,9 @@ export class Acts {
       for (const listener of this.#listeners) listener();
     };
     keep(null);
+    this.#begun = () => keep({ text: "under way…", going: true });
     try {
-      const text = await ask((words) => keep({ text: words, going: true }));
+      const text = await ask();
       if (text !== undefined) keep({ text });
     } catch (error) {
       keep({ text: error.message, bad: true });
@@ -189,6 +200,8 @@ export class Acts {
   /** Shows what will happen; what doing it gives, or nothing where the person would not. */
   #dialogue(title, lines, act) {
     const dialog = this.#dialog;
+    const begun = this.#begun;
+    this.#begun = null;
     const items = lines.map((line) => (typeof line === "string" ? element("li", { text: line }) : line));
     return new Promise((resolve, reject) => {
       let agreed = false;
@@ -200,8 +213,12 @@ export class Acts {
       dialog.replaceChildren(element("h2", { id: "ask-title", text: title }), element("ul", {}, ...items),
         element("div", { class: "choices" }, no, yes));
       dialog.addEventListener("close", () => {
-        if (agreed) act().then(resolve, reject);
-        else resolve(undefined);
+        if (!agreed) {
+          resolve(undefined);
+          return;
+        }
+        begun?.();
+        act().then(resolve, reject);
       }, { once: true });
       dialog.showModal();
       (dialog.querySelector("input") ?? no).focus();

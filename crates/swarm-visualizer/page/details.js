@@ -6,6 +6,8 @@ import { ago, bytes, clock, cpus, date, moveWords, nodeWords, stateOf } from "./
 
 /** Lines of output that are kept. */
 const LINES = 2000;
+/** Between two questions for the tasks of a service, in milliseconds. */
+const PAUSE = 500;
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== undefined && value !== "")
@@ -31,6 +33,9 @@ export class Details {
   #heading = element("h2");
   #parts = element("div", { class: "parts", role: "tablist" });
   #actions = element("div");
+  /** Whose tasks are asked for, and whether something has changed since. */
+  #asking = null;
+  #again = false;
 
   constructor(model, acts, objects) {
     this.#model = model;
@@ -109,7 +114,9 @@ export class Details {
       return;
     }
     const { node: key, container: id, service: sid } = this.#shown;
-    this.#actions.replaceChildren(...[this.#acts.of(this.#shown)].filter(Boolean));
+    // Only where they differ: a button that is being pressed stays.
+    const acts = this.#acts.of(this.#shown);
+    if ((acts?.outerHTML ?? "") !== this.#actions.innerHTML) this.#actions.replaceChildren(...[acts].filter(Boolean));
     const [what, one, of] = sid !== undefined ? ["service", this.#model.service(sid), (it) => this.#ofService(it)]
       : key !== undefined ? ["node", this.#model.nodes.get(key), (it) => this.#ofNode(it)]
         : ["container", this.#model.containers.get(id), (it) => (it.task === undefined ? this.#ofContainer(it) : this.#ofTask(it))];
@@ -162,13 +169,15 @@ export class Details {
     return facts([
       ["State", stateOf(one, node)[1]], ["Is to be", task.desired], ["Says", task.message], ["Error", task.error],
       ["Node", one.node === "~" ? "none yet" : node?.name], ["Service", one.service],
-      ["Slot", task.slot === 0 ? "one on each node" : String(task.slot)], ["Image", one.image], ["Ports", one.ports.join("\n")],
+      ["Slot", this.#isGlobal(task.service) ? "one on each node" : String(task.slot)], ["Image", one.image], ["Ports", one.ports.join("\n")],
       ["Placed", one.placed], ["Created", `${date(one.created)} (${ago(one.created)} ago)`],
       ["Running since", one.started === undefined ? "" : date(one.started)],
       ["Ended", one.finished === undefined ? "" : date(one.finished)],
       ["Container", task.container], ["Id", one.id], ["Labels", labelsOf(one.labels)],
     ]);
   }
+
+  #isGlobal(service) { return this.#model.service(service)?.mode?.startsWith("global") === true; }
 
   #ofService(one) {
     return facts([
@@ -204,12 +213,18 @@ export class Details {
   /** The tasks of a slot, or of a whole service beside what was done to it, the newest first: what is kept of its history. */
   async #tasks({ service, slot, node }) {
     const shown = this.#shown;
+    if (this.#asking === shown) {
+      this.#again = true;
+      return;
+    }
+    [this.#asking, this.#again] = [shown, false];
     let rows;
     try {
       const answer = await fetch(`api/services/${encodeURIComponent(service)}/tasks`);
       const tasks = await answer.json();
       if (!answer.ok) throw new Error(tasks.message);
-      const own = (task) => slot === undefined || ((task.Slot ?? 0) === slot && (slot > 0 || task.NodeID === node));
+      const own = (task) => slot === undefined
+        || ((task.Slot ?? 0) === slot && (!this.#isGlobal(service) || task.NodeID === node));
       const done = slot === undefined ? this.#model.history(service).map((event) => [event.at, eventRow(event)]) : [];
       const ran = tasks.filter(own).map((task) => {
         const { State: state, Err: error, Message: message, Timestamp: at, ContainerStatus: ended } = task.Status;
@@ -224,7 +239,12 @@ export class Details {
     } catch (error) {
       rows = [element("li", { class: "none", text: `It cannot be had: ${error.message}` })];
     }
-    if (this.#shown === shown && this.#part === "history") this.#body.replaceChildren(element("ol", { class: "events tasks" }, ...rows));
+    const isShown = () => this.#shown === shown && this.#part === "history" && this.#visible;
+    if (isShown()) this.#body.replaceChildren(element("ol", { class: "events tasks" }, ...rows));
+    await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
+    if (this.#asking !== shown) return;
+    this.#asking = null;
+    if (this.#again && isShown()) this.#history();
   }
 
   async #json() {

@@ -7,7 +7,7 @@ use swarm_store::{MOST_CHANGES, Transaction, When};
 use super::object::{Object, encode, key_of};
 
 /// How many bytes of values go into one transaction; a transaction may have two of the largest values.
-const BYTES: usize = swarm_store::LARGEST_VALUE;
+const BYTES: usize = 1 << 20;
 
 /// Changes of objects.
 #[derive(Debug, Default)]

@@ -59,7 +59,7 @@ const fn case(fires: &'static [&'static str], faults: &'static [(&'static str, C
 }
 
 /// The beginning of a series' text is enough to name it; nothing named is every series.
-const CASES: [Case; 37] = [
+const CASES: [Case; 39] = [
     case(&["SwarmAbsent"], &[("", Gone)]),
     case(&["SwarmManagerDown"], &[(r#"up{job="swarm",instance="b""#, Is(0.0))]),
     case(&["SwarmManagerRestarts"], &[("process_cpu_seconds_total", Restarts)]),

@@ -23,7 +23,7 @@ pub enum Course {
 use Course::{Gone, Is, Restarts, Rises, Swings};
 
 /// Two managers of a pool that does its work, the one of another pool, and the three of a swarm.
-pub const WELL: [(&str, Course); 68] = [
+pub const WELL: [(&str, Course); 70] = [
     (r#"up{job="swarm",instance="a"}"#, Is(1.0)),
     (r#"up{job="swarm",instance="b"}"#, Is(1.0)),
     (r#"up{job="node",instance="c"}"#, Is(0.0)),

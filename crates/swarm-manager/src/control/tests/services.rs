@@ -281,7 +281,7 @@ async fn what_a_service_asks_of_its_host_is_said_by_its_labels_alone() {
     };
     let mut body: Value = serde_json::from_str(PLAIN).unwrap();
     body["TaskTemplate"]["Host"] = json!({ "privileged": "true" });
-    let asked = ask("", &body.to_string());
+    let asked = ask("", body.to_string());
     let (status, words) = refused(rig.control.create_service(asked).await);
     assert_eq!((status, &*words), (400, "unsupported field Host of TaskTemplate"));
     body["TaskTemplate"].as_object_mut().unwrap().remove("Host");
