@@ -106,7 +106,9 @@ fn wrong(expression: &str, told: &Told, page: &str) -> Vec<String> {
             .iter()
             .find_map(|end| metric.strip_suffix(end))
             .unwrap_or(metric);
-        let line = page.lines().find(|line| line.starts_with("| ") && line.contains(family));
+        let line = page
+            .lines()
+            .find(|line| line.starts_with("| ") && line.contains(&format!("`{family}`")));
         for (name, operator, value) in matchers {
             if PROMETHEUS.contains(&name.as_str()) {
                 continue;
