@@ -48,8 +48,9 @@ const BROWSER: [Need; 3] = [
     ("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", &["fonts-dejavu-core"]),
 ];
 
-/// What the tests of the stores use, beside Consul: they run with the unit tests.
-const STORES: [Need; 6] = [
+/// What the tests of the stores use, beside Consul, and those of the authority: they run with the unit tests.
+const STORES: [Need; 7] = [
+    ("cfssl", &["golang-cfssl"]),
     ("etcd", &["etcd-server"]),
     ("etcdctl", &["etcd-client"]),
     ("openssl", &["openssl"]),
@@ -69,7 +70,7 @@ pub fn everything() -> Result<()> {
     stores()
 }
 
-/// The servers that the stores' tests run.
+/// The servers that the tests of stores and of the authority run.
 pub fn stores() -> Result<()> {
     install(&STORES)?;
     bullseye::fetch()

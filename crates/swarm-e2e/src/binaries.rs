@@ -82,6 +82,16 @@ fn build_static() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// `cargo xtask`: the one that runs the tests, or the workspace's.
+pub fn xtask() -> Command {
+    if let Some(built) = std::env::var_os("XTASK_BIN") {
+        return Command::new(built);
+    }
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
+    cargo
+}
+
 /// The program that takes labs down after a test process that was killed.
 pub fn janitor() -> Result<PathBuf> {
     Ok(profile_folder()?.join("lab-janitor"))

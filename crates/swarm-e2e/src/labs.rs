@@ -125,7 +125,7 @@ fn leashed(config: LabConfig) -> Result<Lab> {
 }
 
 /// A name that no other lab of this machine has.
-fn name() -> String {
+pub fn name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     format!("e2e-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

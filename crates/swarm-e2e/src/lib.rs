@@ -53,13 +53,13 @@ pub mod torture;
 mod watch;
 
 pub use ask::{Answered, ask, ask_raw, ask_within, connect};
-pub use binaries::{static_swarm, swarm};
+pub use binaries::{static_swarm, swarm, xtask};
 pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use daemons::Daemons;
 pub use doorway::Doorway;
-pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, shared};
+pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, name, shared};
 pub use load::{Load, Miss, get};
 pub use machines::Machines;
 pub use managers::Managers;

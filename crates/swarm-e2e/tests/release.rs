@@ -109,13 +109,7 @@ fn the_image_serves_a_pool_by_the_commands_of_the_old_talks() -> Result<()> {
 
 /// Packs the tests' binary as a release.
 fn dist(out: &Path) -> Result<()> {
-    let mut xtask = if let Some(built) = std::env::var_os("XTASK_BIN") {
-        Command::new(built)
-    } else {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        cargo.args(["run", "--quiet", "--package", "xtask", "--"]);
-        cargo
-    };
+    let mut xtask = swarm_e2e::xtask();
     xtask.args(["dist", "--binary"]).arg(swarm_e2e::static_swarm()?).arg("--out").arg(out);
     run(xtask.current_dir(root()?)).map(drop)
 }

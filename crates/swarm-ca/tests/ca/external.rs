@@ -12,7 +12,7 @@ use swarm_ca::{
 use crate::cluster::{CLUSTER, MANAGER, WORKER, live, node, now, root, subject};
 use crate::signing_server::{Conduct, PATH, start};
 
-fn client(root: &RootCa, urls: &[&str], deadline: Duration) -> ExternalCa {
+pub fn client(root: &RootCa, urls: &[&str], deadline: Duration) -> ExternalCa {
     let roots = root.roots().unwrap();
     let manager = live(&node(root, MANAGER, Role::Manager), roots.clone());
     let urls: Vec<_> = urls.iter().map(|url| (*url).to_owned()).collect();

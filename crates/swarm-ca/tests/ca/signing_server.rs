@@ -113,7 +113,8 @@ fn tls(root: &RootCa, clients: &[&CertificateDer<'_>], address: &str) -> ServerC
         .unwrap()
 }
 
-fn issuer(root: &RootCa) -> rcgen::Issuer<'static, rcgen::KeyPair> {
+/// Signs with a root's key.
+pub fn issuer(root: &RootCa) -> rcgen::Issuer<'static, rcgen::KeyPair> {
     let key = rcgen::KeyPair::from_pem(root.key().reveal()).unwrap();
     rcgen::Issuer::from_ca_cert_der(root.certificate(), key).unwrap()
 }

@@ -45,6 +45,8 @@ pub struct Cluster<'l> {
     pub side: Side,
     /// The name of the swarm binary, whatever it was called.
     pub program: String,
+    /// The swarm binary.
+    swarm: PathBuf,
     daemons: Vec<Daemon<'l>>,
 }
 
@@ -52,11 +54,11 @@ impl<'l> Cluster<'l> {
     /// Forms it; how long that took is among the figures.
     pub fn form(lab: &'l Lab, side: Side, swarm: &Path, figures: &mut Figures) -> Result<Self> {
         let name = swarm.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut cluster = Self { lab, side, program: name, daemons: Vec::new() };
+        let swarm = swarm.to_owned();
+        let mut cluster = Self { lab, side, program: name, swarm, daemons: Vec::new() };
         if side == Side::Ours {
             for i in 1..=HOSTS {
-                let folder = lab.dir().join("daemons").join(format!("h{i}"));
-                cluster.daemons.push(lab.daemon(i, swarm, &folder, &[])?);
+                cluster.daemons.push(cluster.launch(i)?);
             }
         }
         let begun = Instant::now();
@@ -76,6 +78,23 @@ impl<'l> Cluster<'l> {
         })?;
         figures.insert("form", begun.elapsed().as_secs_f64());
         Ok(cluster)
+    }
+
+    fn launch(&self, host: u8) -> Result<Daemon<'l>> {
+        let folder = self.lab.dir().join("daemons").join(format!("h{host}"));
+        self.lab.daemon(host, &self.swarm, &folder, &[])
+    }
+
+    /// Boots a host again that lost its power.
+    pub fn revive(&mut self, host: u8) -> Result<()> {
+        self.lab.start(host)?;
+        if self.side == Side::Ours {
+            let daemon = self.launch(host)?;
+            if let Some(place) = self.daemons.get_mut(usize::from(host - 1)) {
+                *place = daemon;
+            }
+        }
+        Ok(())
     }
 
     /// The socket that has the swarm on a host.

@@ -21,7 +21,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use swarm_testkit::lab::{Lab, LabConfig, Newer, default_base};
 
@@ -41,7 +41,7 @@ pub struct Options {
     /// Turns of each side; the figures are their medians
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=50))]
     rounds: u8,
-    /// What to do in a turn; everything when absent
+    /// What to do in a turn; everything but `leaders` when absent
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Measure one side alone
@@ -68,12 +68,17 @@ enum Part {
     Rest,
     /// A worker's power cut, then the leader's of three managers
     Faults,
+    /// 20 power cuts of whoever leads three managers; by name alone, since it takes minutes
+    Leaders,
 }
 
 /// What one turn brought: figure by name.
 pub type Figures = BTreeMap<&'static str, f64>;
 
 pub fn run(options: &Options) -> Result<()> {
+    if [Part::Leaders, Part::Faults].iter().all(|part| options.only.contains(part)) {
+        bail!("--only: leaders ends with another leader than faults begins with; give one of them");
+    }
     setup::base()?;
     sid::fetch()?;
     let newer = Newer::find()?;
@@ -126,13 +131,15 @@ fn turn(
         lab.0.image(service::IMAGE)
     })?;
     let mut figures = Figures::new();
-    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let usual = |part| options.only.is_empty() && part != Part::Leaders;
+    let wanted = |part| usual(part) || options.only.contains(&part);
     let mut cluster = step("form a swarm", || Cluster::form(&lab.0, side, swarm, &mut figures))?;
-    let parts: [(Part, &str, Scene); 5] = [
+    let parts: [(Part, &str, Scene); 6] = [
         (Part::Create, "create 20 and 50 replicas", scenes::create),
         (Part::Scale, "scale to 30 and back", scenes::scale),
         (Part::Update, "update 10 by 2", scenes::update),
         (Part::Rest, "rest with 50 tasks on one worker", rest::rest),
+        (Part::Leaders, "20 power cuts of the leader", faults::leaders),
         (Part::Faults, "power cuts of a worker and of the leader", faults::faults),
     ];
     for (part, what, scene) in parts {

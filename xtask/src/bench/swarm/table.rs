@@ -29,7 +29,7 @@ const NEVER_SLOWER: Goal = Goal::Ratio(1.0);
 const CPU: Goal = Goal::Ratio(0.7);
 const FAIL_OVER: Goal = Goal::Ratio(0.2);
 
-const LINES: [Line; 33] = [
+const LINES: [Line; 35] = [
     ("form", "1 manager and 4 workers form a swarm", "s", NEVER_SLOWER),
     ("create 20", "create 20 replicas: all run", "s", NEVER_SLOWER),
     ("create 20, daemons", "CPU of the daemons", "CPU s", CPU),
@@ -55,6 +55,13 @@ const LINES: [Line; 33] = [
     ("worker cut", "a worker's power cut: its tasks run elsewhere", "s", FAIL_OVER),
     ("leader cut, write", "the leader's, of 3: the first write is taken", "s", FAIL_OVER),
     ("leader cut, tasks", "the same: its tasks run elsewhere", "s", FAIL_OVER),
+    (
+        "losses, median",
+        "20 power cuts of the leader: the first write, median",
+        "s",
+        Goal::Below(1.0),
+    ),
+    ("losses, worst", "the same, the slowest", "s", Goal::Below(3.0)),
     ("manager MiB", "memory of the manager's host: all daemons", "MiB", Goal::None),
     ("manager MiB, swarm", "`swarm daemon` alone", "MiB", Goal::None),
     ("manager CPU", "idle CPU of the manager's host: all daemons", "% of a core", Goal::None),
