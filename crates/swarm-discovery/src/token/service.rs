@@ -208,6 +208,10 @@ impl TokenService {
             return Ok(answer);
         }
         let words = self.text(answer, 4096).await.unwrap_or_default();
+        // What answers before the service does (a door of TLS) speaks in Docker's form.
+        let said = serde_json::from_str::<serde_json::Value>(&words).ok();
+        let words =
+            said.and_then(|said| Some(said["message"].as_str()?.to_owned())).unwrap_or(words);
         let words: String = words.trim().chars().filter(|c| !c.is_control()).take(WORDS).collect();
         let reason = if words.is_empty() { status.to_string() } else { words };
         Err(DiscoveryError::TokenRefused {
