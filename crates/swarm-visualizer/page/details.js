@@ -116,7 +116,8 @@ export class Details {
     const { node: key, container: id, service: sid } = this.#shown;
     // Only where they differ: a button that is being pressed stays.
     const acts = this.#acts.of(this.#shown);
-    if ((acts?.outerHTML ?? "") !== this.#actions.innerHTML) this.#actions.replaceChildren(...[acts].filter(Boolean));
+    const there = this.#actions.firstChild;
+    if (acts === null ? there !== null : !acts.isEqualNode(there)) this.#actions.replaceChildren(...[acts].filter(Boolean));
     const [what, one, of] = sid !== undefined ? ["service", this.#model.service(sid), (it) => this.#ofService(it)]
       : key !== undefined ? ["node", this.#model.nodes.get(key), (it) => this.#ofNode(it)]
         : ["container", this.#model.containers.get(id), (it) => (it.task === undefined ? this.#ofContainer(it) : this.#ofTask(it))];

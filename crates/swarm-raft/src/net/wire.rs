@@ -65,10 +65,11 @@ pub(crate) enum Request {
     Join {
         address: String,
     },
-    /// Between managers only: I am here now.
+    /// Between managers only: I am here now; or, passed on to the leader, another one is.
     Announce {
         id: Id,
         address: String,
+        passed_on: bool,
     },
     Remove {
         id: Id,

@@ -209,10 +209,19 @@ async fn managers_that_all_moved_find_each_other_where_they_are_told() {
     let second = open(&folders[1], &streets, "b:2", &["c:2"]).await;
     let third = open(&folders[2], &streets, "c:2", &["a:2"]).await;
     votes(&third, 3).await;
-    let mut addresses: Vec<_> =
-        third.members().await.into_iter().map(|member| member.address).collect();
-    addresses.sort();
-    assert_eq!(addresses, ["a:2", "b:2", "c:2"]);
+    // They answer where they said that they are before all have agreed on it.
+    let agreed = async {
+        loop {
+            let mut addresses: Vec<_> =
+                third.members().await.into_iter().map(|member| member.address).collect();
+            addresses.sort();
+            if addresses == ["a:2", "b:2", "c:2"] {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, agreed).await.unwrap();
     assert!(second.get("swarm/x/1").await.unwrap().is_some());
     for manager in [first, second, third] {
         manager.shutdown().await;
