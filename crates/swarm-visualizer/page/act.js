@@ -49,7 +49,8 @@ export class Acts {
         const [, ask] = this.#list(selected).find(([other]) => other === text) ?? [];
         if (ask !== undefined) this.#run(which, ask);
       } }));
-    return element("div", {}, element("div", { class: "acts", role: "group", "aria-label": "Actions" }, ...buttons),
+    // Whose they are is part of them: buttons of the same words are not the same.
+    return element("div", { "data-of": which }, element("div", { class: "acts", role: "group", "aria-label": "Actions" }, ...buttons),
       outcome && element("p", { class: `outcome ${outcome.bad ? "bad" : ""}`, role: "status", text: outcome.text }));
   }
 

@@ -114,7 +114,7 @@ export class Details {
       return;
     }
     const { node: key, container: id, service: sid } = this.#shown;
-    // Only where they differ: a button that is being pressed stays.
+    // Only where they differ: a button that is being pressed stays. They say whose they are.
     const acts = this.#acts.of(this.#shown);
     const there = this.#actions.firstChild;
     if (acts === null ? there !== null : !acts.isEqualNode(there)) this.#actions.replaceChildren(...[acts].filter(Boolean));
