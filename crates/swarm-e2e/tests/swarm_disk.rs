@@ -200,7 +200,7 @@ fn all(nodes: &Daemons<'_>) -> Result<Vec<BTreeSet<String>>> {
     [1, 2, 3].into_iter().map(|host| containers(nodes, host)).collect()
 }
 
-/// A follower's disk is full: the others are enough, it is seen to follow, and who asks it is answered.
+/// A follower's disk is full: the others are enough, and who asks it is answered.
 fn a_follower_s_disk_fills_up(nodes: &Daemons<'_>, answers: &mut Answers) -> Result<()> {
     let before = all(nodes)?;
     let leads = until(LONG, "somebody leads", || Ok(leader(nodes, 1)))?;
@@ -214,9 +214,10 @@ fn a_follower_s_disk_fills_up(nodes: &Daemons<'_>, answers: &mut Answers) -> Res
         let why = nodes.docker(full, &["info", "--format", "{{.Swarm.Error}}"]).ok()?;
         Ok(why.contains("No space left on device").then_some(()))
     })?;
-    let made = answers.make(nodes, full, "through")?;
-    ensure!(made.is_none(), "{made:?}; {}", nodes.logs());
-    // Once it is far behind it decides nothing any more.
+    // It follows by as much as the leader sent before it heard that the disk is full, a write or a MiB of
+    // them: behind that it decides nothing any more, and says so.
+    let told = answers.make(nodes, full, "through")?.unwrap_or_default();
+    ensure!(told.is_empty() || told.contains("and what is here may be old"), "{told}");
     for number in 10..60 {
         let made = answers.make(nodes, leads, &format!("follower-{number}"))?;
         ensure!(made.is_none(), "{made:?}; {}", nodes.logs());

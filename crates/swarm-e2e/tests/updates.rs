@@ -79,7 +79,10 @@ fn an_update_that_fails_pauses_is_taken_back_or_goes_on() -> Result<()> {
     let said = rig.update("web", &["--image", MISSING])?;
     let words = "update paused due to failure or early termination of task";
     ensure!(!said.ok && said.last.contains(words), "{}", said.all);
-    ensure!(said.all.contains("No such image: not-there:1"), "{}", said.all);
+    // The client shows it only where it looks just then.
+    let errors = ["service", "ps", "--no-trunc", "--format", "{{.Error}}", "web"];
+    let errors = rig.nodes.docker(1, &errors).ok()?;
+    ensure!(errors.contains("No such image: not-there:1"), "{errors}");
     let state = rig.state("web")?;
     ensure!(state.starts_with(&format!("{MISSING} paused: {words}")), "{state}");
     let stayed = rig.running("web", IMAGE)?;
