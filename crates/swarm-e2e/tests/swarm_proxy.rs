@@ -66,7 +66,12 @@ impl Front {
         let gateway = |reason: &str| reason.contains("502") || reason.contains("503");
         let others: Vec<_> =
             misses.iter().filter(|miss| !excused(miss.begun) || gateway(&miss.reason)).collect();
-        ensure!(others.is_empty(), "{}: failed without need: {others:?}", self.kind);
+        ensure!(
+            others.is_empty(),
+            "{}: failed without need: {others:?}\n{}",
+            self.kind,
+            self.proxy.lines().join("\n")
+        );
         ensure!(misses.len() <= ends * CLIENTS, "{}: {misses:?}", self.kind);
         ensure!(answered > 500, "{}: there was no load", self.kind);
         Ok(())
@@ -121,16 +126,22 @@ fn services_are_followed_by_both_endpoints_while_hosts_lose_their_power() -> Res
     };
     cut(&mut nodes, 4, &["host-1", "host-2", "host-3"])?;
     cut(&mut nodes, 1, &["host-2", "host-3"])?;
-    // What is there goes on to be followed.
+    // What is there goes on to be followed. Until the new leader knows who is dead, it might keep theirs.
+    until(LONG, "both are known to be down", || {
+        let listed = nodes.docker(2, &["node", "ls", "--format", "{{.Status}}"]).ok()?;
+        Ok((listed.lines().filter(|line| *line == "Down").count() == 2).then_some(()))
+    })?;
     let begun = Instant::now();
     nodes
         .docker(2, &["service", "update", "--quiet", "--detach", "--replicas", "1", "shop"])
         .ok()?;
-    until(LONG, "one is left", || {
-        let left = fronts[0].load.answering(Duration::from_millis(1_500));
-        Ok((left.len() == 1).then_some(left))
-    })
-    .and_then(|left| fronts[1].only(&[&left[0]]))?;
+    let wanted =
+        ["service", "ps", "--filter", "desired-state=running", "--format", "{{.Node}}", "shop"];
+    let left = until(LONG, "one is left", || {
+        let listed = nodes.docker(2, &wanted).ok()?;
+        Ok((listed.lines().count() == 1).then_some(listed))
+    })?;
+    fronts.iter().try_for_each(|front| front.only(&[left.trim()]))?;
     spans.push((begun, Instant::now()));
     fronts.into_iter().try_for_each(|front| front.judge(&spans, 3))
 }
