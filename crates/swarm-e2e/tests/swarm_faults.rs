@@ -53,8 +53,9 @@ fn restarts_of_daemons_and_engines_stop_no_task() -> Result<()> {
     nodes.launch(1, &[])?;
     nodes.launch(2, &[])?;
     nodes.ready(1, 2)?;
-    ensure!((containers(&nodes, 1)?, containers(&nodes, 2)?) == ids, "the same containers run");
-    ensure!(running(&nodes, 1, "web")? == before, "and the same tasks");
+    let now = (containers(&nodes, 1)?, containers(&nodes, 2)?);
+    ensure!(now == ids, "the same containers run: {ids:?}, {now:?}\n{}", nodes.logs());
+    ensure!(running(&nodes, 1, "web")? == before, "and the same tasks\n{}", nodes.logs());
 
     // One that takes leave may be away for longer than silence is borne: an upgrade takes a moment.
     nodes.stop(2)?;
