@@ -50,8 +50,9 @@ fn restarts_of_daemons_and_engines_stop_no_task() -> Result<()> {
     nodes.ready(1, 2)?;
     nodes.kill(1)?;
     nodes.kill(2)?;
-    nodes.launch(1, &[])?;
+    // The worker first: from a leader's first moment on its silence counts, here as anywhere.
     nodes.launch(2, &[])?;
+    nodes.launch(1, &[])?;
     nodes.ready(1, 2)?;
     let now = (containers(&nodes, 1)?, containers(&nodes, 2)?);
     ensure!(now == ids, "the same containers run: {ids:?}, {now:?}\n{}", nodes.logs());
