@@ -11,8 +11,10 @@ use anyhow::{Context as _, Result, bail};
 use swarm_testkit::lab::{Daemon, Lab, until};
 use tempfile::TempDir;
 
+use crate::ask::ask;
 use crate::binaries;
 use crate::client::{Client, Ran};
+use crate::labs::IMAGE;
 
 /// For nodes to be what they should.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,6 +110,18 @@ impl<'l> Daemons<'l> {
     /// Runs `docker` with a host's daemon.
     pub fn docker(&self, host: u8, arguments: &[&str]) -> Ran {
         self.client(host).run(arguments)
+    }
+
+    /// `GET /info` of a host's node endpoint.
+    pub fn info(&self, host: u8) -> Result<serde_json::Value> {
+        Ok(ask(&self.sock(host), "GET", "/info", "")?.json())
+    }
+
+    /// A service with one container on each node, which ends at once when it is told to.
+    pub fn everywhere(&self, by: u8, name: &str) -> Result<()> {
+        let create = ["service", "create", "--name", name, "--mode", "global"];
+        let sleep = ["--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+        self.docker(by, &[&create[..], &sleep].concat()).ok().map(drop)
     }
 
     /// Runs `docker` with a host's own engine.

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use swarm_e2e::{Daemons, IMAGE, Lab, Scratch, ask, swarm, until};
+use swarm_e2e::{Daemons, Lab, Scratch, swarm, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -26,17 +26,6 @@ fn move_host(lab: &Lab, host: u8) -> Result<String> {
 
 fn containers(nodes: &Daemons<'_>, hosts: &[u8]) -> Result<Vec<String>> {
     hosts.iter().map(|host| nodes.engine(*host, &["ps", "--quiet", "--no-trunc"]).ok()).collect()
-}
-
-fn info(nodes: &Daemons<'_>, host: u8) -> Result<serde_json::Value> {
-    Ok(ask(&nodes.sock(host), "GET", "/info", "")?.json())
-}
-
-fn web(nodes: &Daemons<'_>) -> Result<()> {
-    let create = ["service", "create", "--name", "web", "--mode", "global"];
-    let sleep = ["--stop-signal", "KILL", IMAGE, "sleep", "1d"];
-    nodes.docker(1, &[&create[..], &sleep].concat()).ok()?;
-    Ok(())
 }
 
 /// Waits until the manager `by` sees `host` well and at `address`.
@@ -77,7 +66,7 @@ fn leader(nodes: &Daemons<'_>, by: u8) -> Result<u8> {
 fn a_manager_comes_back_under_another_address() -> Result<()> {
     let lab = Scratch::boot(4, |_| {})?;
     let mut nodes = Daemons::swarm(&lab, &[1, 2, 3, 4], 3)?;
-    web(&nodes)?;
+    nodes.everywhere(1, "web")?;
     let all = [1, 2, 3, 4];
     let before = containers(&nodes, &all)?;
     let lead = leader(&nodes, 1)?;
@@ -90,7 +79,7 @@ fn a_manager_comes_back_under_another_address() -> Result<()> {
     nodes.stop(follows)?;
     let new = move_host(&lab, follows)?;
     nodes.launch(follows, &[])?;
-    let told = info(&nodes, follows)?;
+    let told = nodes.info(follows)?;
     let warned = told["Warnings"].to_string();
     let words = format!("{}, where others reach this node, is none of", lab.ip(follows));
     ensure!(warned.contains(&words) && warned.contains("--advertise-addr"), "{warned}");
@@ -109,7 +98,7 @@ fn a_manager_comes_back_under_another_address() -> Result<()> {
     nodes.stop(follows)?;
     nodes.launch(follows, &[])?;
     at(&nodes, stays, follows, &new)?;
-    let told = info(&nodes, follows)?;
+    let told = nodes.info(follows)?;
     ensure!(told["Swarm"]["NodeAddr"] == new.as_str(), "{}", told["Swarm"]);
     ensure!(!told["Warnings"].to_string().contains("swarm:"), "{}", told["Warnings"]);
 
@@ -123,7 +112,7 @@ fn a_manager_comes_back_under_another_address() -> Result<()> {
     nodes.launch(4, &[])?;
     nodes.ready(stays, 4)?;
     until(LONG, "the worker has the new addresses", || {
-        let known = info(&nodes, 4)?["Swarm"]["RemoteManagers"].to_string();
+        let known = nodes.info(4)?["Swarm"]["RemoteManagers"].to_string();
         let has = |ip: &str| known.contains(&format!("\"{ip}:2377\""));
         let gone = [lead, follows].iter().all(|host| !has(&lab.ip(*host)));
         Ok((has(&new) && has(&led) && has(&lab.ip(stays)) && gone).then_some(()))
@@ -156,7 +145,7 @@ fn a_manager_comes_back_under_another_address() -> Result<()> {
 fn a_manager_that_is_alone_moves_and_its_worker_is_told_where_to() -> Result<()> {
     let lab = Scratch::boot(2, |_| {})?;
     let mut nodes = Daemons::swarm(&lab, &[1, 2], 1)?;
-    web(&nodes)?;
+    nodes.everywhere(1, "web")?;
     let before = containers(&nodes, &[1, 2])?;
     nodes.kill(1)?;
     let new = move_host(&lab, 1)?;
@@ -183,7 +172,7 @@ fn a_manager_that_is_alone_moves_and_its_worker_is_told_where_to() -> Result<()>
     // A flag that names nothing here is told, and the address of before stays.
     nodes.stop(1)?;
     nodes.launch(1, &["--advertise-addr", "eth7"])?;
-    let warned = info(&nodes, 1)?["Warnings"].to_string();
+    let warned = nodes.info(1)?["Warnings"].to_string();
     ensure!(warned.contains("--advertise-addr eth7") && warned.contains(&manager), "{warned}");
     nodes.ready(1, 2)?;
     Ok(())

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use swarm_e2e::{Daemons, IMAGE, ask, exclusive, swarm, until};
+use swarm_e2e::{Daemons, ask, exclusive, swarm, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -76,14 +76,8 @@ fn votes(nodes: &mut Daemons<'_>, host: u8, without: u8) -> Result<()> {
     managers(nodes, host)
 }
 
-fn info(nodes: &Daemons<'_>, host: u8) -> Result<serde_json::Value> {
-    Ok(ask(&nodes.sock(host), "GET", "/info", "")?.json())
-}
-
 fn web(nodes: &Daemons<'_>) -> Result<()> {
-    let create = ["service", "create", "--name", "web", "--mode", "global"];
-    let sleep = ["--stop-signal", "KILL", IMAGE, "sleep", "1d"];
-    nodes.docker(1, &[&create[..], &sleep].concat()).ok()?;
+    nodes.everywhere(1, "web")?;
     ensure!(nodes.client(1).feed(&["secret", "create", "token", "-"], b"hidden").ok().is_ok());
     Ok(())
 }
@@ -121,7 +115,7 @@ fn a_damaged_store_is_filled_again_from_the_others() -> Result<()> {
         let kept = path.with_file_name(format!("store.redb.damaged-{}", round + 1));
         ensure!(kept.exists() == (what != "deleted"), "{what}");
     }
-    let told = info(&nodes, 3)?;
+    let told = nodes.info(3)?;
     let warned = told["Warnings"].to_string();
     ensure!(warned.contains("WARNING: swarm: this manager's store was damaged"), "{warned}");
     ensure!(warned.contains("store.redb.damaged-2"), "{warned}");
@@ -133,7 +127,7 @@ fn a_damaged_store_is_filled_again_from_the_others() -> Result<()> {
     for number in [1, 2] {
         fs::remove_file(records(&nodes, 3).with_file_name(format!("store.redb.damaged-{number}")))?;
     }
-    let told = info(&nodes, 3)?;
+    let told = nodes.info(3)?;
     ensure!(!told["Warnings"].to_string().contains("swarm:"), "{}", told["Warnings"]);
     ensure!(told["Swarm"]["Error"] == "", "{}", told["Swarm"]);
 
@@ -149,7 +143,7 @@ fn a_damaged_store_is_filled_again_from_the_others() -> Result<()> {
     nodes.kill(3)?;
     overwrite(&records(&nodes, 3))?;
     nodes.launch(3, &[])?;
-    ensure!(info(&nodes, 3)?["Swarm"]["LocalNodeState"] == "locked");
+    ensure!(nodes.info(3)?["Swarm"]["LocalNodeState"] == "locked");
     ensure!(!records(&nodes, 3).with_file_name("store.redb.damaged-1").exists());
     nodes.client(3).feed(&["swarm", "unlock"], key.as_bytes()).ok()?;
     managers(&nodes, 1)?;
@@ -177,7 +171,7 @@ fn where_nobody_can_fill_it_again_words_say_what_to_do() -> Result<()> {
         nodes.launch(host, &[])?;
     }
     for host in [2, 3] {
-        let told = info(&nodes, host)?["Swarm"]["Error"].to_string();
+        let told = nodes.info(host)?["Swarm"]["Error"].to_string();
         for words in ["store.redb is damaged", "--force-new-cluster", "swarm restore"] {
             ensure!(told.contains(words), "{told}");
         }
@@ -190,7 +184,7 @@ fn where_nobody_can_fill_it_again_words_say_what_to_do() -> Result<()> {
     nodes.ready(1, 3)?;
     for host in [2, 3] {
         until(LONG, "it is a worker that is well", || {
-            let told = info(&nodes, host)?;
+            let told = nodes.info(host)?;
             let well = told["Swarm"]["ControlAvailable"] == false && told["Swarm"]["Error"] == "";
             Ok(well.then_some(()))
         })
@@ -204,7 +198,7 @@ fn where_nobody_can_fill_it_again_words_say_what_to_do() -> Result<()> {
     let well = fs::read(&path)?;
     fs::remove_file(&path)?;
     nodes.launch(1, &[])?;
-    let told = info(&nodes, 1)?["Swarm"]["Error"].to_string();
+    let told = nodes.info(1)?["Swarm"]["Error"].to_string();
     ensure!(told.contains("is gone or empty") && told.contains("swarm restore"), "{told}");
     let told = nodes.docker(1, &["service", "ls"]).fails()?;
     ensure!(told.contains("is gone or empty"), "{told}");

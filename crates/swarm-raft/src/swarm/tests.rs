@@ -120,6 +120,38 @@ async fn a_leader_that_is_cut_off_does_not_lead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_cut_off_and_comes_back_deposes_nobody() {
+    let streets = Arc::new(Streets::default());
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let first = open(&folders[0], &streets, "a:1", &[]).await;
+    let second = open(&folders[1], &streets, "b:1", &["a:1"]).await;
+    let third = open(&folders[2], &streets, "c:1", &["a:1"]).await;
+    votes(&first, 3).await;
+    let before = first.leadership().borrow().clone();
+    assert!(before.leads);
+    third.cut(&[first.id(), second.id()]);
+    first.cut(&[third.id()]);
+    second.cut(&[third.id()]);
+    // Long enough to stand for election several times.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    first.put(Write::new("swarm/x/1", "v")).await.unwrap();
+    for manager in [&first, &second, &third] {
+        manager.cut(&[]);
+    }
+    let seen = async {
+        while third.follow_all("swarm/", None).changes.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, seen).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(*first.leadership().borrow(), before, "its term has not risen either");
+    for manager in [third, second, first] {
+        manager.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pool_s_store_is_not_a_swarm_s() {
     let streets = Arc::new(Streets::default());
     let folder = tempfile::tempdir().unwrap();
