@@ -31,8 +31,6 @@ const LARGEST: usize = 64 << 20;
 const AT_ONCE: usize = 4;
 /// How often a change is tried again that another one overtook.
 const AGAIN: usize = 5;
-/// In Docker's answer to a change of an older version; its status, 500, has other reasons too.
-const OVERTAKEN: &str = "update out of sequence";
 
 /// What a daemon did not do, and why.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -242,7 +240,8 @@ impl Asked {
         } else {
             format!("{error}: ssh said: {}", complaint.replace('\n', "; "))
         };
-        let overtaken = message.contains(OVERTAKEN);
+        // Its status, 500, has other reasons too.
+        let overtaken = message.contains(swarm_docker::OUT_OF_SEQUENCE);
         AskError { what, words, overtaken, missing: status == 404 }
     }
 }

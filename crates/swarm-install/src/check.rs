@@ -74,6 +74,7 @@ pub fn machine(seen: &Seen, program: &Program) -> Vec<String> {
     let mut found = system(&seen.facts);
     if seen.facts.kernel == "Linux" {
         found.extend(binary(&seen.facts, program));
+        found.extend(older(&seen.facts, program));
     }
     found
 }
@@ -177,6 +178,7 @@ pub mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::manifest::Manifest;
     use crate::remote::Remote;
     use crate::ssh::Ssh;
 
@@ -239,6 +241,17 @@ pub mod tests {
         }
         assert!(rights(Rights::Refused).unwrap().contains("NOPASSWD"));
         assert!(rights(Rights::None).unwrap().contains("as root"));
+    }
+
+    #[test]
+    fn an_older_program_replaces_no_newer_one_in_a_pool_either() {
+        let mut seen = fresh("h1");
+        seen.facts.manifest = Some(Manifest::new("pool", "1.1.0"));
+        seen.facts.binary = Some("other".into());
+        let found = machine(&seen, &program());
+        assert!(found.len() == 1 && found[0].contains("it has swarm 1.1.0"), "{found:?}");
+        seen.facts.binary = Some(program().sum);
+        assert_eq!(machine(&seen, &program()), [""; 0]);
     }
 
     #[test]

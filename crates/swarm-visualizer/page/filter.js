@@ -49,8 +49,9 @@ export function filter(text) {
       const name = one.name.toLowerCase();
       const pairs = Object.entries(one.labels).map(([key, value]) => `${key}=${value}`.toLowerCase());
       const has = ({ kind, value }) => (kind === "label" ? pairs.some((pair) => pair.includes(value)) : name.includes(value));
-      const said = words.filter((word) => word.kind === "text" || word.kind === "label");
-      return said.every((word) => has(word) !== word.not);
+      const said = ({ kind }) => kind === "text" || kind === "label";
+      return groups.filter(([word]) => said(word)).every((group) => group.some(has))
+        && !unwanted.filter(said).some(has);
     },
     /** Whether a node is shown of which no container is left. */
     node: (node) => words.length === 0
