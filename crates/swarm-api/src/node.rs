@@ -40,6 +40,8 @@ pub(crate) const RESOURCES: Resources<dyn NodeBackend> = &[
             Own::served("POST", "/swarm/backup", |b, _, x| b.backup_swarm(x))
                 .json()
                 .note("this program's own: the sealed file of `swarm backup`"),
+            Own::served("GET", "/swarm/ways", |b, _, x| b.swarm_ways(x))
+                .note("this program's own: whether this node and the managers reach each other"),
         ],
     ),
     (

@@ -39,6 +39,7 @@ pub(crate) const ROUTES: &[Route] = &[
     of_swarm!("POST", "/swarm/update", update_swarm).json(),
     of_swarm!("GET", "/swarm/unlockkey", unlock_key),
     of_swarm!("POST", "/swarm/unlock", unlock_swarm).json(),
+    of_swarm!("GET", "/swarm/ways", swarm_ways),
     of_swarm!("GET", "/services", list_services),
     of_swarm!("POST", "/services/create", create_service).json(),
     of_swarm!("GET", "/services/{name}", named inspect_service),

@@ -23,4 +23,6 @@ pub trait Swarms: Send + Sync {
     async fn unlock_swarm(&self, exchange: Exchange) -> Result<Reply>;
     /// `POST /swarm/backup`, this program's own: what a manager has, sealed.
     async fn backup_swarm(&self, exchange: Exchange) -> Result<Reply>;
+    /// `GET /swarm/ways`, this program's own: whether this node and the managers reach each other.
+    async fn swarm_ways(&self, exchange: Exchange) -> Result<Reply>;
 }

@@ -1,7 +1,7 @@
 //! What is wrong, and what to do about it: the judgement behind `swarm status`, `swarm doctor` and
 //! `swarm support-bundle`. Pure: whoever runs it has looked, and hands over what was seen.
 //!
-//! In reading order: `verdict`; `pool` (a manager's answers), `swarm` (a swarm's) with `clocks`, `engine`, `host` (the kernel),
+//! In reading order: `verdict`; `pool` (a manager's answers), `swarm` (a swarm's) with `clocks` and `ways`, `engine`, `host` (the kernel),
 //! `certificate`, each with what was seen and how it is judged; `redact` (what is passed on).
 
 mod certificate;
@@ -12,10 +12,12 @@ mod pool;
 pub mod redact;
 mod swarm;
 mod verdict;
+mod ways;
 
 pub use certificate::Certificate;
 pub use engine::{Engine, Failure, Space};
 pub use host::{Host, way_out};
-pub use pool::{Reached, pool, reach};
-pub use swarm::{SwarmSeen, may_be_lost, reach_managers, swarm};
+pub use pool::{Reached, pool, reach, reached};
+pub use swarm::{SwarmSeen, may_be_lost, swarm};
 pub use verdict::{Finding, Level, Verdict};
+pub use ways::{reach_managers, ways};

@@ -107,6 +107,29 @@ pub fn reach(nodes: &[Reached]) -> Verdict {
     verdict
 }
 
+/// The other way round: whether the pool's manager reaches the engine with this id, this machine's.
+pub fn reached(engine: &str, nodes: &Value) -> Verdict {
+    let mut verdict = Verdict::new(String::new());
+    let mut nodes = nodes.as_array().into_iter().flatten();
+    let Some(node) = nodes.find(|node| node["ID"] == engine && !engine.is_empty()) else {
+        verdict.fact("this machine's engine is no node of that pool");
+        return verdict;
+    };
+    let name = text(&node["Spec"]["Name"]);
+    let (address, message) = (text(&node["Status"]["Addr"]), text(&node["Status"]["Message"]));
+    if node["Status"]["State"] == "ready" {
+        verdict.fact(format!("the manager reaches this machine's engine, {name}, at {address}"));
+    } else {
+        let what = format!(
+            "the manager does not reach this machine's engine, {name}, at {address}: {message}"
+        );
+        let todo =
+            "the engine answers here: look at where it listens, and at the firewall before it";
+        verdict.find(Level::Warning, what, todo);
+    }
+    verdict
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -181,5 +204,22 @@ mod tests {
         assert!(words.contains("this machine does not reach 10.0.0.1:2375: timed out"), "{words}");
         assert!(words.contains("reaches 1 of 3 nodes") && words.contains("version 28.5.2"));
         assert!(reach(&[]).facts.is_empty());
+    }
+    #[test]
+    fn what_the_manager_says_of_this_machines_engine_is_told() {
+        let mut node = node("n1", "ready", "");
+        node["ID"] = json!("E1");
+        node["Status"]["Addr"] = json!("10.0.0.1:2375");
+        let said = |engine: &str, node: &Value| reached(engine, &json!([node])).words();
+        assert!(said("E1", &node).contains("reaches this machine's engine, n1, at 10.0.0.1:2375"));
+        for other in ["E2", ""] {
+            assert!(said(other, &node).contains("no node of that pool"));
+        }
+        node["Status"]["State"] = json!("down");
+        node["Status"]["Message"] = json!("timed out");
+        let words = said("E1", &node);
+        let part = "warning: the manager does not reach this machine's engine, n1, at 10.0.0.1:2375: \
+                    timed out\n    the engine answers here";
+        assert!(words.contains(part), "{words}");
     }
 }

@@ -8,7 +8,6 @@ use swarm_docker::time::Moment;
 
 use crate::certificate::LEFT;
 use crate::clocks::clocks;
-use crate::pool::Reached;
 use crate::verdict::{Level, Verdict};
 
 /// Different reasons that are named for one service.
@@ -35,11 +34,8 @@ pub fn swarm(seen: &SwarmSeen) -> Verdict {
     let mut verdict = Verdict::new(String::new());
     let error = text(&own["Error"]);
     for warning in list(&own["Warnings"]) {
-        verdict.find(
-            Level::Warning,
-            text(warning),
-            "its own words say what to do, on that machine",
-        );
+        // A sentence that says what to do, too.
+        verdict.find(Level::Warning, text(warning), "");
     }
     match own["LocalNodeState"].as_str().unwrap_or_default() {
         "active" if own["ControlAvailable"] == true => {
@@ -196,26 +192,6 @@ fn silent(node: &Value, now: i64, verdict: &mut Verdict) {
         "look at swarm daemon there; if it is gone for good: docker node rm --force {name}"
     );
     verdict.find(Level::Warning, what, todo);
-}
-
-/// Whether this machine reaches the port of a swarm's managers, through which all of it goes. That they
-/// reach it is what they say of it as a node.
-pub fn reach_managers(managers: &[Reached]) -> Verdict {
-    let mut verdict = Verdict::new(String::new());
-    for Reached { name, address, failure, .. } in managers {
-        if let Some(failure) = failure {
-            let what =
-                format!("this machine does not reach manager {name} at {address}: {failure}");
-            let todo = "nodes and managers need its port (2377, TCP): look at its daemon, at routes and \
-                        firewalls";
-            verdict.find(Level::Warning, what, todo);
-        }
-    }
-    if !managers.is_empty() {
-        let reached = managers.iter().filter(|one| one.failure.is_none()).count();
-        verdict.fact(format!("this machine reaches {reached} of {} managers", managers.len()));
-    }
-    verdict
 }
 
 /// How long ago, in one unit.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use swarm_e2e::{Daemons, IMAGE, exclusive, swarm, until};
+use swarm_testkit::lab::Lab;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -37,6 +38,57 @@ fn status(
         Ok((output.status.code() == Some(code) && says).then_some(()))
     })
     .with_context(|| format!("{last}\n{}", nodes.logs()))
+}
+
+fn engine_of(lab: &Lab, host: u8) -> String {
+    format!("unix://{}", lab.sock(host).display())
+}
+
+/// What `swarm doctor` says, run inside a host.
+fn doctor(lab: &Lab, nodes: &Daemons<'_>, host: u8, endpoint: &str) -> Result<String> {
+    let folder = nodes.folder(host);
+    let (data, socket) = (folder.join("data"), folder.join(endpoint));
+    let (data, socket) = (data.display().to_string(), format!("unix://{}", socket.display()));
+    let (ours, engine) = (swarm()?.display().to_string(), engine_of(lab, host));
+    let command = [&ours, "doctor", "--engine", &engine, "--data-dir", &data, "--host", &socket];
+    Ok(text(&lab.exec(host, &command)?))
+}
+
+/// Waits until it says all of this.
+fn told_by_doctor(
+    lab: &Lab,
+    nodes: &Daemons<'_>,
+    (host, endpoint): (u8, &str),
+    words: &[&str],
+) -> Result<()> {
+    let mut last = String::new();
+    until(LONG, format_args!("the doctor {words:?}"), || {
+        last = doctor(lab, nodes, host, endpoint)?;
+        Ok(words.iter().all(|word| last.contains(word)).then_some(()))
+    })
+    .with_context(|| last)
+}
+
+/// A firewall that lets connections out of host 2 and none in: only the other end can tell.
+fn ways_are_tried_from_both_ends(lab: &Lab, nodes: &Daemons<'_>) -> Result<()> {
+    nodes.docker(1, &["node", "promote", "host-2"]).ok()?;
+    let shut = "nft 'add table inet shut; add chain inet shut in { type filter hook input priority 0; }; \
+                add rule inet shut in tcp dport 2377 ct state new reject with tcp reset'";
+    let both = "2 of 2 ways between host-1 and the managers are open";
+    let closed = format!("node host-1 does not reach manager host-2 at {}:2377: ", lab.ip(2));
+    told_by_doctor(lab, nodes, (1, "docker.sock"), &[both])?;
+    told_by_doctor(lab, nodes, (2, "cluster.sock"), &["2 of 2 ways between"])?;
+    lab.sh(2, shut)?;
+    told_by_doctor(lab, nodes, (2, "docker.sock"), &[&closed, "1 of 2 ways between host-2 and"])?;
+    told_by_doctor(
+        lab,
+        nodes,
+        (1, "docker.sock"),
+        &["this machine does not reach manager host-2"],
+    )?;
+    lab.sh(2, "nft delete table inet shut")?;
+    nodes.docker(1, &["node", "demote", "host-2"]).ok()?;
+    told_by_doctor(lab, nodes, (1, "docker.sock"), &["this machine reaches 1 of 1 managers"])
 }
 
 #[test]
@@ -79,12 +131,8 @@ fn a_swarm_is_judged_by_what_its_manager_and_its_hosts_say() -> Result<()> {
     ensure!(top.lines().any(|line| line.starts_with("host-2") && line.contains("worker")), "{top}");
 
     // The host of the manager, looked at from inside it.
-    let (folder, ours) = (nodes.folder(1), swarm()?);
-    let (data, sock) = (folder.join("data"), format!("unix://{}", folder.join(node).display()));
-    let engine = format!("unix://{}", lab.sock(1).display());
-    let (ours, data) = (ours.display().to_string(), data.display().to_string());
-    let doctor = ["doctor", "--engine", &engine, "--data-dir", &data, "--host", &sock];
-    let said = text(&lab.exec(1, &[&[ours.as_str()][..], &doctor].concat())?);
+    let (engine, data) = (engine_of(&lab, 1), nodes.folder(1).join("data").display().to_string());
+    let said = doctor(&lab, &nodes, 1, node)?;
     for words in [
         "this machine, and a swarm: 2 of 2 nodes ready",
         "swarm-node.pem",
@@ -96,6 +144,13 @@ fn a_swarm_is_judged_by_what_its_manager_and_its_hosts_say() -> Result<()> {
     ] {
         ensure!(said.contains(words), "{words} is not in\n{said}");
     }
+    ensure!(!said.contains("ways between"), "one manager, asked there, has none: {said}");
+    let said = doctor(&lab, &nodes, 2, node)?;
+    for words in ["this machine reaches 1 of 1 managers", "1 of 1 ways between host-2 and"] {
+        ensure!(said.contains(words), "{words} is not in\n{said}");
+    }
+
+    ways_are_tried_from_both_ends(&lab, &nodes)?;
 
     // What is passed on to somebody who helps.
     let bundle = nodes.folder(1).join("support.tar.gz").display().to_string();

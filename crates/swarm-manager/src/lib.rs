@@ -3,7 +3,8 @@
 //!
 //! Reading order: [`replica`], [`control`] (what clients ask), [`reign`] (one leadership and its fence),
 //! [`leader`] (services to tasks, tasks to nodes), [`dispatcher`] (what nodes are told and tell),
-//! [`authority`] (the certificates of nodes), [`overview`] (the swarm at a glance), [`transport`] (the store's way to other managers).
+//! [`authority`] (the certificates of nodes), [`overview`] (the swarm at a glance), [`transport`] (the store's way to other managers),
+//! [`ways`] (whether managers reach each other).
 
 pub mod authority;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod overview;
 pub mod reign;
 pub mod replica;
 pub mod transport;
+pub mod ways;
 
 pub use clock::Clock;
 pub use control::Control;

@@ -39,6 +39,13 @@ impl Managers {
         connected.map_err(|error| format!("{address}: {}", explained(&error)))
     }
 
+    /// Whether the manager at `HOST:PORT` is reached and lets this one in; why not, in words without the
+    /// address.
+    pub async fn reach(&self, address: &str) -> Result<(), String> {
+        let connected = connect(address, &self.0, CALLS, DEADLINE).await;
+        connected.map(drop).map_err(|error| explained(&error))
+    }
+
     /// A connection to the cluster endpoint of the manager at `HOST:PORT`; why there is none, in words.
     pub async fn cluster(&self, address: &str) -> Result<TlsStream<TcpStream>, String> {
         dial(address, &self.0, CLUSTER, DEADLINE).await.map_err(|error| explained(&error))
@@ -61,6 +68,11 @@ fn explained(error: &ConnectError) -> String {
     match tls_cause(error).map(|cause| (refusal(cause), cause)) {
         Some((Some(refusal), _)) => refusal.to_string(),
         Some((None, cause)) => format!("the TLS handshake failed: {cause}"),
-        None => error.to_string(),
+        None => match error {
+            ConnectError::Unreachable { source, .. } => source.to_string(),
+            ConnectError::Late { after, .. } => format!("no connection within {after:?}"),
+            ConnectError::Handshake { source, .. } => format!("the TLS handshake failed: {source}"),
+            ConnectError::Calls { source, .. } => format!("no calls can be made: {source}"),
+        },
     }
 }

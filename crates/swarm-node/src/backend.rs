@@ -102,6 +102,10 @@ impl Swarms for Node {
         let backup: Backup = read(exchange.body).await?;
         self.backup(backup.passphrase.as_ref()).await
     }
+
+    async fn swarm_ways(&self, _: Exchange) -> Result<Reply> {
+        Reply::ok(&self.ways().await?)
+    }
 }
 
 /// Puts them among the engine's own (`Warnings` of `GET /info`, API v1.38), which clients print as they are.

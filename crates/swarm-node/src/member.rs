@@ -29,6 +29,9 @@ use crate::transport::ToManagers;
 
 mod asked;
 mod held;
+mod ways;
+
+pub use ways::{End, Way};
 
 /// Pauses between attempts to be a manager.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -70,6 +73,7 @@ pub struct Member {
     place: Place,
     kept: Mutex<Kept>,
     pub(crate) own: Own,
+    way: Arc<ToManagers>,
     node_id: Id,
     /// Until the member ends, or its tasks have to.
     pub(crate) agent: RwLock<Option<Agent>>,
@@ -141,7 +145,7 @@ impl Member {
         };
         let agent = Agent::start(AgentOptions {
             engine: engine.client().clone(),
-            dial: way,
+            dial: Arc::clone(&way) as _,
             managers,
             node_id: node_id.to_string(),
             cluster_id,
@@ -162,6 +166,7 @@ impl Member {
             place,
             kept: Mutex::new(kept),
             own,
+            way,
             node_id,
             agent: RwLock::new(Some(agent)),
             wishes,

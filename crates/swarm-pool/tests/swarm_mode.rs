@@ -42,7 +42,7 @@ macro_rules! port {
 }
 
 port!(Swarms: inspect_swarm init_swarm join_swarm leave_swarm update_swarm unlock_key unlock_swarm
-    backup_swarm ; );
+    backup_swarm swarm_ways ; );
 port!(Pools: rebalance ; );
 port!(Nodes: list_nodes ; inspect_node update_node remove_node);
 port!(Services: list_services create_service ; inspect_service update_service remove_service);

@@ -141,7 +141,7 @@ impl SwarmMode for Fake {
 }
 
 port!(Swarms: inspect_swarm init_swarm join_swarm leave_swarm update_swarm unlock_key unlock_swarm
-    backup_swarm
+    backup_swarm swarm_ways
     ; named ; effect ; named_effect);
 port!(Services: list_services create_service ; named inspect_service update_service remove_service
     ; effect ; named_effect);

@@ -126,6 +126,9 @@ impl Swarms for Manager {
     async fn backup_swarm(&self, _exchange: Exchange) -> Result<Reply> {
         no_change()
     }
+    async fn swarm_ways(&self, _exchange: Exchange) -> Result<Reply> {
+        no_change()
+    }
 }
 
 #[async_trait]

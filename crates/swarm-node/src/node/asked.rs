@@ -8,6 +8,7 @@ use swarm_manager::Control;
 use super::{Node, Standing};
 use crate::info::SwarmInfo;
 use crate::manager::Manager;
+use crate::member::Way;
 use crate::words;
 
 impl Node {
@@ -46,6 +47,14 @@ impl Node {
             Standing::Inactive | Standing::Pending | Standing::Locked(_) => None,
         };
         Err(words::no_manager(standing.part(), why.as_deref()))
+    }
+
+    /// Whether it and the managers reach each other.
+    pub(crate) async fn ways(&self) -> Result<Vec<Way>> {
+        match self.standing() {
+            Standing::Member(member) => Ok(member.ways().await),
+            _ => Err(words::in_none()),
+        }
     }
 
     /// `Swarm` of `/info`.

@@ -14,6 +14,7 @@ async fn a_machine_and_a_pool_are_looked_at() {
         "engine 20.10.24 at",
         "of memory, storage",
         "this machine reaches 2 of 2 nodes",
+        "the manager reaches this machine's engine, engine-",
         "engines are of version 20.10.24",
     ] {
         assert!(facts.iter().any(|fact| fact.contains(words)), "{words} is not in {facts:?}");

@@ -7,6 +7,8 @@ mod observe;
 
 use std::path::Path;
 
+use http::Method;
+use serde_json::Value;
 use swarm_doctor::{Level, Verdict};
 use swarm_engine::EngineAddress;
 use swarm_install::ENDPOINT_FILES;
@@ -30,7 +32,8 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
         UsageError::value("--engine", text, error.reason)
     })?;
     let mut verdict = Verdict::new("this machine as a node of a pool");
-    verdict.join(observe::engine(&address).await);
+    let (looked_at, engine) = observe::engine(&address).await;
+    verdict.join(looked_at);
     verdict.join(observe::host(Path::new("/")).judge());
     let folder = flags.data_dir.clone().or_else(|| set(env, "SWARM_DATA_DIR"));
     verdict.join(member::look(Path::new(folder.as_deref().unwrap_or(DATA_DIR))));
@@ -42,21 +45,24 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
         }
     }
     if flags.manager.host.is_some() {
-        match status::look(&Manager::new(&flags.manager, env)?).await {
+        let manager = Manager::new(&flags.manager, env)?;
+        match status::look(&manager).await {
             Ok(status::Looked { info, nodes, verdict: found }) => {
-                let is_swarm = status::is_swarm(&info);
-                let what = if is_swarm { "a swarm" } else { "what was asked" };
-                let what =
-                    if info["SystemStatus"].is_array() && !is_swarm { "a pool" } else { what };
+                let is_member = info["Swarm"]["LocalNodeState"] == "active";
+                let what = match () {
+                    () if is_member => "a swarm",
+                    () if info["SystemStatus"].is_array() => "a pool",
+                    () => "what was asked",
+                };
                 verdict.summary = format!("this machine, and {what}: {}", found.summary);
                 verdict.join(found);
-                if is_swarm {
-                    verdict.join(swarm_doctor::reach_managers(&observe::managers(&nodes).await));
-                    if let Some(root) = info["Swarm"]["Cluster"]["TLSInfo"]["TrustRoot"].as_str() {
-                        verdict.join(observe::root(root));
-                    }
+                if is_member {
+                    verdict.join(swarm(&manager, &info, &nodes).await);
                 } else if nodes.is_array() {
                     verdict.join(swarm_doctor::reach(&observe::reach(&nodes).await));
+                    if let Some(engine) = &engine {
+                        verdict.join(swarm_doctor::reached(engine, &nodes));
+                    }
                 }
             }
             Err(error) => {
@@ -66,4 +72,22 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
         }
     }
     Ok(verdict)
+}
+
+/// The ways of a swarm, from this machine and as its node that was asked has them tried; the dates of its root.
+async fn swarm(manager: &Manager, info: &Value, nodes: &Value) -> Verdict {
+    let from_here = observe::managers(info, nodes).await;
+    let mut verdict = swarm_doctor::reach_managers(&from_here);
+    match manager.ask(Method::GET, "/swarm/ways", None).await {
+        Ok(ways) => verdict.join(swarm_doctor::ways(info, &ways, &from_here)),
+        Err(error) => verdict.find(
+            Level::Healthy,
+            format!("whether the managers reach each other is not told: {error:#}"),
+            "ask a node whose swarm daemon is of this version",
+        ),
+    }
+    if let Some(root) = info["Swarm"]["Cluster"]["TLSInfo"]["TrustRoot"].as_str() {
+        verdict.join(observe::root(root));
+    }
+    verdict
 }

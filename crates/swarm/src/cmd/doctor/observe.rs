@@ -23,8 +23,8 @@ const CONNECTION: Duration = Duration::from_secs(3);
 /// Connections at a time.
 const AT_ONCE: usize = 64;
 
-/// Asks the engine.
-pub(super) async fn engine(address: &EngineAddress) -> Verdict {
+/// Asks the engine; its id, where it answers.
+pub(super) async fn engine(address: &EngineAddress) -> (Verdict, Option<String>) {
     let client = EngineClient::new(address.clone(), ClientOptions::default());
     let asked = async {
         let versions = client.negotiate(ANSWER).await?;
@@ -42,9 +42,9 @@ pub(super) async fn engine(address: &EngineAddress) -> Verdict {
             if let Some(space) = engine.info["DockerRootDir"].as_str().and_then(space) {
                 verdict.join(space.judge());
             }
-            verdict
+            (verdict, Some(text(&engine.info["ID"])))
         }
-        Err(error) => failure(&error).judge(&address.to_string(), &error.to_string()),
+        Err(error) => (failure(&error).judge(&address.to_string(), &error.to_string()), None),
     }
 }
 
@@ -169,19 +169,21 @@ pub(super) async fn reach(nodes: &Value) -> Vec<Reached> {
     reached
 }
 
-/// Connects to every manager of a swarm, where the others reach it.
-pub(super) async fn managers(nodes: &Value) -> Vec<Reached> {
-    let nodes = nodes.as_array().map_or(&[][..], Vec::as_slice);
-    let managers = nodes.iter().filter(|node| node["ManagerStatus"].is_object());
-    let tried = managers.map(|node| async move {
-        let address = text(&node["ManagerStatus"]["Addr"]);
-        Reached {
-            name: text(&node["Description"]["Hostname"]),
-            state: text(&node["Status"]["State"]),
-            version: String::new(),
-            failure: connect(&address).await.err(),
-            address,
-        }
+/// Connects to every manager of a swarm, where the others reach it: those of a manager's `GET /nodes`, or
+/// those that a worker knows.
+pub(super) async fn managers(info: &Value, nodes: &Value) -> Vec<Reached> {
+    let list = |answer: &Value| answer.as_array().cloned().unwrap_or_default();
+    let named = list(nodes).into_iter().filter(|node| node["ManagerStatus"].is_object());
+    let mut managers: Vec<_> = named
+        .map(|node| (text(&node["Description"]["Hostname"]), text(&node["ManagerStatus"]["Addr"])))
+        .collect();
+    if managers.is_empty() {
+        let known = list(&info["Swarm"]["RemoteManagers"]);
+        managers = known.iter().map(|one| (text(&one["NodeID"]), text(&one["Addr"]))).collect();
+    }
+    let tried = managers.into_iter().map(|(name, address)| async move {
+        let failure = connect(&address).await.err();
+        Reached { name, state: String::new(), version: String::new(), failure, address }
     });
     join_all(tried).await
 }
