@@ -47,6 +47,28 @@ pub enum Part {
     Large,
 }
 
+/// Where the simulated engines are.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Place {
+    /// Loopback address of engine 0; 250 engines to each /24
+    #[arg(long, default_value = "127.1.0.1")]
+    pub base: Ipv4Addr,
+    /// Port of every engine
+    #[arg(long, default_value_t = 2375)]
+    pub port: u16,
+}
+
+/// What is measured, and where the figures go.
+#[derive(Debug, Clone, Args)]
+pub struct Measured {
+    /// The pool manager's binary [default: `swarm` beside this one]
+    #[arg(long, env = "SWARM_BIN")]
+    pub manager: Option<PathBuf>,
+    /// Write the table to this file besides printing it
+    #[arg(long)]
+    pub markdown: Option<PathBuf>,
+}
+
 /// Flags of a run.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -65,9 +87,8 @@ pub struct Options {
     /// What to measure; all when absent
     #[arg(long = "only", value_enum, value_delimiter = ',')]
     pub parts: Vec<Part>,
-    /// The manager's binary [default: `swarm` beside this one]
-    #[arg(long, env = "SWARM_BIN")]
-    pub manager: Option<PathBuf>,
+    #[command(flatten)]
+    pub measured: Measured,
     /// More flags for the manager
     #[arg(long = "manager-flag", allow_hyphen_values = true)]
     pub manager_flags: Vec<String>,
@@ -77,15 +98,8 @@ pub struct Options {
     /// Write the figures as JSON to this file
     #[arg(long)]
     pub json: Option<PathBuf>,
-    /// Write the table to this file besides printing it
-    #[arg(long)]
-    pub markdown: Option<PathBuf>,
-    /// First loopback address of the fleet
-    #[arg(long, default_value = "127.1.0.1")]
-    pub base: Ipv4Addr,
-    /// Port of the simulated engines
-    #[arg(long, default_value_t = 2375)]
-    pub port: u16,
+    #[command(flatten)]
+    pub place: Place,
     /// Give up after this many seconds
     #[arg(long, default_value_t = 1200)]
     pub deadline: u64,
@@ -131,26 +145,29 @@ pub struct Shape {
     /// Mark them as the manager's own (label com.docker.swarm.id)
     #[arg(long)]
     pub manager_labels: bool,
-    /// Loopback address of engine 0; 250 engines to each /24
-    #[arg(long, default_value = "127.1.0.1")]
-    pub base: Ipv4Addr,
-    /// Port of every engine
-    #[arg(long, default_value_t = 2375)]
-    pub port: u16,
+    #[command(flatten)]
+    pub place: Place,
     /// Pretend to be Docker 28 instead of 20.10
     #[arg(long)]
     pub docker28: bool,
 }
 
-/// What the store of a swarm without engines is filled with.
-#[derive(Debug, Clone, Args)]
-pub struct SwarmShape {
+/// How large a swarm is.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Size {
     /// How many nodes
     #[arg(long, default_value_t = 1000)]
     pub nodes: usize,
-    /// How many services
+    /// How many services a swarm has
     #[arg(long, default_value_t = 1000)]
     pub services: usize,
+}
+
+/// What the store of a swarm without engines is filled with.
+#[derive(Debug, Clone, Args)]
+pub struct SwarmShape {
+    #[command(flatten)]
+    pub size: Size,
     /// How many tasks
     #[arg(long, default_value_t = 30_000)]
     pub tasks: usize,
@@ -171,40 +188,54 @@ pub struct PageOptions {
     /// Whose page
     #[arg(long, value_enum, default_value_t = PageKind::Swarm)]
     pub kind: PageKind,
-    /// How many nodes
-    #[arg(long, default_value_t = 1000)]
-    pub nodes: usize,
+    #[command(flatten)]
+    pub size: Size,
     /// How many containers or tasks
     #[arg(long, default_value_t = 30_000)]
     pub tiles: usize,
-    /// How many services a swarm has
-    #[arg(long, default_value_t = 1000)]
-    pub services: usize,
     /// How many tiles change per second, where any do
     #[arg(long, default_value_t = 100)]
     pub rate: u32,
-    /// The pool manager's binary [default: `swarm` beside this one]
-    #[arg(long, env = "SWARM_BIN")]
-    pub manager: Option<PathBuf>,
-    /// Write the table to this file besides printing it
-    #[arg(long)]
-    pub markdown: Option<PathBuf>,
-    /// First loopback address of the fleet
-    #[arg(long, default_value = "127.1.0.1")]
-    pub base: Ipv4Addr,
-    /// Port of the simulated engines
-    #[arg(long, default_value_t = 2375)]
-    pub port: u16,
+    #[command(flatten)]
+    pub measured: Measured,
+    #[command(flatten)]
+    pub place: Place,
 }
 
 impl PageOptions {
     /// Tiles of each node.
     pub fn per_node(&self) -> usize {
-        (self.tiles / self.nodes.max(1)).max(1)
+        (self.tiles / self.size.nodes.max(1)).max(1)
     }
 
     /// All tiles: as many on each node.
     pub fn tiles(&self) -> usize {
-        self.per_node() * self.nodes
+        self.per_node() * self.size.nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn flags_that_several_commands_have_are_the_same() {
+        Cli::command().debug_assert();
+        let place = ["--base", "127.9.0.1", "--port", "99"];
+        let parsed = |words: &[&str]| {
+            Cli::parse_from(["swarm-bench"].iter().chain(words).chain(&place)).command
+        };
+        let Some(Command::Page(page)) = parsed(&["page", "--nodes", "3", "--tiles", "10"]) else {
+            panic!("no page")
+        };
+        assert_eq!((page.size.nodes, page.size.services, page.tiles()), (3, 1000, 9));
+        assert_eq!((page.place.base, page.place.port), (Ipv4Addr::new(127, 9, 0, 1), 99));
+        let Some(Command::Fleet(fleet)) = parsed(&["fleet"]) else { panic!("no fleet") };
+        assert_eq!((fleet.place.port, fleet.engines), (99, 50));
+        let options = Cli::parse_from(["swarm-bench", "--markdown", "t.md"]).options;
+        assert_eq!(options.measured.markdown, Some(PathBuf::from("t.md")));
+        assert_eq!(options.place.port, 2375);
     }
 }

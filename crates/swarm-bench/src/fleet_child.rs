@@ -3,7 +3,7 @@
 //! One process takes up to 2,000 engines: where open files are limited to 20,000, that
 //! leaves each engine its listener and nine connections.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use swarm_testkit::fleet::FleetConfig;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::cli::Place;
 use crate::driver::{Client, Endpoint};
 use crate::procfs;
 
@@ -28,8 +29,7 @@ pub struct Plan {
     pub containers: usize,
     pub running: usize,
     pub manager_labels: bool,
-    pub base: Ipv4Addr,
-    pub port: u16,
+    pub place: Place,
 }
 
 /// The fleet's processes. They end when this is dropped: their standard input closes.
@@ -69,7 +69,10 @@ impl FleetChild {
 
     /// Address of engine `index`.
     pub fn address(&self, index: usize) -> SocketAddr {
-        SocketAddr::from((FleetConfig::address_of(self.plan.base, index), self.plan.port))
+        SocketAddr::from((
+            FleetConfig::address_of(self.plan.place.base, index),
+            self.plan.place.port,
+        ))
     }
 
     /// The fleet as a discovery URL of ranges, `nodes://127.1.0.[1:250]:2375,…`.
@@ -77,9 +80,9 @@ impl FleetChild {
         let ranges: Vec<String> = (0..self.plan.engines)
             .step_by(250)
             .map(|first| {
-                let [a, b, c, d] = FleetConfig::address_of(self.plan.base, first).octets();
+                let [a, b, c, d] = FleetConfig::address_of(self.plan.place.base, first).octets();
                 let last = usize::from(d) + 249.min(self.plan.engines - first - 1);
-                format!("{a}.{b}.{c}.[{d}:{last}]:{}", self.plan.port)
+                format!("{a}.{b}.{c}.[{d}:{last}]:{}", self.plan.place.port)
             })
             .collect();
         format!("nodes://{}", ranges.join(","))
@@ -149,8 +152,8 @@ impl Part {
             ("--first", first.to_string()),
             ("--containers", plan.containers.to_string()),
             ("--running", running.to_string()),
-            ("--base", plan.base.to_string()),
-            ("--port", plan.port.to_string()),
+            ("--base", plan.place.base.to_string()),
+            ("--port", plan.place.port.to_string()),
         ] {
             command.arg(flag).arg(value);
         }

@@ -42,8 +42,8 @@ pub async fn serve(shape: &Shape) -> Result<()> {
         containers_per_engine: shape.containers,
         running: shape.running.unwrap_or(usize::MAX),
         manager_labels: shape.manager_labels,
-        base: Some(shape.base),
-        port: shape.port,
+        base: Some(shape.place.base),
+        port: shape.place.port,
         release: if shape.docker28 { Release::Docker28 } else { Release::Docker20 },
         ..FleetConfig::default()
     };

@@ -3,7 +3,9 @@
 //! Invariant: nothing is served to other nodes before the store is open, and the store is closed after
 //! all that writes to it.
 
-use std::net::SocketAddr;
+mod present;
+mod seat;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,6 @@ use swarm_ca::tls::Removed;
 use swarm_kv::StoreError;
 use swarm_manager::authority::{Founded, Gate, keep_removed, passages, routes};
 use swarm_manager::clock::Clock;
-use swarm_manager::dispatcher::drivers::SecretDrivers;
 use swarm_manager::dispatcher::logs::relay::{LeaderCalls, Relay};
 use swarm_manager::dispatcher::service::Service;
 use swarm_manager::dispatcher::{Dispatcher, Identify};
@@ -22,7 +23,7 @@ use swarm_manager::transport::Managers;
 use swarm_manager::ways::Ways;
 use swarm_manager::{Control, leader};
 use swarm_model::Id;
-use swarm_model::node::{ManagerStatus, Role};
+use swarm_model::node::Role;
 use swarm_raft::{Embedded, EmbeddedOptions, Swarm};
 use swarm_rpc::v1::dispatcher_server::DispatcherServer;
 use swarm_rpc::v1::leader_server::LeaderServer;
@@ -32,11 +33,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cluster::Clients;
-use crate::identity::Own;
 use crate::locked::{keep_locked, store_lock};
 use crate::pace::Pace;
 use crate::snapshots;
+
+use present::present;
+pub use seat::{Beginning, ManagerError, Seat};
 
 /// The store's folder in the node's.
 pub(crate) const STORE: &str = "raft";
@@ -44,86 +46,6 @@ pub(crate) const STORE: &str = "raft";
 const FIRST: Duration = Duration::from_secs(10);
 /// How long tasks may take to end.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// A pause after a write that failed.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What a manager is made of.
-#[derive(Debug, Clone)]
-pub struct Seat {
-    /// The node's folder.
-    pub folder: PathBuf,
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Where others reach it.
-    pub advertise: SocketAddr,
-    /// Its identity, the roots, and under what its keys are on disk.
-    pub own: Own,
-    /// Its swarm.
-    pub cluster_id: String,
-    /// Itself.
-    pub node_id: Id,
-    /// Where clients go that another manager passes on.
-    pub clients: Clients,
-    /// How soon it notices that its leader is gone.
-    pub pace: Pace,
-    /// Who has the values of secrets that the swarm has not.
-    pub drivers: Arc<dyn SecretDrivers>,
-}
-
-impl Seat {
-    /// What the node's record says of it; who leads and answers is asked of the store.
-    fn manager_status(&self) -> ManagerStatus {
-        ManagerStatus { addr: self.advertise.to_string(), ..ManagerStatus::default() }
-    }
-}
-
-/// How the store begins.
-#[derive(Debug, Default)]
-pub struct Beginning {
-    /// Managers to join, where the store is empty.
-    pub join: Vec<String>,
-    /// On the swarm's first manager, what is in it.
-    pub founded: Option<Box<Founded>>,
-    /// The swarm lost its quorum for good: it goes on alone with what it has.
-    pub alone: bool,
-}
-
-impl Beginning {
-    /// With what there is, or by joining these managers.
-    pub fn join(join: Vec<String>) -> Self {
-        Self { join, ..Self::default() }
-    }
-}
-
-/// Why there is no manager.
-#[derive(Debug, thiserror::Error)]
-pub enum ManagerError {
-    /// The port cannot be had.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The unlock key.
-    #[error(transparent)]
-    Lock(#[from] swarm_ca::unlock::UnlockError),
-    /// TLS.
-    #[error(transparent)]
-    Tls(#[from] swarm_ca::tls::TlsError),
-    /// The folder.
-    #[error("{path}: {error}")]
-    Folder {
-        /// Which.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-}
 
 /// A running manager.
 #[derive(Debug)]
@@ -349,58 +271,4 @@ impl Manager {
             _ => Ok(()),
         }
     }
-}
-
-/// Keeps this node's record saying that it holds the store, and where it is reached.
-async fn present(manager: Arc<Manager>, seat: Seat, clock: Clock) {
-    let feed = manager.replica.feed();
-    loop {
-        match present_once(&manager, &seat, &clock).await {
-            Ok(()) => loop {
-                let touched = feed.changed().await;
-                if touched.whole || touched.nodes.contains(&seat.node_id) {
-                    break;
-                }
-            },
-            Err(error) => {
-                tracing::debug!(%error, "this manager's own record is written again soon");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Takes out of the store what this manager was before it lost what it had: nobody else is to be it.
-async fn take_out(manager: &Manager, was: u64) -> Result<(), StoreError> {
-    let members = manager.store.members().await;
-    if manager.is_removed() || members.iter().all(|member| member.id != was) {
-        return Ok(());
-    }
-    manager.store.remove_member(was).await
-}
-
-async fn present_once(manager: &Manager, seat: &Seat, clock: &Clock) -> Result<(), StoreError> {
-    let (own, status) = (manager.store.id(), seat.manager_status());
-    let was =
-        manager.replica.read(|tables| tables.nodes.get(&seat.node_id).map(|node| node.member));
-    if let Some(was) = was.filter(|was| *was != 0 && *was != own) {
-        take_out(manager, was).await?;
-    }
-    let changed = manager.replica.read(|tables| {
-        let node = tables.nodes.get(&seat.node_id)?;
-        let is_said = node.member == own
-            && node.manager_status.as_ref().is_some_and(|known| known.addr == status.addr);
-        if is_said || node.spec.role != Role::Manager || manager.is_removed() {
-            return None;
-        }
-        let mut node = swarm_model::Node::clone(node);
-        node.member = own;
-        node.manager_status = Some(status);
-        node.updated_at = clock.now(tables);
-        Some(node)
-    });
-    let Some(node) = changed else { return Ok(()) };
-    let mut batch = Batch::default();
-    batch.put(&node)?;
-    manager.replica.commit(batch).await
 }

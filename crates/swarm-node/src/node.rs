@@ -242,7 +242,7 @@ impl Node {
             .map_err(|error| ApiError::invalid(error.to_string()))?;
         founded.node.status.addr = advertise.ip().to_string();
         let mut kept = Kept::new(listen, advertise, Vec::new());
-        kept.is_own = Some(addresses::is_own(advertise.ip())?);
+        kept.is_own = addresses::is_own(advertise.ip()).ok();
         kept.pace = Pace::of(&founded.cluster.spec.raft);
         let (identity, roots) = (founded.identity.clone(), founded.roots.clone());
         let lock = founded.cluster.unlock_key.as_ref().map(|key| UnlockKey::parse(key.reveal()));
@@ -273,7 +273,7 @@ impl Node {
             _ => ApiError::unavailable(error.to_string()),
         })?;
         let mut kept = Kept::new(listen, advertise, addresses.clone());
-        kept.is_own = Some(addresses::is_own(advertise.ip())?);
+        kept.is_own = addresses::is_own(advertise.ip()).ok();
         let beginning =
             (own.identity().subject.role() == Role::Manager).then(|| Beginning::join(addresses));
         let member = self.become_member(own, kept, beginning).await?;

@@ -110,7 +110,7 @@ impl Core {
         match written {
             Ok(Ok(written)) => written
                 .data
-                .ok_or_else(|| Fault::Unreachable("a change was answered with nothing".to_owned())),
+                .ok_or_else(|| Fault::Unknown("a change was answered with nothing".to_owned())),
             Ok(Err(RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)))) => {
                 Err(Fault::Unknown("another manager took over while it was written".to_owned()))
             }

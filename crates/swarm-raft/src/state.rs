@@ -1,16 +1,17 @@
 //! The state machine as the consensus library wants it: applied to, cut into snapshots, replaced by
-//! one. The machine itself is `swarm-store`'s; here are its lock, its clock and its place on disk.
+//! one ([`keeper`]). The machine itself is `swarm-store`'s; here are its lock, its clock and its place on disk.
 //!
 //! Invariants: what is read from the state was applied; the snapshot that counts is whole on disk
 //! before the log it replaces is cut off.
+
+mod keeper;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use futures_util::{Stream, StreamExt};
-use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine, Snapshot};
-use openraft::{EntryPayload, OptionalSend};
+use openraft::EntryPayload;
+use openraft::storage::RaftSnapshotBuilder as _;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use swarm_store::{Loader, Machine};
@@ -21,6 +22,8 @@ use crate::disk::{Disk, Single, Table, chunk_key};
 use crate::journal::{PORTION, decode, encode};
 use crate::kinds::{Entry, Kinds, LogId, Membership, Meta};
 use crate::writer::Batch;
+
+pub(crate) use keeper::Keeper;
 
 /// So many entries of the log stay behind a snapshot, unless told otherwise.
 const BEHIND: u64 = 512;
@@ -311,101 +314,4 @@ fn chunk(disk: &Disk, generation: u64, number: u64) -> io::Result<Vec<u8>> {
 
 fn odd(error: &swarm_store::SnapshotError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("a snapshot: {error}"))
-}
-
-/// The library's handle of the state.
-#[derive(Debug, Clone)]
-pub(crate) struct Keeper(pub Arc<State>);
-
-impl Keeper {
-    fn parcel(&self, generation: u64, chunks: u64) -> Parcel {
-        Parcel { source: Arc::clone(&self.0), generation, chunks, machine: None }
-    }
-
-    /// Reads a snapshot that did not come in over the wire.
-    async fn copy(&self, parcel: &Parcel) -> io::Result<(u64, Machine)> {
-        let generation = self.0.next_generation();
-        let mut loader = Loader::new(self.0.now());
-        for number in 0..parcel.chunks {
-            let chunk = parcel.source.chunk(parcel.generation, number).await?;
-            loader.take(&chunk).map_err(|error| odd(&error))?;
-            self.0.keep(generation, number, chunk).await?;
-        }
-        Ok((generation, loader.finish().map_err(|error| odd(&error))?))
-    }
-}
-
-impl RaftStateMachine<Kinds> for Keeper {
-    type SnapshotData = Parcel;
-    type SnapshotBuilder = Self;
-
-    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, Membership)> {
-        let inner = self.0.inner.read();
-        Ok((inner.applied, inner.membership.clone()))
-    }
-
-    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
-    where
-        S: Stream<Item = io::Result<EntryResponder<Kinds>>> + Unpin + OptionalSend,
-    {
-        while let Some(next) = entries.next().await {
-            let (entry, responder) = next?;
-            let outcome = self.0.apply_one(entry);
-            if let Some(responder) = responder {
-                responder.send(outcome);
-            }
-        }
-        self.0.news.send_replace(());
-        if self.0.is_snapshot_due() {
-            self.0.due.notify_one();
-        }
-        Ok(())
-    }
-
-    async fn get_snapshot_builder(&mut self) -> Self {
-        self.clone()
-    }
-
-    async fn install_snapshot(&mut self, meta: &Meta, parcel: Parcel) -> io::Result<()> {
-        let (generation, mut machine) = match parcel.machine {
-            Some(machine) => (parcel.generation, *machine),
-            None => self.copy(&parcel).await?,
-        };
-        let chunks = parcel.chunks;
-        self.0.establish(Current { generation, chunks, meta: meta.clone() }).await?;
-        machine.restart_leases(self.0.now());
-        *self.0.inner.write() =
-            Inner { machine, applied: meta.last_log_id, membership: meta.last_membership.clone() };
-        self.0.news.send_replace(());
-        Ok(())
-    }
-
-    async fn get_current_snapshot(&mut self) -> io::Result<Option<Parceled>> {
-        let current = self.0.current.lock().clone();
-        Ok(current.map(|Current { generation, chunks, meta }| Snapshot {
-            meta,
-            snapshot: self.parcel(generation, chunks),
-        }))
-    }
-}
-
-impl RaftSnapshotBuilder<Kinds> for Keeper {
-    type SnapshotData = Parcel;
-
-    async fn build_snapshot(&mut self) -> io::Result<Parceled> {
-        let (snapshot, meta) = {
-            let inner = self.0.inner.read();
-            let meta =
-                Meta { last_log_id: inner.applied, last_membership: inner.membership.clone() };
-            (inner.machine.snapshot(), meta)
-        };
-        let generation = self.0.next_generation();
-        let mut chunks = 0;
-        for chunk in snapshot.chunks() {
-            self.0.keep(generation, chunks, chunk).await?;
-            chunks += 1;
-        }
-        self.0.establish(Current { generation, chunks, meta: meta.clone() }).await?;
-        Ok(Snapshot { meta, snapshot: self.parcel(generation, chunks) })
-    }
 }

@@ -19,6 +19,8 @@ pub mod preamble;
 mod server;
 mod services;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub use client::{ConnectError, connect, dial, tls_cause};
 pub use connections::{Connections, Watched};
 pub use peer::Peer;
@@ -36,6 +38,12 @@ pub const RENEWAL: &[u8] = b"swarm-renew";
 pub const ENGINE: &[u8] = b"swarm-engine";
 /// Clients of the cluster endpoint that another manager passes on.
 pub const CLUSTER: &[u8] = b"swarm-cluster";
+
+/// This machine's clock as messages tell it, in nanoseconds since 1970; before that 0, which is no time.
+pub fn clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
 
 /// Messages and services.
 #[allow(clippy::pedantic, clippy::unwrap_used, missing_debug_implementations, missing_docs)] // Generated.

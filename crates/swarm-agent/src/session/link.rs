@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use swarm_rpc::clock;
 use swarm_rpc::v1::{self, FromAgent, ToAgent, from_agent, to_agent};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::Session;
 use super::leader::Open;
-use super::{Session, now};
 use crate::executor::worker::Command;
 use crate::logs::Subscriptions;
 use crate::report::Reports;
@@ -81,7 +82,7 @@ impl Session {
                     Ok(None) => Err("the leader ended it".to_owned()),
                     Err(status) => Err(format!("{:?}: {}", status.code(), status.message())),
                 },
-                _ = beats.tick() => outbox.send(from_agent::What::Beat(v1::Beat { now: now() })).await,
+                _ = beats.tick() => outbox.send(from_agent::What::Beat(v1::Beat { now: clock() })).await,
                 () = shared.reports.news() => {
                     outbox.reports(&shared.reports, sent).await.map(|last| sent = last)
                 }

@@ -12,10 +12,10 @@ mod leader;
 mod link;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use swarm_rpc::v1;
+use swarm_rpc::{clock, v1};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,12 +31,6 @@ const FIRST: Duration = Duration::from_millis(50);
 const MOST: Duration = Duration::from_secs(1);
 /// Without a leader for so long, somebody should know why.
 const LONG: Duration = Duration::from_secs(10);
-
-/// This machine's clock, in nanoseconds since 1970: for the leader, who compares it with its own.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or_default()
-}
 
 /// What a session needs, and whom it tells.
 pub(crate) struct Session {
@@ -112,6 +106,6 @@ impl Session {
 
     fn hello(&self) -> v1::Hello {
         let description = self.description.borrow().clone().unwrap_or_default();
-        v1::Hello { description, roots: self.dial.roots(), now: now() }
+        v1::Hello { description, roots: self.dial.roots(), now: clock() }
     }
 }

@@ -26,21 +26,22 @@ fn task_id(number: usize) -> Id {
 
 /// Everything, in the order in which it is written.
 pub fn batches(shape: &SwarmShape) -> Result<Vec<Batch>> {
-    ensure!(shape.nodes > 0 && shape.services > 0, "a swarm has nodes and services");
+    ensure!(shape.size.nodes > 0 && shape.size.services > 0, "a swarm has nodes and services");
     let mut all = vec![Batch::default()];
     let room = |all: &mut Vec<Batch>| {
         if all.last().is_none_or(|batch| batch.len() >= AT_ONCE) {
             all.push(Batch::default());
         }
     };
-    for number in 0..shape.nodes {
+    for number in 0..shape.size.nodes {
         room(&mut all);
         if let Some(batch) = all.last_mut() {
             batch.put(&node(number))?;
         }
     }
-    let each = shape.tasks.div_ceil(shape.services);
-    let services: Vec<Service> = (0..shape.services).map(|number| service(number, each)).collect();
+    let each = shape.tasks.div_ceil(shape.size.services);
+    let services: Vec<Service> =
+        (0..shape.size.services).map(|number| service(number, each)).collect();
     for service in &services {
         room(&mut all);
         if let Some(batch) = all.last_mut() {
@@ -50,7 +51,7 @@ pub fn batches(shape: &SwarmShape) -> Result<Vec<Batch>> {
     for number in 0..shape.tasks {
         room(&mut all);
         if let Some(batch) = all.last_mut() {
-            batch.put(&task(number, &services[number / each], number % shape.nodes, each))?;
+            batch.put(&task(number, &services[number / each], number % shape.size.nodes, each))?;
         }
     }
     Ok(all)

@@ -43,7 +43,7 @@ pub async fn run(options: &PageOptions) -> Result<()> {
     let alone = subject.cpu_over(COUNT, options.rate).await?;
     let name = format!("CPU of its process, nobody looks, {} change per second", options.rate);
     rows.add(Row::new(name, alone, "% of a core", Target::None));
-    let what = format!("{} nodes, {} tiles", options.nodes, options.tiles());
+    let what = format!("{} nodes, {} tiles", options.size.nodes, options.tiles());
     rows.add(Row::new(
         format!("{what}: first answer"),
         beginning(&subject).await?,
@@ -120,7 +120,7 @@ pub async fn run(options: &PageOptions) -> Result<()> {
 
     let table = report::markdown(&rows.0, &machine);
     println!("{table}");
-    if let Some(path) = &options.markdown {
+    if let Some(path) = &options.measured.markdown {
         std::fs::write(path, &table).with_context(|| path.display().to_string())?;
     }
     Ok(())

@@ -44,22 +44,21 @@ impl Subject {
 
     async fn pool(options: &PageOptions) -> Result<Self> {
         let plan = Plan {
-            engines: options.nodes,
+            engines: options.size.nodes,
             containers: options.per_node(),
             running: options.tiles(),
             manager_labels: false,
-            base: options.base,
-            port: options.port,
+            place: options.place,
         };
         let fleet = FleetChild::start(plan).await?;
         let page = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let flags = ["--ui".to_owned(), page.to_string()];
         let mut manager = Manager::start(
-            &manager::binary(options.manager.as_deref())?,
+            &manager::binary(options.measured.manager.as_deref())?,
             &fleet.discovery_url(),
             &flags,
         )?;
-        manager.ready(options.nodes, options.tiles(), PATIENCE).await?;
+        manager.ready(options.size.nodes, options.tiles(), PATIENCE).await?;
         let mut client = manager.client();
         let list = client.json("/containers/json").await?;
         let ids = list.as_array().into_iter().flatten().filter_map(|one| one["Id"].as_str());
@@ -69,8 +68,8 @@ impl Subject {
 
     async fn swarm(options: &PageOptions) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["swarm", "--nodes", &options.nodes.to_string()])
-            .args(["--services", &options.services.to_string()])
+            .args(["swarm", "--nodes", &options.size.nodes.to_string()])
+            .args(["--services", &options.size.services.to_string()])
             .args(["--tasks", &options.tiles().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -49,8 +49,7 @@ impl Bench<'_> {
             containers: self.options.containers,
             running: total - total / 30,
             manager_labels,
-            base: self.options.base,
-            port: self.options.port,
+            place: self.options.place,
         }
     }
 
@@ -89,7 +88,7 @@ async fn measure(options: &Options) -> Result<()> {
     if options.baseline {
         return baseline(options).await;
     }
-    let binary = manager::binary(options.manager.as_deref())?;
+    let binary = manager::binary(options.measured.manager.as_deref())?;
     let machine = Machine::observe(manager::version(&binary).await?);
     let mut bench = Bench { options, binary, rows: Vec::new(), failures: Vec::new() };
     let engines = options.engines();
@@ -120,7 +119,7 @@ async fn measure(options: &Options) -> Result<()> {
 
     let table = report::markdown(&bench.rows, &machine);
     println!("{table}");
-    if let Some(path) = &options.markdown {
+    if let Some(path) = &options.measured.markdown {
         std::fs::write(path, &table)?;
     }
     if let Some(path) = &options.json {
@@ -170,8 +169,7 @@ async fn baseline(options: &Options) -> Result<()> {
         containers,
         running: containers - containers / 30,
         manager_labels: false,
-        base: options.base,
-        port: options.port,
+        place: options.place,
     };
     let fleet = FleetChild::start(plan).await?;
     let endpoint = Endpoint::Tcp(fleet.address(0));

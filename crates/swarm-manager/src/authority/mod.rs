@@ -67,10 +67,7 @@ impl Calls for Authority {
     async fn roots(&self, _: Request<RootsRequest>) -> Result<Response<RootsReply>, Status> {
         let kept = kept(&*self.cluster()?)?;
         let roots = kept.trusted().map_err(sign::damaged)?;
-        Ok(Response::new(RootsReply {
-            pem: roots.to_pem(),
-            now: moment::written(std::time::SystemTime::now()).0,
-        }))
+        Ok(Response::new(RootsReply { pem: roots.to_pem(), now: swarm_rpc::clock() }))
     }
 
     async fn issue(&self, request: Request<IssueRequest>) -> Result<Response<IssueReply>, Status> {

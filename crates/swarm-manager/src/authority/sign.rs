@@ -145,6 +145,6 @@ pub(super) fn reply(
         chain: signed.chain,
         roots: roots.to_pem(),
         unlock_key: lock.map(|key| key.reveal().to_owned()).unwrap_or_default(),
-        now: written(SystemTime::now()).0,
+        now: swarm_rpc::clock(),
     })
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use rand::Rng as _;
 use swarm_backend::Result;
 use swarm_docker::ApiError;
@@ -57,7 +58,11 @@ impl Control {
                 Err(error) => return Err(failed(error)),
             };
             let mut batch = Batch::default();
-            let decided = self.replica.read(|tables| decide(tables, &mut batch))?;
+            let decided = self.replica.read(|tables| decide(tables, &mut batch));
+            let decided = match (decided, &stale) {
+                (Err(refusal), Some(stale)) => return Err(perhaps(refusal, stale)),
+                (decided, _) => decided?,
+            };
             let written = tokio::time::timeout(ATTEMPT, self.replica.commit(batch)).await;
             match written.map_err(|_| late())? {
                 Ok(()) => return Ok(decided),
@@ -73,6 +78,14 @@ impl Control {
             }
         }
     }
+}
+
+/// A refusal by a copy that may be old. What is wrong by itself is wrong on every manager.
+fn perhaps(refusal: ApiError, stale: &StoreError) -> ApiError {
+    if refusal.status() == StatusCode::BAD_REQUEST {
+        return refusal;
+    }
+    ApiError::unavailable(format!("{}; but {stale}", refusal.message))
 }
 
 fn late() -> ApiError {

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::driven::Outcome;
 use crate::replica::{Secret, Tables};
 
-/// How long a driver may take: a node waits for a value for ten seconds.
+/// How long a driver may take: a node waits for two such answers, one after the other.
 pub const DEADLINE: Duration = Duration::from_secs(8);
 /// As for secrets that are kept here.
 const LIMIT: usize = 500 * 1024;

@@ -64,7 +64,7 @@ impl Batch {
     }
 
     /// As transactions: one where it fits, several in order where not.
-    pub(super) fn cut(self) -> Vec<Transaction> {
+    pub(crate) fn cut(self) -> Vec<Transaction> {
         let Self { fences, changes } = self;
         let fresh = || Transaction { expects: fences.clone(), ..Transaction::default() };
         let (mut cut, mut bytes) = (vec![fresh()], 0);

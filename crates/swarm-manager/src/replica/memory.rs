@@ -21,6 +21,8 @@ pub struct Memory {
     written: Mutex<u64>,
     /// Whether most managers are away.
     alone: AtomicBool,
+    /// Whether this manager's disk takes no writes, so that it sees nothing new.
+    full: AtomicBool,
 }
 
 impl Memory {
@@ -34,6 +36,7 @@ impl Memory {
             leadership: watch::Sender::new(leadership),
             written: Mutex::new(0),
             alone: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         })
     }
 
@@ -57,6 +60,15 @@ impl Memory {
         self.alone.store(true, Ordering::SeqCst);
     }
 
+    /// This manager's disk takes no writes from now on: what others write is not seen here.
+    pub fn fill(&self) {
+        self.full.store(true, Ordering::SeqCst);
+    }
+
+    fn is_full(&self) -> bool {
+        self.full.load(Ordering::SeqCst)
+    }
+
     fn has_quorum(&self) -> Result<(), StoreError> {
         if !self.alone.load(Ordering::SeqCst) {
             return Ok(());
@@ -76,7 +88,10 @@ impl Memory {
 #[async_trait]
 impl Store for Memory {
     fn follow_all(&self, prefix: &str, since: Option<u64>) -> Followed {
-        self.machine.lock().follow_all(prefix, since)
+        match since {
+            Some(revision) if self.is_full() => Followed { changes: Vec::new(), revision },
+            since => self.machine.lock().follow_all(prefix, since),
+        }
     }
 
     fn news(&self) -> watch::Receiver<()> {
@@ -87,6 +102,12 @@ impl Store for Memory {
         // As the embedded store, which asks until somebody leads.
         let mut leadership = self.leadership.subscribe();
         let _ = leadership.wait_for(|now| now.leader.is_some()).await;
+        if self.is_full() {
+            return Err(StoreError::Unwritable {
+                store: "memory".to_owned(),
+                reason: "its disk does not take writes, and what is here may be old".to_owned(),
+            });
+        }
         self.has_quorum()
     }
 

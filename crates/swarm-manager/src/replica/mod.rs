@@ -38,8 +38,8 @@ const SEEN: Duration = Duration::from_secs(5);
 pub struct Replica {
     store: Arc<dyn Store>,
     tables: RwLock<Tables>,
-    /// One reads what the store told at a time.
-    catching_up: Mutex<()>,
+    /// One reads what the store told at a time; the others wait as tasks, not as threads.
+    catching_up: tokio::sync::Mutex<()>,
     /// The revision that the tables show.
     shown: watch::Sender<u64>,
     feeds: Mutex<HashMap<u64, Arc<Inbox>>>,
@@ -72,12 +72,12 @@ impl Replica {
         let replica = Self {
             store,
             tables: RwLock::default(),
-            catching_up: Mutex::default(),
+            catching_up: tokio::sync::Mutex::default(),
             shown: watch::Sender::new(0),
             feeds: Mutex::default(),
             latency: Histogram::new(LATENCIES),
         };
-        replica.catch_up(true);
+        replica.take_over(true);
         Arc::new(replica)
     }
 
@@ -86,7 +86,7 @@ impl Replica {
         let mut news = self.store.news();
         loop {
             news.mark_unchanged();
-            self.catch_up(false);
+            self.catch_up().await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = news.changed() => if changed.is_err() { return },
@@ -94,8 +94,12 @@ impl Replica {
         }
     }
 
-    fn catch_up(&self, first: bool) {
-        let _one = self.catching_up.lock();
+    async fn catch_up(&self) {
+        let _one = self.catching_up.lock().await;
+        self.take_over(false);
+    }
+
+    fn take_over(&self, first: bool) {
         let since = (!first).then(|| self.tables.read().revision);
         let followed = self.store.follow_all(PREFIX, since);
         if since == Some(followed.revision) {
@@ -140,12 +144,12 @@ impl Replica {
     /// Waits until the tables show all that was answered anywhere before.
     pub async fn fresh(&self) -> Result<(), StoreError> {
         self.store.barrier().await?;
-        self.catch_up(false);
+        self.catch_up().await;
         Ok(())
     }
 
-    /// Writes a batch and waits until the tables show it, or until that takes too long. One that is larger than a transaction is
-    /// written in several, in its order: an error may leave the first of them written.
+    /// Writes a batch and waits until the tables show it, or until that takes too long. One that is larger
+    /// than a transaction is written in several, in its order: an error may leave the first of them written.
     pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         if batch.is_empty() {
             return Ok(());
@@ -158,7 +162,7 @@ impl Replica {
             revision = written?.0;
         }
         let mut shown = self.shown.subscribe();
-        self.catch_up(false);
+        self.catch_up().await;
         let seen = tokio::time::timeout(SEEN, shown.wait_for(|shown| *shown >= revision)).await;
         if seen.is_err() {
             // It was written: an error would say otherwise.

@@ -1,13 +1,18 @@
 //! What is committed is seen, and only that.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
-use swarm_kv::StoreError;
+use async_trait::async_trait;
+use swarm_kv::{Revision, StoreError};
 use swarm_model::service::TaskSpec;
 use swarm_model::{Id, Service, Task};
+use swarm_store::{Followed, Transaction};
+use tokio::sync::watch;
 
 use super::memory::Memory;
-use super::{Batch, Replica};
+use super::{Batch, Leadership, Member, Replica, Store};
 
 fn task(number: u128, node: &str) -> Task {
     Task {
@@ -80,4 +85,99 @@ async fn a_batch_that_is_too_large_for_one_transaction_is_written_in_several() {
     // A replica that begins later reads the same.
     let later = Replica::new(store);
     later.read(|tables| assert_eq!((tables.tasks.len(), tables.services.len()), (5_000, 1)));
+}
+
+/// A store that takes as long as it is held to tell what it has.
+#[derive(Debug)]
+struct Slow {
+    memory: Arc<Memory>,
+    is_held: Mutex<bool>,
+    let_go: Condvar,
+    /// Somebody waits for what it has.
+    is_asked: AtomicBool,
+}
+
+#[async_trait]
+impl Store for Slow {
+    fn follow_all(&self, prefix: &str, since: Option<u64>) -> Followed {
+        let held = self.is_held.lock().unwrap();
+        self.is_asked.store(*held, Ordering::SeqCst);
+        drop(self.let_go.wait_while(held, |held| *held).unwrap());
+        self.memory.follow_all(prefix, since)
+    }
+
+    fn news(&self) -> watch::Receiver<()> {
+        self.memory.news()
+    }
+
+    async fn barrier(&self) -> Result<(), StoreError> {
+        self.memory.barrier().await
+    }
+
+    async fn transact(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        self.memory.transact(transaction).await
+    }
+
+    fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.memory.leadership()
+    }
+
+    fn own(&self) -> u64 {
+        self.memory.own()
+    }
+
+    async fn members(&self) -> Vec<Member> {
+        self.memory.members().await
+    }
+
+    async fn remove_member(&self, id: u64) -> Result<(), StoreError> {
+        self.memory.remove_member(id).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_reading_of_all_keeps_no_thread_from_the_others() {
+    let slow = Arc::new(Slow {
+        memory: Memory::new(),
+        is_held: Mutex::new(false),
+        let_go: Condvar::new(),
+        is_asked: AtomicBool::new(false),
+    });
+    let replica = Replica::new(Arc::clone(&slow) as _);
+    *slow.is_held.lock().unwrap() = true;
+    let fresh = || {
+        let replica = Arc::clone(&replica);
+        tokio::spawn(async move { replica.fresh().await })
+    };
+    let first = fresh();
+    let goes_on = Arc::new(AtomicBool::new(false));
+    // On a thread of its own: where no thread of the runtime is left, no clock of it goes.
+    let (store, probe) = (Arc::clone(&slow), Arc::clone(&goes_on));
+    let judge = std::thread::spawn(move || {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while !probe.load(Ordering::SeqCst) && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let went_on = probe.load(Ordering::SeqCst);
+        *store.is_held.lock().unwrap() = false;
+        store.let_go.notify_all();
+        went_on
+    });
+    while !slow.is_asked.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let others: Vec<_> = (0..4).map(|_| fresh()).collect();
+    let work = tokio::spawn(async move {
+        // After those before it had their turn.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        goes_on.store(true, Ordering::SeqCst);
+    });
+    let went_on = tokio::task::spawn_blocking(move || judge.join().unwrap()).await.unwrap();
+    assert!(went_on, "all threads of the runtime wait");
+    work.await.unwrap();
+    for one in others.into_iter().chain([first]) {
+        one.await.unwrap().unwrap();
+    }
 }

@@ -3,14 +3,14 @@
 //!
 //! Invariant: nothing is decided by a manager's clock here; it may come from anybody.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use swarm_ca::tls::first_contact;
 use swarm_model::time::lasting;
 use swarm_rpc::v1::RootsRequest;
 use swarm_rpc::v1::authority_client::AuthorityClient;
-use swarm_rpc::{CALLS, connect};
+use swarm_rpc::{CALLS, clock, connect};
 
 /// Clocks that differ by more are told of. Certificates bear an hour, people's patience less.
 const APART: Duration = Duration::from_mins(1);
@@ -27,7 +27,7 @@ pub(super) struct Clocks {
 impl Clocks {
     /// A manager's clock showed `theirs` just now; `None` where it did not tell.
     pub fn beside(theirs: i64) -> Option<Self> {
-        (theirs != 0).then(|| Self { own: own(), theirs })
+        (theirs != 0).then(|| Self { own: clock(), theirs })
     }
 
     /// Asks the manager at `address`, over a connection that proves nothing.
@@ -64,12 +64,6 @@ pub(super) fn with_clocks(words: String, clocks: Option<Clocks>) -> String {
         Some(apart) => format!("{words}; {apart}"),
         None => words,
     }
-}
-
-/// This machine's clock, in nanoseconds since 1970.
-pub(super) fn own() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn shown(nanos: i64) -> String {

@@ -15,10 +15,10 @@ use swarm_ca::{
 use swarm_model::Availability;
 use swarm_rpc::v1::authority_client::AuthorityClient;
 use swarm_rpc::v1::{IssueReply, IssueRequest, RootsRequest};
-use swarm_rpc::{CALLS, connect};
+use swarm_rpc::{CALLS, clock, connect};
 use tonic::{Code, Status};
 
-use super::clocks::{Clocks, own, with_clocks};
+use super::clocks::{Clocks, with_clocks};
 use super::own::{Own, OwnError};
 use super::words::explain;
 
@@ -106,7 +106,7 @@ pub async fn join(
             signing_request: request.clone(),
             token_secret: token.secret().reveal().to_owned(),
             availability: joining.availability.as_str().to_owned(),
-            now: own(),
+            now: clock(),
         };
         match issued(&address, roots, asked).await? {
             Err(Outcome::Next(words)) => failed.push(with_clocks(words, clocks)),

@@ -9,10 +9,9 @@ use swarm_ca::tls::{Everybody, Expect, TlsError};
 use swarm_ca::{Identity, NodeKey, RequestError, Role, Roots, Stored, UnlockKey};
 use swarm_rpc::v1::authority_client::AuthorityClient;
 use swarm_rpc::v1::{IssueReply, RenewRequest};
-use swarm_rpc::{RENEWAL, connect};
+use swarm_rpc::{RENEWAL, clock, connect};
 use tonic::Code;
 
-use super::clocks;
 use super::join::{locking, taken, told};
 use super::own::{Own, OwnError};
 use super::words::explain_asking;
@@ -61,7 +60,7 @@ pub async fn renew(own: &Own, managers: &[String]) -> Result<Identity, RenewErro
             }
         };
         let mut calls = AuthorityClient::new(channel);
-        let asked = RenewRequest { signing_request: key.request()?, now: clocks::own() };
+        let asked = RenewRequest { signing_request: key.request()?, now: clock() };
         match tokio::time::timeout(ISSUE, calls.renew(asked)).await {
             Err(_) => failed.push(format!("{address}: no certificate within {ISSUE:?}")),
             Ok(Err(status)) if status.code() == Code::PermissionDenied => {

@@ -142,6 +142,7 @@ fn is_between_managers(request: &Request) -> bool {
             | Request::Transfer(_)
             | Request::Snapshot { .. }
             | Request::Announce { .. }
+            | Request::Announced { .. }
     )
 }
 

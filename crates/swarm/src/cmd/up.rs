@@ -30,7 +30,7 @@ pub async fn run(flags: UpFlags, env: Env<'_>) -> anyhow::Result<()> {
         Some(file) => format!("{file} ({} MB)", program.megabytes()),
         None => format!("swarm {VERSION} ({} MB)", program.megabytes()),
     };
-    let port = flags.endpoint.as_deref().map(port).transpose()?;
+    let port = flags.endpoint.as_deref().map(|text| port(text, flags.pool)).transpose()?;
     if flags.certs.is_some() && port.is_none() && !flags.pool {
         return Err(UsageError::flags("--certs is the endpoint's: give --endpoint PORT too").into());
     }
@@ -163,11 +163,18 @@ fn certs(given: Option<&str>, name: &str, env: Env<'_>) -> Result<PathBuf, Usage
     Ok(base.join("swarm").join(name))
 }
 
-fn port(text: &str) -> Result<u16, UsageError> {
-    let wrong = || {
-        UsageError::value("--endpoint", text, "expected a port, 1 to 65535 but not 2376 to 2378")
+/// The endpoint's port: none at which something else of a swarm's, or a pool's, listens.
+fn port(text: &str, pool: bool) -> Result<u16, UsageError> {
+    let (taken, words): (&[u16], _) = if pool {
+        (
+            &[2376, 2378],
+            "expected a port, 1 to 65535 but not 2376 or 2378, which a pool has for itself",
+        )
+    } else {
+        (&[2377], "expected a port, 1 to 65535 but not 2377, which a swarm has for itself")
     };
-    text.parse().ok().filter(|port| ![0, 2376, 2377, 2378].contains(port)).ok_or_else(wrong)
+    let port = text.parse().ok().filter(|port| *port != 0 && !taken.contains(port));
+    port.ok_or_else(|| UsageError::value("--endpoint", text, words))
 }
 
 fn number(text: &str) -> Result<usize, UsageError> {
@@ -220,13 +227,17 @@ mod tests {
         }
         assert_eq!(number("3").unwrap(), 3);
         assert!(number("0").is_err() && number("x").is_err());
-        assert_eq!(port("3376").unwrap(), 3376);
-        assert!(
-            port("2377").is_err()
-                && port("2376").is_err()
-                && port("0").is_err()
-                && port("x").is_err()
-        );
+        for (text, in_swarm, in_pool) in [
+            ("3376", true, true),
+            // Docker's own for TLS: of a pool the agents' are there.
+            ("2376", true, false),
+            ("2377", false, true),
+            ("2378", true, false),
+            ("0", false, false),
+            ("x", false, false),
+        ] {
+            assert_eq!([port(text, false).is_ok(), port(text, true).is_ok()], [in_swarm, in_pool]);
+        }
         let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
         assert_eq!(certs(None, "prod", &env).unwrap(), PathBuf::from("/h/.config/swarm/prod"));
         assert_eq!(certs(Some("/c"), "prod", &env).unwrap(), PathBuf::from("/c"));

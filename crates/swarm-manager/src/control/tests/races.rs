@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 use swarm_backend::{Secrets as _, Services as _};
+use swarm_model::{Service, ServiceSpec};
 
-use super::{Rig, ask, read};
+use super::{Rig, ask, read, refused};
 use crate::Control;
-use crate::replica::Replica;
+use crate::replica::{Batch, Replica, Store as _};
 
 /// Another manager of the same swarm.
 fn another(rig: &Rig) -> Arc<Control> {
@@ -59,4 +60,28 @@ async fn a_secret_is_never_taken_from_under_a_service() {
         let (made, removed) = (making.await.unwrap(), removing.await.unwrap());
         assert!(made != removed, "round {round}: made {made}, removed {removed}");
     }
+}
+
+#[tokio::test]
+async fn what_an_old_copy_refuses_is_said_to_be_perhaps_so() {
+    let rig = Rig::new();
+    rig.store.fill();
+    // Another manager makes it, which is not seen here.
+    let service = Service {
+        id: "made".into(),
+        spec: ServiceSpec { name: "web".to_owned(), ..ServiceSpec::default() },
+        ..Service::default()
+    };
+    let mut batch = Batch::default();
+    batch.put(&service).unwrap();
+    for transaction in batch.cut() {
+        rig.store.transact(transaction).await.unwrap();
+    }
+    let (status, words) = refused(rig.control.remove_service("web", ask("", "")).await);
+    assert_eq!(status, 503, "{words}");
+    assert!(words.starts_with("service web not found; but "), "{words}");
+    assert!(words.contains("what is here may be old; nothing was changed"), "{words}");
+    // What is wrong by itself is so anywhere.
+    let (status, words) = refused(rig.control.create_service(ask("", r#"{"Foo":1}"#)).await);
+    assert_eq!((status, &*words), (400, "unsupported field Foo of the spec"));
 }

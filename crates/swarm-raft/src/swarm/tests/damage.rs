@@ -139,6 +139,25 @@ async fn one_of_three_is_filled_again_from_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_lock_opens_is_whole_and_is_left_where_it_is() {
+    let lock = |byte| Some(StoreLock::new(zeroize::Zeroizing::new([byte; 32])));
+    let mut three = Three::new(lock(7)).await;
+    let before = three.managers[2].id();
+    three.stop(2).await;
+    for other in [lock(8), None] {
+        three.lock = other;
+        let told = reason(three.open(2, &["a:1", "b:1"]).await);
+        assert!(told.contains("store.key cannot be opened"), "{told}");
+    }
+    assert!(kept_aside(three.folder(2)).unwrap().is_empty());
+    assert_eq!(three.managers[0].members().await.len(), 3, "nobody was taken out");
+    three.lock = lock(7);
+    three.managers[2] = three.open(2, &["a:1", "b:1"]).await.unwrap();
+    assert_eq!(three.managers[2].id(), before, "it is who it was");
+    three.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_nothing_is_moved_and_words_say_what_to_do() {
     let mut three = Three::new(None).await;
     for number in [1, 2] {
