@@ -52,6 +52,8 @@ impl std::fmt::Debug for AgentOptions {
     }
 }
 
+/// How long an agent that ends looks for a leader: one that has just been elected is found sooner.
+const LINK: Duration = Duration::from_secs(2);
 /// How long taking leave of the leader may take.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
@@ -157,7 +159,11 @@ impl Agent {
     /// Ends the agent. With `leave`, all tasks of this swarm are stopped and removed first; else their
     /// containers are left as they are, for an agent that adopts them.
     pub async fn stop(mut self, leave: bool) -> Result<(), AgentError> {
-        // The leader hears that this node goes in order, and is patient with it.
+        // The leader hears that this node goes in order, and is patient with it. It may be a new one.
+        let linked = self.leader.wait_for(Option::is_some);
+        if tokio::time::timeout(LINK, linked).await.is_err() {
+            tracing::info!("no leader is there to take leave of");
+        }
         self.parting.cancel();
         if tokio::time::timeout(FAREWELL, &mut self.session).await.is_err() {
             self.session.abort();

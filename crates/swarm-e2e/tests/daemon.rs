@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use swarm_e2e::{Daemons, IMAGE, exclusive, until};
+use swarm_e2e::{Daemons, IMAGE, ask, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -37,6 +37,56 @@ fn in_no_swarm_the_node_is_its_engine() -> Result<()> {
     let told = node.docker(1, &["swarm", "leave"]).fails()?;
     ensure!(told.contains("not part of a swarm"), "{told}");
     Ok(())
+}
+
+#[test]
+fn nodes_begin_with_the_availability_that_they_are_given() -> Result<()> {
+    let lab = exclusive()?;
+    let nodes = Daemons::start(&lab, &[1, 2, 3])?;
+    let ip = lab.ip(1);
+    // The client knows the words itself.
+    let body = r#"{"ListenAddr": "0.0.0.0:2377", "Availability": "asleep"}"#;
+    let told = ask(&nodes.sock(1), "POST", "/swarm/init", body)?;
+    ensure!(told.status == 400, "{}", told.text());
+    ensure!(told.message() == "invalid Availability: \"asleep\"", "{}", told.text());
+    let init = ["swarm", "init", "--advertise-addr", &ip, "--availability", "drain"];
+    nodes.docker(1, &init).ok()?;
+    let manager = format!("{ip}:2377");
+    for (host, role, availability) in [(2, "manager", "pause"), (3, "worker", "active")] {
+        let token = nodes.docker(1, &["swarm", "join-token", "--quiet", role]).ok()?;
+        let join = ["swarm", "join", "--token", &token, "--availability", availability, &manager];
+        nodes.docker(host, &join).ok()?;
+    }
+    nodes.ready(1, 3)?;
+    let listed = || -> Result<Vec<String>> {
+        let format = ["node", "ls", "--format", "{{.Hostname}} {{.Availability}}"];
+        let listed = nodes.docker(2, &format).ok()?;
+        let mut lines: Vec<_> = listed.lines().map(str::to_owned).collect();
+        lines.sort();
+        Ok(lines)
+    };
+    ensure!(listed()? == ["host-1 Drain", "host-2 Pause", "host-3 Active"], "{:?}", listed()?);
+
+    let on = |service: &str| -> Result<Vec<String>> {
+        let filter = ["--filter", "desired-state=running", "--format", "{{.Node}}"];
+        let listed = nodes.docker(1, &[&["service", "ps", service][..], &filter].concat()).ok()?;
+        let mut hosts: Vec<_> = listed.lines().map(str::to_owned).collect();
+        hosts.sort();
+        Ok(hosts)
+    };
+    let sleep = ["--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+    let web = ["service", "create", "--name", "web", "--replicas", "2"];
+    nodes.docker(1, &[&web[..], &sleep].concat()).ok()?;
+    nodes.everywhere(1, "global")?;
+    ensure!(on("web")? == ["host-3", "host-3"], "{:?}", on("web")?);
+    ensure!(on("global")? == ["host-3"], "{:?}", on("global")?);
+    for host in ["host-1", "host-2"] {
+        nodes.docker(1, &["node", "update", "--availability", "active", host]).ok()?;
+    }
+    nodes.docker(1, &["service", "scale", "web=4"]).ok()?;
+    ensure!(on("web")? == ["host-1", "host-2", "host-3", "host-3"], "{:?}", on("web")?);
+    let everywhere = ["host-1", "host-2", "host-3"];
+    until(LONG, "on each node", || Ok((on("global")? == everywhere).then_some(())))
 }
 
 #[test]

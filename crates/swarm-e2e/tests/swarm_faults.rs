@@ -1,10 +1,12 @@
 //! What a swarm's faults cost: hosts that lose their power, daemons and engines that restart, leaders
 //! that are gone. Every time is measured from the fault, on default settings.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use swarm_e2e::{Daemons, IMAGE, ask, exclusive, until};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use swarm_e2e::{Daemons, IMAGE, Watch, ask, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
@@ -170,6 +172,80 @@ fn leaders(nodes: &Daemons<'_>, by: u8) -> Result<(usize, Option<u8>)> {
     let leader = listed.lines().find_map(|line| line.strip_suffix(" Leader"));
     let leader = leader.and_then(|name| name.strip_prefix("host-")?.parse().ok());
     Ok((well.count(), leader))
+}
+
+/// Writes one config after the other at a manager until it is `over`: how many, and how long the longest
+/// took, with all that it was refused meanwhile.
+fn writes(sock: &Path, over: &AtomicBool) -> Result<(usize, Duration)> {
+    let (mut written, mut longest) = (0, Duration::ZERO);
+    while !over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let body = format!(r#"{{"Name": "config-{written}", "Data": "YQ=="}}"#);
+        until(LONG, "a config is written", || {
+            // One that was refused may have been written all the same.
+            let status = ask(sock, "POST", "/configs/create", &body)?.status;
+            Ok(matches!(status, 201 | 409).then_some(()))
+        })?;
+        (written, longest) = (written + 1, longest.max(begun.elapsed()));
+    }
+    Ok((written, longest))
+}
+
+#[test]
+fn who_is_asked_to_end_hands_over_and_stops_no_task() -> Result<()> {
+    let lab = exclusive()?;
+    let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 3)?;
+    let create = ["service", "create", "--name", "web", "--replicas", "6", "--stop-signal", "KILL"];
+    let say = [IMAGE, "sh", "-c", "echo here; exec sleep 1d"];
+    nodes.docker(1, &[&create[..], &say].concat()).ok()?;
+    let (_, leader) = leaders(&nodes, 1)?;
+    let leader = leader.context("one leads")?;
+    let other = leader % 3 + 1;
+    let tasks = running(&nodes, other, "web")?;
+    let containers = |nodes: &Daemons<'_>| -> Result<Vec<String>> {
+        (1..=3).map(|host| nodes.engine(host, &["ps", "--quiet"]).ok()).collect()
+    };
+    let before = containers(&nodes)?;
+    // Clients that would stay for ever.
+    let mut clients = Vec::new();
+    for words in [&["events"][..], &["service", "logs", "--follow", "web"]] {
+        clients.push(Watch::start(nodes.client(leader).command(words))?);
+    }
+    clients[1].wait_for("here", LONG)?;
+    nodes.engine(leader, &["network", "create", "seen"]).ok()?;
+    clients[0].wait_for("network create", LONG)?;
+
+    let (sock, over) = (nodes.sock(other), AtomicBool::new(false));
+    let (took, wrote) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| writes(&sock, &over));
+        let begun = Instant::now();
+        let ended = nodes.stop(leader);
+        over.store(true, Ordering::Relaxed);
+        let wrote = writing.join().map_err(|_| anyhow!("the writer broke off"));
+        ended.and(Ok((begun.elapsed(), wrote??)))
+    })
+    .with_context(|| nodes.logs())?;
+    let (written, longest) = wrote;
+    println!(
+        "the leader was asked to end: it did after {took:.1?}, of {written} writes meanwhile the \
+         longest took {longest:.2?}"
+    );
+    ensure!(longest < Duration::from_secs(5), "{longest:?}\n{}", nodes.logs());
+    ensure!(took < Duration::from_secs(15), "{took:?}\n{}", nodes.logs());
+
+    // It is away for longer than silence is borne.
+    std::thread::sleep(Duration::from_secs(5));
+    ensure!(containers(&nodes)? == before, "containers run on without their daemon");
+    nodes.launch(leader, &[])?;
+    nodes.ready(other, 3)?;
+    let now = until(LONG, "three managers", || {
+        let (well, now) = leaders(&nodes, other)?;
+        Ok((well == 3).then_some(now))
+    })?;
+    ensure!(now.is_some_and(|now| now != leader), "it follows: {now:?}");
+    ensure!(running(&nodes, other, "web")? == tasks, "nothing is moved\n{}", nodes.logs());
+    ensure!(containers(&nodes)? == before, "nothing is restarted\n{}", nodes.logs());
+    Ok(())
 }
 
 #[test]

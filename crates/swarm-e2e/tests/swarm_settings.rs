@@ -10,7 +10,7 @@ use swarm_e2e::{Client, Daemons, IMAGE, Scratch, ask, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// When a node's certificate ends, in seconds from now.
+/// When the last certificate that a node was given ends, in seconds from now.
 fn life(nodes: &Daemons<'_>, node: &str) -> Result<i64> {
     let listed = ask(&nodes.sock(1), "GET", "/nodes", "")?.json();
     let all = listed.as_array().context("a list")?;
@@ -43,6 +43,7 @@ fn heartbeats_certificates_and_history_are_as_they_are_set() -> Result<()> {
     let lives = life(&nodes, "host-3")?;
     // An hour more, for clocks that are not alike.
     ensure!(lives > 3600 && lives <= 3 * 3600, "{lives} s");
+    // The one that it has is young enough for two hours.
     ensure!(life(&nodes, "host-2")? > 89 * day, "the one that it has goes on");
 
     // So many tasks of a slot are kept.

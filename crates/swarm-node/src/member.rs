@@ -289,5 +289,6 @@ fn wished_of(wish: Wish) -> Wishes {
         "worker" => Some(Role::Worker),
         _ => None,
     };
-    Wishes { role, issuer: wish.issuer, roots: wish.roots }
+    let life = (wish.certificate_life > 0).then(|| Duration::from_secs(wish.certificate_life));
+    Wishes { role, issuer: wish.issuer, roots: wish.roots, life }
 }

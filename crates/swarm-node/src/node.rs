@@ -364,7 +364,14 @@ impl Node {
         }
     }
 
-    /// Ends in order; what runs goes on.
+    /// The end is near: another manager leads from now on.
+    pub async fn hand_over(&self) {
+        if let Standing::Member(member) = self.standing() {
+            member.hand_over().await;
+        }
+    }
+
+    /// Ends in order; what runs goes on. From now on the leader waits for this node to be back.
     pub async fn shutdown(&self) {
         self.stop.cancel();
         if let Standing::Member(member) = self.standing() {

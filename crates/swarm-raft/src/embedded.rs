@@ -263,6 +263,11 @@ impl Embedded {
         self.core.disk.fill(full);
     }
 
+    /// Has another manager lead, if this one does and there is one; whether that came about.
+    pub async fn hand_over(&self) -> bool {
+        duties::hand_over(&self.core).await
+    }
+
     /// Hands leadership over, writes what is under way, and lets go of the folder.
     pub async fn shutdown(&self) {
         let core = &self.core;

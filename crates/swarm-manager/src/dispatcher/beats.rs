@@ -88,20 +88,26 @@ impl Beats {
         (self.period / LOOKS).clamp(Duration::from_millis(10), Duration::from_millis(250))
     }
 
-    /// A leadership begins: nobody was heard of yet.
-    pub fn begin(&mut self, nodes: impl Iterator<Item = Id>, now: Instant) {
+    /// A leadership begins: nobody was heard of yet. Those who `left` told the leader before.
+    pub fn begin(
+        &mut self,
+        nodes: impl Iterator<Item = Id>,
+        left: impl Iterator<Item = Id>,
+        now: Instant,
+    ) {
         self.entries.clear();
         let due = now + self.period.mul_f64(COMING).max(COMING_LEAST);
         self.entries
             .extend(nodes.map(|node| (node, Entry { state: State::Awaited, last: now, due })));
         self.looked = Some(now);
         self.begun = Some((now, self.entries.len()));
+        let entry = Entry { state: State::Left, last: now, due: now + self.leave() };
+        self.entries.extend(left.map(|node| (node, entry)));
     }
 
     /// A node that joined should come soon.
     pub fn expect(&mut self, node: &Id, now: Instant) {
-        let due = now + (self.period * LEAVE).max(LEAVE_LEAST);
-        let entry = Entry { state: State::Awaited, last: now, due };
+        let entry = Entry { state: State::Awaited, last: now, due: now + self.leave() };
         self.entries.entry(node.clone()).or_insert(entry);
     }
 
@@ -120,10 +126,15 @@ impl Beats {
 
     /// A node took leave.
     pub fn left(&mut self, node: &Id, now: Instant) {
+        let leave = self.leave();
         if let Some(entry) = self.entries.get_mut(node) {
-            let due = now + (self.period * LEAVE).max(LEAVE_LEAST);
-            *entry = Entry { state: State::Left, last: now, due };
+            *entry = Entry { state: State::Left, last: now, due: now + leave };
         }
+    }
+
+    /// How long a daemon's restart may take.
+    fn leave(&self) -> Duration {
+        (self.period * LEAVE).max(LEAVE_LEAST)
     }
 
     /// A node is no more.
@@ -184,6 +195,8 @@ impl Beats {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::empty;
+
     use rand::rngs::StdRng;
     use rand::{Rng as _, SeedableRng as _};
 
@@ -211,7 +224,7 @@ mod tests {
     fn a_node_that_misses_three_beats_is_silent_once() {
         let (begin, [a]) = (Instant::now(), ids(["a"]));
         let mut beats = Beats::new(SECOND);
-        beats.begin(std::iter::empty(), begin);
+        beats.begin(empty(), empty(), begin);
         beats.heard(&a, begin);
         let found = look(&mut beats, begin, 0.0, 20.0);
         assert_eq!(found.len(), 1);
@@ -225,7 +238,7 @@ mod tests {
     fn a_manager_that_stood_still_calls_nobody_silent() {
         let (begin, [a]) = (Instant::now(), ids(["a"]));
         let mut beats = Beats::new(SECOND);
-        beats.begin(std::iter::empty(), begin);
+        beats.begin(empty(), empty(), begin);
         beats.heard(&a, begin);
         assert_eq!(look(&mut beats, begin, 0.0, 2.0), []);
         // Nothing was looked at for a minute, and the first look finds nothing wrong.
@@ -238,7 +251,7 @@ mod tests {
         let (begin, all) = (Instant::now(), ids(["a", "b", "c"]));
         let mut beats = Beats::new(SECOND);
         // Two of three are back: the third is down soon.
-        beats.begin(all.iter().cloned(), begin);
+        beats.begin(all.iter().cloned(), empty(), begin);
         for node in &all[..2] {
             beats.heard(node, begin + SECOND);
         }
@@ -246,7 +259,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!((1.95..2.2).contains(&found[0].1), "{found:?}");
         // Nobody is back: that says more of this manager than of them.
-        beats.begin(all.iter().cloned(), begin);
+        beats.begin(all.iter().cloned(), empty(), begin);
         assert_eq!(look(&mut beats, begin, 0.0, 9.9), []);
         assert_eq!(look(&mut beats, begin, 9.95, 10.2).len(), 3);
     }
@@ -261,7 +274,7 @@ mod tests {
             let begin = death + seconds(400..1_500);
             let mut beats = Beats::new(SECOND);
             let nodes: Vec<Id> = (0..20_u128).map(Id::from_bits).collect();
-            beats.begin(nodes.iter().cloned(), begin);
+            beats.begin(nodes.iter().cloned(), empty(), begin);
             // One is dead, the others notice within 1.5 s.
             let mut coming: Vec<_> = nodes[1..]
                 .iter()
@@ -287,10 +300,21 @@ mod tests {
     fn one_that_took_leave_has_longer_to_come_back() {
         let (begin, [a]) = (Instant::now(), ids(["a"]));
         let mut beats = Beats::new(SECOND);
-        beats.begin(std::iter::empty(), begin);
+        beats.begin(empty(), empty(), begin);
         beats.heard(&a, begin);
         beats.left(&a, begin);
         assert_eq!(look(&mut beats, begin, 0.0, 9.9), []);
         assert_eq!(look(&mut beats, begin, 9.95, 10.1).len(), 1);
+    }
+    #[test]
+    fn one_that_took_leave_has_longer_under_the_next_leader_too() {
+        let (begin, [a, b]) = (Instant::now(), ids(["a", "b"]));
+        let mut beats = Beats::new(SECOND);
+        beats.begin([a.clone()].into_iter(), [b.clone()].into_iter(), begin);
+        beats.heard(&a, begin + 9 * SECOND);
+        let found = look(&mut beats, begin, 0.0, 11.0);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].0 == "b" && (9.95..10.2).contains(&found[0].1), "{found:?}");
+        assert!(beats.is_silent(&b));
     }
 }

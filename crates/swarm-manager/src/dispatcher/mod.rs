@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use swarm_kv::StoreError;
+use swarm_model::Id;
 use swarm_model::node::NodeState;
 use swarm_rpc::v1::{FromAgent, ToAgent};
 use tokio::sync::{mpsc, watch};
@@ -117,13 +118,16 @@ impl Dispatcher {
     pub async fn serve(self: Arc<Self>, reign: Reign) -> Result<(), StoreError> {
         let (words, inbox) = mpsc::channel(MOST_WORDS);
         let feed = self.replica.feed();
-        let (period, nodes) = self.replica.read(|tables| {
+        let (period, left, nodes) = self.replica.read(|tables| {
             let nodes = tables.nodes.values().filter(|node| node.status.state != NodeState::Down);
-            let nodes: Vec<_> = nodes.map(|node| node.id.clone()).collect();
-            (wish::period(tables.cluster.as_deref()), nodes)
+            let nodes = nodes.map(|node| (node.id.clone(), node.status.state));
+            let (left, nodes): (Vec<_>, Vec<_>) =
+                nodes.partition(|(_, state)| *state == NodeState::Disconnected);
+            (wish::period(tables.cluster.as_deref()), left, nodes)
         });
         let mut beats = Beats::new(period);
-        beats.begin(nodes.into_iter(), Instant::now());
+        let ids = |nodes: Vec<(Id, NodeState)>| nodes.into_iter().map(|(id, _)| id);
+        beats.begin(ids(nodes), ids(left), Instant::now());
         *self.beats.lock() = beats;
         push::common(&self).await;
         let mut parts = JoinSet::new();

@@ -19,6 +19,8 @@ pub struct Common {
     managers: Vec<String>,
     roots: String,
     issuer: String,
+    /// In seconds.
+    certificate_life: u64,
 }
 
 impl Common {
@@ -28,6 +30,10 @@ impl Common {
             members.iter().map(|member| member.address.clone()).collect();
         managers.sort();
         let mut common = Self { managers, ..Self::default() };
+        if let Some(cluster) = cluster {
+            let nanos = u64::try_from(cluster.spec.ca_config.node_cert_expiry).unwrap_or(0);
+            common.certificate_life = Duration::from_nanos(nanos).as_secs();
+        }
         let Some(cluster) = cluster.filter(|cluster| !cluster.authority.is_null()) else {
             return common;
         };
@@ -57,6 +63,7 @@ impl Common {
             managers: self.managers.clone(),
             roots: self.roots.clone(),
             issuer: self.issuer.clone(),
+            certificate_life: self.certificate_life,
             spec: serde_json::to_vec(spec).map(Bytes::from).unwrap_or_default(),
         })
     }

@@ -1,6 +1,6 @@
 //! What a leader does first: it has heard of no node yet, and says so. Its planners start and move
 //! nothing on account of a node that is `unknown`; the dispatcher waits for those nodes before it
-//! calls them down.
+//! calls them down. One that took leave of the leader before is not expected at once.
 
 use std::sync::Arc;
 
@@ -24,9 +24,7 @@ pub async fn wait_for_nodes(
     loop {
         let (batch, is_rest) = replica.read(|tables| {
             let now = clock.now(tables);
-            let heard = |node: &&Arc<Node>| {
-                matches!(node.status.state, NodeState::Ready | NodeState::Disconnected)
-            };
+            let heard = |node: &&Arc<Node>| node.status.state == NodeState::Ready;
             let mut batch = Batch::default();
             reign.fence(&mut batch);
             let mut nodes = tables.nodes.values().filter(heard);

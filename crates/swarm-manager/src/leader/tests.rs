@@ -136,6 +136,28 @@ async fn a_daemon_that_restarts_or_a_leader_that_changes_restarts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_took_leave_is_not_expected_at_once_by_the_next_leader() {
+    let swarm = Swarm::with(&["a", "b"]).await;
+    swarm.put(|batch, _| batch.put(&replicated("web", 6))).await;
+    swarm.until_running("web", 6).await;
+    swarm.power("a", Power::Stopped);
+    let left = |tables: &Tables| tables.nodes["a"].status.state == NodeState::Disconnected;
+    swarm.until("it took leave", left).await;
+    swarm.store.lead(false);
+    sleep(SECOND).await;
+    swarm.store.lead(true);
+    sleep(8 * SECOND).await;
+    assert!(swarm.replica.read(left), "{:?}", swarm.replica.read(|t| t.nodes["a"].status.clone()));
+    swarm.power("a", Power::On);
+    let all_ready =
+        |tables: &Tables| tables.nodes.values().all(|n| n.status.state == NodeState::Ready);
+    swarm.until("it is back", all_ready).await;
+    sleep(SECOND).await;
+    let starts = swarm.starts.lock();
+    assert_eq!((starts.len(), starts.values().max()), (6, Some(&1)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_was_deposed_writes_nothing() {
     let swarm = Swarm::with(&[]).await;
     swarm.store.lead(false);

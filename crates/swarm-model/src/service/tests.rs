@@ -144,6 +144,11 @@ fn what_docker_refuses_is_refused_in_its_words() {
             "ContainerSpec: duplicate mount point: /a",
         ),
         (
+            "/TaskTemplate/ContainerSpec/Mounts",
+            json!([{"Type": "image", "Target": "/a"}]),
+            "invalid MountType: \"image\"",
+        ),
+        (
             "/EndpointSpec",
             json!({"Mode": "dnsrr", "Ports": [{"TargetPort": 1}]}),
             "EndpointSpec: port published with ingress mode can't be used with dnsrr mode",

@@ -25,6 +25,9 @@ const LEAST_MEMORY: i64 = 4 * 1024 * 1024;
 /// A millisecond in nanoseconds.
 const LEAST_TIME: i64 = 1_000_000;
 
+/// Docker's services know these kinds of mounts; one that is not named is a bind.
+const MOUNTS: [&str; 6] = ["", "bind", "volume", "tmpfs", "npipe", "cluster"];
+
 /// A DNS label's length.
 const LONGEST_NAME: usize = 63;
 
@@ -174,6 +177,12 @@ fn task(task: &TaskSpec) -> Result<(), ApiError> {
         return refuse(&format!("ContainerSpec: {image:?} is not a valid repository/tag"));
     }
     health(container)?;
+    for mount in &container.mounts {
+        let kind = mount.rest.get("Type").and_then(serde_json::Value::as_str).unwrap_or_default();
+        if !MOUNTS.contains(&kind) {
+            return refuse(&format!("invalid MountType: {kind:?}"));
+        }
+    }
     let mut targets = BTreeSet::new();
     match container.mounts.iter().find(|mount| !targets.insert(&mount.target)) {
         Some(twice) => refuse(&format!("ContainerSpec: duplicate mount point: {}", twice.target)),

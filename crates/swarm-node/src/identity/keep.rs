@@ -1,9 +1,10 @@
 //! The certificate stays young as long as the node runs: renewed at a moment of chance in the second
-//! half of its life, and at once when the swarm wishes another role or another issuer.
+//! half of its life, and at once when the swarm wishes another role or another issuer; soon when it
+//! wishes that certificates last for less than is left of that.
 
 use std::time::{Duration, SystemTime};
 
-use swarm_ca::renewal::{moment, pause};
+use swarm_ca::renewal::{SPREAD, moment, pause};
 use swarm_ca::rotation::IssuerInfo;
 use swarm_ca::{Digest, Role, Roots};
 use tokio::sync::watch;
@@ -25,6 +26,8 @@ pub struct Wishes {
     pub issuer: String,
     /// All roots to be trusted, in PEM; empty: not told yet.
     pub roots: String,
+    /// How long certificates are to last now; `None`: not told yet.
+    pub life: Option<Duration>,
 }
 
 /// Why the certificate is not kept young any more.
@@ -44,12 +47,17 @@ pub async fn keep_renewed(
     stop: CancellationToken,
 ) -> Ended {
     let mut identities = own.watch();
-    let mut due = due_of(&own);
+    let mut life = wishes.borrow().life;
+    let mut due = due_of(&own, life);
     // How often it failed in a row, and until when it waits for that.
     let (mut failures, mut again) = (0, Instant::now());
     loop {
         let wish = wishes.borrow_and_update().clone();
         trust(&own, &wish).await;
+        if wish.life != life {
+            life = wish.life;
+            due = due_of(&own, life);
+        }
         let until_due = due.duration_since(SystemTime::now()).unwrap_or_default();
         let is_due = until_due.is_zero() || differs(&own, &wish);
         if is_due && Instant::now() >= again {
@@ -60,6 +68,8 @@ pub async fn keep_renewed(
             failures = match renewed {
                 // The store knows nothing of that wish yet, or not any more.
                 Ok(_) if differs(&own, &wishes.borrow()) => failures + 1,
+                // An external authority may issue what is old from its first moment.
+                Ok(_) if due_of(&own, life) <= SystemTime::now() + SPREAD => failures + 1,
                 Ok(identity) => {
                     tracing::info!(role = %identity.subject.role(), "the certificate was renewed");
                     0
@@ -73,7 +83,7 @@ pub async fn keep_renewed(
             if failures > 0 {
                 again = Instant::now() + pause(failures, &mut rand::rng());
             }
-            due = due_of(&own);
+            due = due_of(&own, life);
             identities.mark_unchanged();
             continue;
         }
@@ -92,7 +102,7 @@ pub async fn keep_renewed(
             }
             // Somebody else renewed it.
             changed = identities.changed() => {
-                due = due_of(&own);
+                due = due_of(&own, life);
                 changed.is_ok()
             }
         };
@@ -103,10 +113,11 @@ pub async fn keep_renewed(
     }
 }
 
-/// The moment of renewal, drawn once for each certificate.
-fn due_of(own: &Own) -> SystemTime {
+/// The moment of renewal, drawn once for each certificate and each `life` that the swarm wishes.
+fn due_of(own: &Own, life: Option<Duration>) -> SystemTime {
     let identity = own.identity();
-    moment(identity.not_before, identity.not_after, SystemTime::now(), &mut rand::rng())
+    let dates = (identity.not_before, identity.not_after);
+    moment(dates, life, SystemTime::now(), &mut rand::rng())
 }
 
 /// Trusts the roots that the swarm wishes.

@@ -30,6 +30,16 @@ impl Member {
         self.manager.read().clone()
     }
 
+    /// Has another manager lead, if this one does; its agent follows, and it serves on.
+    pub async fn hand_over(&self) {
+        if let Some(manager) = self.manager()
+            && manager.store().is_leader()
+            && !manager.store().hand_over().await
+        {
+            tracing::debug!("no other manager leads in the place of this one");
+        }
+    }
+
     /// Why its manager does not run, while it should.
     pub fn trouble(&self) -> Option<String> {
         self.removed.read().clone().or_else(|| self.trouble.read().clone())

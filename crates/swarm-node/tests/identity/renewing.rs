@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use swarm_ca::rotation::{KeptRoot, Signer};
-use swarm_ca::{Disk, Expiry, NodeKey, Role, RootCa, Stored, Subject};
+use swarm_ca::{Disk, Expiry, Identity, NodeKey, Role, RootCa, Stored, Subject};
 use swarm_manager::Batch;
 use swarm_manager::authority::{issuing, kept};
 use swarm_model::node::Role as Wished;
@@ -40,6 +40,33 @@ async fn remove(manager: &Manager, own: &Own) {
     batch.put(&cluster).unwrap();
     batch.delete(&node);
     manager.gate.replica.commit(batch).await.unwrap();
+}
+
+/// The same node with a certificate of so many hours that was issued so long ago.
+async fn aged(manager: &Manager, own: &Own, disk: Disk, hours: u64, ago: Duration) -> Own {
+    let Signer::Own(issuer) = kept(&manager.cluster()).unwrap().signer(SystemTime::now()).unwrap()
+    else {
+        panic!("the key is here")
+    };
+    let subject = own.identity().subject;
+    let subject = Subject::new(subject.node_id(), Role::Worker, subject.cluster_id()).unwrap();
+    let key = NodeKey::generate().unwrap();
+    let issued = SystemTime::now() - ago;
+    let expiry = Expiry::new(Duration::from_hours(hours)).unwrap();
+    let chain = issuer.issue(&key.request().unwrap(), &subject, expiry, issued).unwrap();
+    disk.save(&Stored::new(key, &chain).unwrap(), None).unwrap();
+    Own::load(disk, None).await.unwrap().unwrap()
+}
+
+/// The swarm wishes from now on that certificates last so long.
+async fn expiry(manager: &Manager, life: Duration) {
+    let nanos = i64::try_from(life.as_nanos()).unwrap();
+    manager.change(|cluster| cluster.spec.ca_config.node_cert_expiry = nanos).await;
+}
+
+/// How long a certificate is good from now on.
+fn left(identity: &Identity) -> Duration {
+    identity.not_after.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,20 +117,7 @@ async fn a_node_that_was_off_beyond_its_certificate_s_life_is_let_back_in() {
     let manager = Manager::found().await;
     let (_folder, disk) = disk();
     let own = joined(&manager, disk.clone()).await;
-    let Signer::Own(issuer) = kept(&manager.cluster()).unwrap().signer(SystemTime::now()).unwrap()
-    else {
-        panic!("the key is here")
-    };
-    let subject = own.identity().subject;
-    let subject = Subject::new(subject.node_id(), Role::Worker, subject.cluster_id()).unwrap();
-    let key = NodeKey::generate().unwrap();
-    let issued = SystemTime::now() - Duration::from_mins(90);
-    let expiry = Expiry::new(Duration::from_hours(1)).unwrap();
-    let chain = issuer.issue(&key.request().unwrap(), &subject, expiry, issued).unwrap();
-    let ended = Stored::new(key, &chain).unwrap();
-    disk.save(&ended, None).unwrap();
-
-    let own = Own::load(disk, None).await.unwrap().unwrap();
+    let own = aged(&manager, &own, disk, 1, Duration::from_mins(90)).await;
     assert!(own.identity().is_expired(SystemTime::now()));
     let (_managers, managers) = watch::channel(vec![manager.address.clone()]);
     let (_wishes, wished) = watch::channel(Wishes::default());
@@ -112,6 +126,53 @@ async fn a_node_that_was_off_beyond_its_certificate_s_life_is_let_back_in() {
     let fresh = identities.wait_for(|now| !now.is_expired(SystemTime::now()));
     timeout(PATIENCE, fresh).await.unwrap().unwrap();
     manager.reach(own.live(), swarm_rpc::CALLS).await.unwrap();
+    stop.cancel();
+    assert_eq!(timeout(PATIENCE, keeping).await.unwrap().unwrap(), Ended::Stopped);
+    manager.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_lasts_too_long_now_is_renewed_and_a_short_one_in_its_own_time() {
+    let manager = Manager::found().await;
+    let (_folder, disk) = disk();
+    let own = joined(&manager, disk.clone()).await;
+    let (day, two_hours) = (Duration::from_hours(24), Duration::from_hours(2));
+    let own = aged(&manager, &own, disk.clone(), 90 * 24, Duration::from_mins(100)).await;
+    assert!(left(&own.identity()) > 89 * day);
+    let mut identities = own.watch();
+    let (_managers, managers) = watch::channel(vec![manager.address.clone()]);
+    let (wishes, wished) = watch::channel(Wishes::default());
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keep_renewed(own.clone(), managers, wished, stop.clone()));
+    expiry(&manager, two_hours).await;
+    wishes.send_modify(|wish| wish.life = Some(two_hours));
+    let short = identities.wait_for(|now| left(now) <= two_hours);
+    let short = timeout(PATIENCE, short).await.unwrap().unwrap().clone();
+    assert!(left(&short) > Duration::from_mins(110), "{:?}", left(&short));
+
+    // Back: it is young, and is kept until something else asks for another.
+    expiry(&manager, 90 * day).await;
+    wishes.send_modify(|wish| wish.life = Some(90 * day));
+    wishes.send_modify(|wish| wish.issuer = issuing(&manager.cluster()).unwrap().to_string());
+    change(&manager, &own, |node| node.spec.role = Wished::Manager).await;
+    assert_eq!(own.identity(), short);
+    wishes.send_modify(|wish| wish.role = Some(Role::Manager));
+    let long = identities.wait_for(|now| left(now) > 89 * day);
+    let long = timeout(PATIENCE, long).await.unwrap().unwrap().clone();
+    assert_eq!(long.subject.role(), Role::Manager, "renewed once, for the role");
+    stop.cancel();
+    assert_eq!(timeout(PATIENCE, keeping).await.unwrap().unwrap(), Ended::Stopped);
+
+    // One of an hour is renewed in time, whatever is wished meanwhile.
+    let own = aged(&manager, &own, disk, 1, Duration::from_mins(45)).await;
+    let mut identities = own.watch();
+    let (_managers, managers) = watch::channel(vec![manager.address.clone()]);
+    let wish = Wishes { life: Some(90 * day), ..Wishes::default() };
+    let (_wishes, wished) = watch::channel(wish);
+    let stop = CancellationToken::new();
+    let keeping = tokio::spawn(keep_renewed(own.clone(), managers, wished, stop.clone()));
+    let long = identities.wait_for(|now| left(now) > 89 * day);
+    timeout(PATIENCE, long).await.unwrap().unwrap();
     stop.cancel();
     assert_eq!(timeout(PATIENCE, keeping).await.unwrap().unwrap(), Ended::Stopped);
     manager.shutdown().await;

@@ -111,8 +111,10 @@ pub async fn run(config: DaemonConfig, traces: Traces) -> anyhow::Result<()> {
         notify(sd_notify::NotifyState::Stopping);
         cluster.resign().await;
         // While requests under way end: the others have a leader again the sooner.
-        tokio::join!(node.shutdown(), metrics::end(sending));
+        tokio::join!(node.hand_over(), metrics::end(sending));
     });
+    // Only now: the swarm waits for a node that took leave no longer than a restart takes.
+    node.shutdown().await;
     cluster_stop.cancel();
     metrics_stop.cancel();
     traces.end().await;
