@@ -26,6 +26,7 @@ mod values;
 #[cfg(all(feature = "static", not(target_feature = "crt-static")))]
 compile_error!("the feature static needs rustc's -C target-feature=+crt-static beside it");
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -74,8 +75,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start(&cli.log, &env)?;
     match cli.command {
         None => {
-            Cli::command().print_help()?;
-            Ok(())
+            let help = Cli::command().render_help();
+            let shown = match std::io::stdout().is_terminal() {
+                true => help.ansi().to_string(),
+                false => help.to_string(),
+            };
+            cmd::node::print(&shown)
         }
         Some(Command::Manage(flags)) => {
             let config = ManageConfig::resolve(*flags, &env)?;

@@ -36,6 +36,43 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
+fn a_reader_that_left_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("swarm"));
+    let output = command.stdout(writer).output().unwrap();
+    assert_eq!((code(&output), stderr(&output).as_str()), (0, ""));
+}
+
+#[test]
+fn a_docker_context_names_the_manager_and_a_failure_is_said_once() {
+    let home = tempfile::tempdir().unwrap();
+    let docker = home.path().join(".docker");
+    // What `docker context create pool` and `docker context use pool` leave behind.
+    let pool = "contexts/meta/27cac5503836765cd10751d27ab4a6e17d7a80d4c948430a5a81513973f9b51e";
+    std::fs::create_dir_all(docker.join(pool)).unwrap();
+    std::fs::write(docker.join("config.json"), r#"{"currentContext":"pool"}"#).unwrap();
+    let meta = r#"{"Name":"pool","Endpoints":{"docker":{"Host":"unix:///not/there.sock"}}}"#;
+    std::fs::write(docker.join(pool).join("meta.json"), meta).unwrap();
+    let ask = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("swarm"));
+        command.env_remove("DOCKER_HOST").env_remove("DOCKER_CONTEXT").env("HOME", home.path());
+        let command = command.envs(variables.iter().copied()).arg("status").args(arguments);
+        let output = command.timeout(std::time::Duration::from_secs(20)).output().unwrap();
+        assert_eq!(code(&output), 2, "{}", stderr(&output));
+        stdout(&output)
+    };
+    let words = ask(&[], &[]);
+    let expected =
+        "unix:///not/there.sock: cannot connect: No such file or directory (os error 2)\n";
+    assert!(words.contains(expected), "{words}");
+    // As with the docker command, who names a host means it.
+    let host = [("DOCKER_HOST", "unix:///other.sock"), ("DOCKER_CONTEXT", "pool")];
+    assert!(ask(&host, &[]).contains("unix:///other.sock"));
+    assert!(ask(&[], &["-H", "unix:///flag.sock"]).contains("unix:///flag.sock"));
+}
+
+#[test]
 fn help_is_printed_and_is_no_error() {
     let table: &[(&[&str], &[&str])] = &[
         (&[], &["manage", "join", "list", "create", "completion", "Usage: swarm"]),

@@ -13,8 +13,8 @@ Examples:
 /// The manager that is asked, the same for several commands.
 #[derive(Debug, Default, Args)]
 pub struct ManagerFlags {
-    /// The manager: tcp://HOST:PORT or unix:///PATH [default: tcp://127.0.0.1:2375]
-    /// [env: DOCKER_HOST]
+    /// The manager: tcp://HOST:PORT or unix:///PATH [default: the docker context in use; without one
+    /// tcp://127.0.0.1:2375, or swarm daemon's socket where nothing listens there] [env: DOCKER_HOST]
     #[arg(short = 'H', long = "host", value_name = "ADDRESS", help_heading = "Manager")]
     pub host: Option<String>,
     /// Use TLS; implied by --tlsverify

@@ -9,13 +9,10 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use swarm_node::backup::Opener;
 
-use super::manager::Manager;
+use super::manager::{Manager, OF_DAEMON};
 use super::passphrase;
-use crate::cli::{BackupFlags, ManagerFlags};
-use crate::config::{Env, set};
-
-/// Where a manager's own endpoint is, unless told otherwise.
-const ENDPOINT: &str = "unix:///run/swarm/docker.sock";
+use crate::cli::BackupFlags;
+use crate::config::Env;
 
 /// Asks, writes, and looks whether it can be read.
 pub async fn run(flags: BackupFlags, env: Env<'_>) -> anyhow::Result<()> {
@@ -24,9 +21,7 @@ pub async fn run(flags: BackupFlags, env: Env<'_>) -> anyhow::Result<()> {
         bail!("{} is there already; name another file", file.display());
     }
     let passphrase = passphrase::read(&flags.passphrase, env)?;
-    let host = flags.manager.host.or_else(|| set(env, "DOCKER_HOST"));
-    let host = Some(host.unwrap_or_else(|| ENDPOINT.to_owned()));
-    let manager = Manager::new(&ManagerFlags { host, ..flags.manager }, env)?;
+    let manager = Manager::usually(&flags.manager, env, || format!("unix://{OF_DAEMON}"))?;
     let body = json!({ "Passphrase": passphrase.reveal() });
     let mut answer = manager.bytes(Method::POST, "/swarm/backup", &body).await?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());

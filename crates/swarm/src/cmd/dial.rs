@@ -9,14 +9,12 @@ use std::os::unix::net::UnixStream;
 
 use anyhow::Context as _;
 
+use super::manager::OF_DAEMON;
 use crate::cli::DialFlags;
-
-/// The node endpoint's.
-const SOCKET: &str = "/run/swarm/docker.sock";
 
 /// Joins them until the socket ends.
 pub fn run(flags: &DialFlags) -> anyhow::Result<()> {
-    let path = flags.socket.as_deref().unwrap_or(SOCKET);
+    let path = flags.socket.as_deref().unwrap_or(OF_DAEMON);
     let path = path.strip_prefix("unix://").unwrap_or(path);
     let socket = UnixStream::connect(path).with_context(|| format!("no daemon at {path}"))?;
     let mut inward = socket.try_clone()?;

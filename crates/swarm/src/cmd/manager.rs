@@ -1,9 +1,13 @@
-//! The manager that a command asks, found as the docker command finds its own: `-H`, `DOCKER_HOST`,
-//! the usual address; with TLS by flags or by `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`.
+//! The manager that a command asks, found as the docker command finds its own: `-H`, `DOCKER_HOST`, the
+//! context in use, the usual address; with TLS by flags, by `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`, or
+//! by the context.
 //!
 //! Invariant: every request has a deadline until its answer begins; a refusal is shown in the
 //! manager's own words.
 
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -16,14 +20,21 @@ use swarm_engine::{
     ClientOptions, EngineAddress, EngineClient, Outgoing, TlsClient, TlsFiles, read_body, refusal,
 };
 
+use super::context;
 use crate::cli::ManagerFlags;
 use crate::config::{Env, docker_certificates, set};
 use crate::usage::UsageError;
 
-/// Where a manager listens unless told otherwise.
-const USUAL: &str = "tcp://127.0.0.1:2375";
+/// Where `swarm manage` listens unless told otherwise.
+const OF_MANAGE: &str = "127.0.0.1:2375";
+/// Where `swarm daemon` does.
+pub const OF_DAEMON: &str = "/run/swarm/docker.sock";
+/// How long this machine may take to say whether somebody listens.
+const LOCAL_DEADLINE: Duration = Duration::from_millis(300);
 /// How long a manager may take until it answers: taking an engine out may take it a while.
 const DEADLINE: Duration = Duration::from_mins(1);
+/// How this program calls itself in `Server`.
+const OUR_SERVER: &[u8] = b"Swarm/";
 /// Largest answer.
 const LARGEST: usize = 64 << 20;
 
@@ -31,34 +42,58 @@ const LARGEST: usize = 64 << 20;
 pub struct Manager {
     client: EngineClient,
     address: String,
+    /// Whether what answered last is this program.
+    ours: AtomicBool,
 }
 
 impl Manager {
     /// The one that flags or environment name. Nothing is asked yet.
     pub fn new(flags: &ManagerFlags, env: Env<'_>) -> anyhow::Result<Self> {
-        let named = |flag: &'static str, address: String| (flag, address);
-        let (flag, address) = match &flags.host {
-            Some(host) => named("--host", host.clone()),
-            None => match set(env, "DOCKER_HOST") {
-                Some(host) => named("DOCKER_HOST", host),
-                None => named("--host", USUAL.to_owned()),
+        Self::usually(flags, env, usual)
+    }
+
+    /// The same, with another address where none is named.
+    pub fn usually(
+        flags: &ManagerFlags,
+        env: Env<'_>,
+        usual: impl FnOnce() -> String,
+    ) -> anyhow::Result<Self> {
+        let (flag, address, context) = match (&flags.host, set(env, "DOCKER_HOST")) {
+            (Some(host), _) => ("--host".to_owned(), host.clone(), None),
+            (None, Some(host)) => ("DOCKER_HOST".to_owned(), host, None),
+            (None, None) => match context::in_use(env)? {
+                Some(place) => (place.named_by.clone(), place.host.clone(), Some(place)),
+                None => ("--host".to_owned(), usual(), None),
             },
         };
-        let files = tls_files(flags, env)?;
+        // A context's certificates are its own, also where it has none; flags go before all.
+        let files = match context {
+            Some(place) if !flags.tls && !flags.tlsverify => place.files(),
+            _ => tls_files(flags, env)?,
+        };
         let port = if files.is_some() { swarm_engine::TLS_PORT } else { swarm_engine::PLAIN_PORT };
         let text = address.strip_prefix("tcp://").unwrap_or(&address);
         let parsed = EngineAddress::parse(text.trim_end_matches('/'), port).map_err(|error| {
             let problem = format!("{error}; expected tcp://HOST:PORT or unix:///PATH");
-            UsageError::value(flag, &address, problem)
+            UsageError::value(&flag, &address, problem)
         })?;
         let tls = files.map(TlsClient::load).transpose().context("TLS towards the manager")?;
         let options = ClientOptions { tls, ..ClientOptions::default() };
-        Ok(Self { client: EngineClient::new(parsed, options), address })
+        Ok(Self {
+            client: EngineClient::new(parsed, options),
+            address,
+            ours: AtomicBool::new(false),
+        })
     }
 
     /// The client, for whoever asks in ways of his own.
     pub fn into_client(self) -> EngineClient {
         self.client
+    }
+
+    /// Whether what answered last is this program, and no engine.
+    pub fn is_ours(&self) -> bool {
+        self.ours.load(Ordering::Relaxed)
     }
 
     /// Asks; the answer's JSON, or nothing where it has none.
@@ -110,16 +145,32 @@ impl Manager {
         let reply = self.client.send(request, Some(DEADLINE)).await;
         let reply =
             reply.with_context(|| format!("cannot reach the manager at {}", self.address))?;
+        let server = reply.headers.get(header::SERVER).map_or(&b""[..], HeaderValue::as_bytes);
+        self.ours.store(server.starts_with(OUR_SERVER), Ordering::Relaxed);
         if reply.status.is_success() {
             return Ok(reply);
         }
         let status = reply.status;
         let error = refusal(reply).await.to_api(&self.address);
         if status == http::StatusCode::NOT_FOUND && error.message == "page not found" {
+            if !self.is_ours() {
+                bail!("{} is a Docker Engine, and no manager; name one with -H", self.address);
+            }
             bail!("{} knows no such request: it is no manager of this version", self.address);
         }
         bail!("{}", error.message)
     }
+}
+
+/// The usual address: a manager's on this machine, or where only `swarm daemon` is there, its socket.
+fn usual() -> String {
+    let listens = OF_MANAGE
+        .parse()
+        .is_ok_and(|address| TcpStream::connect_timeout(&address, LOCAL_DEADLINE).is_ok());
+    if !listens && Path::new(OF_DAEMON).exists() {
+        return format!("unix://{OF_DAEMON}");
+    }
+    format!("tcp://{OF_MANAGE}")
 }
 
 /// An answer line by line.

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod bundle;
 pub mod completion;
+pub mod context;
 pub mod create;
 pub mod daemon;
 pub mod dial;

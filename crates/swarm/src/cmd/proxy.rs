@@ -1,7 +1,7 @@
 //! `swarm proxy`: reads the flags, opens the endpoint, and keeps a proxy's configuration until a signal.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -87,7 +87,10 @@ fn config(flags: &ProxyFlags, kind: Kind) -> Result<Config, UsageError> {
     let Some(path) = flags.config.as_deref().filter(|path| !path.is_empty()) else {
         return Err(UsageError::flags("--config FILE is needed: the configuration to keep"));
     };
-    let path = PathBuf::from(path);
+    // From here on it is read by others, too: nginx takes what does not begin with a slash from a folder
+    // of its own, and a command may go anywhere.
+    let path = std::path::absolute(path)
+        .map_err(|error| UsageError::value("--config", path, error.to_string()))?;
     if path.file_name().is_none() {
         let given = path.display().to_string();
         return Err(UsageError::value("--config", &given, "expected a file's path"));
@@ -156,6 +159,8 @@ mod tests {
         let config = outcome(&["--config", "/x", "--run"]).unwrap();
         assert!(matches!(config.reload, Reload::Child(_)));
         assert_eq!(config.check.as_deref(), Some("nginx -t -q -c \"$CONFIG\""));
+        let config = outcome(&["--config", "x.conf", "--no-reload"]).unwrap();
+        assert_eq!(config.path, std::env::current_dir().unwrap().join("x.conf"));
         let config = outcome(&["--config", "/x", "--run=my nginx", "--check", "true"]).unwrap();
         assert!(config.reload.is_down() && config.check.as_deref() == Some("true"));
         for (more, expected) in [

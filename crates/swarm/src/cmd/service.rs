@@ -34,7 +34,7 @@ pub async fn run(command: ServiceCommand, env: Env<'_>) -> anyhow::Result<()> {
             if services.len() == 1 {
                 return Err(error);
             }
-            eprintln!("{name}: {error:#}");
+            eprintln!("{name}: {}", crate::said_once(&error));
             failed.push(name.as_str());
         }
     }

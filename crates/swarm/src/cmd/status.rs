@@ -10,6 +10,7 @@ use super::manager::{Manager, in_path};
 use super::verdict::say;
 use crate::cli::StatusFlags;
 use crate::config::Env;
+use crate::said_once;
 
 /// Looks once and says.
 pub async fn run(flags: &StatusFlags, env: Env<'_>) -> anyhow::Result<()> {
@@ -19,7 +20,7 @@ pub async fn run(flags: &StatusFlags, env: Env<'_>) -> anyhow::Result<()> {
         Err(error) => {
             let mut verdict = Verdict::new("no manager can be asked");
             let todo = "start it, or name another one with -H or DOCKER_HOST";
-            verdict.find(Level::Critical, format!("{error:#}"), todo);
+            verdict.find(Level::Critical, said_once(&error), todo);
             verdict
         }
     };
@@ -46,7 +47,7 @@ pub(super) async fn look(manager: &Manager) -> anyhow::Result<Looked> {
             let mut verdict = Verdict::new("the swarm has no leader");
             let todo = "ask a manager's node endpoint for more: swarm status -H \
                         unix:///run/swarm/docker.sock";
-            verdict.find(Level::Critical, format!("{error:#}"), todo);
+            verdict.find(Level::Critical, said_once(&error), todo);
             return Ok(Looked { info: Value::Null, nodes: Value::Null, verdict });
         }
         Err(error) => return Err(error),
@@ -56,6 +57,13 @@ pub(super) async fn look(manager: &Manager) -> anyhow::Result<Looked> {
         let nodes = get("/nodes").await?;
         let verdict = swarm_doctor::pool(&info, &nodes);
         return Ok(Looked { info, nodes, verdict });
+    }
+    if info["Swarm"]["LocalNodeState"] == "inactive" && !manager.is_ours() {
+        let mut verdict = Verdict::new("a Docker Engine was asked, and no manager");
+        let todo = "name a manager with -H or DOCKER_HOST: that of swarm manage, or of swarm daemon \
+                    (unix:///run/swarm/docker.sock)";
+        verdict.find(Level::Critical, "there is no pool and no swarm to look at", todo);
+        return Ok(Looked { info, nodes: Value::Null, verdict });
     }
     let mut seen = SwarmSeen { info, now: now(), ..SwarmSeen::default() };
     if is_swarm(&seen.info) {

@@ -248,15 +248,20 @@ fn local_engine(
 
 /// The Docker client's own files, from where it looks for them itself.
 pub fn docker_certificates(env: Env<'_>) -> Option<TlsFiles> {
-    let folder = set(env, "DOCKER_CERT_PATH")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(set(env, "HOME")?).join(".docker")))?;
+    let folder = set(env, "DOCKER_CERT_PATH").map(PathBuf::from).or_else(|| docker_folder(env))?;
     Some(TlsFiles {
         ca: Some(folder.join("ca.pem")),
         cert: Some(folder.join("cert.pem")),
         key: Some(folder.join("key.pem")),
         verify: true,
     })
+}
+
+/// Where the Docker client keeps its settings.
+pub fn docker_folder(env: Env<'_>) -> Option<PathBuf> {
+    set(env, "DOCKER_CONFIG")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(set(env, "HOME")?).join(".docker")))
 }
 
 fn hosts(given: &[String], env: Env<'_>) -> Result<Vec<Listen>, UsageError> {

@@ -67,7 +67,7 @@ pub(super) async fn look(flags: &DoctorFlags, env: Env<'_>) -> anyhow::Result<Ve
             }
             Err(error) => {
                 let todo = "start it, or name another one with -H";
-                verdict.find(Level::Critical, format!("{error:#}"), todo);
+                verdict.find(Level::Critical, crate::said_once(&error), todo);
             }
         }
     }
