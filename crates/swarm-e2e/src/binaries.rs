@@ -35,7 +35,18 @@ fn build() -> Result<PathBuf> {
     Ok(profile.join("swarm"))
 }
 
-/// The same linked statically and without what only a debugger needs, as releases are: for an image without
+/// A copy of the binary in `folder` without what only a debugger needs, as packages have it; `more` makes it
+/// another one.
+pub fn stripped(folder: &Path, name: &str, more: &[u8]) -> Result<PathBuf> {
+    let file = folder.join(name);
+    run(Command::new("strip").arg("-o").arg(&file).arg(swarm()?))?;
+    let mut bytes = fs::read(&file)?;
+    bytes.extend(more);
+    fs::write(&file, bytes)?;
+    Ok(file)
+}
+
+/// The binary linked statically and without what only a debugger needs, as releases are: for an image without
 /// anything else, and for packages.
 pub fn static_swarm() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();

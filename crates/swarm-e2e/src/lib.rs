@@ -22,7 +22,8 @@
 //! - `torture`: seeded rounds of faults, and checkers over what happened in them.
 //! - `client`: running a client to its end, and what it said.
 //! - `watch`: a client that runs beside the test, and what it has printed.
-//! - `load`: many short requests, and what became of each.
+//! - `load`: many short requests (`exchange`: one), and what became of each.
+//! - `proxied`: `swarm proxy` with a real proxy.
 //! - `ask`: one request spelt by the test itself.
 //! - `stored`: a pool whose discovery is a real store.
 //! - `docs`: the documentation's blocks, and machines on which they run.
@@ -41,29 +42,33 @@ mod client;
 mod daemons;
 pub mod docs;
 mod doorway;
+mod exchange;
 mod labs;
 pub mod linear;
 mod load;
 mod machines;
 mod managers;
 mod pool;
+mod proxied;
 mod shown;
 mod stored;
 pub mod torture;
 mod watch;
 
 pub use ask::{Answered, ask, ask_raw, ask_within, connect};
-pub use binaries::{static_swarm, swarm, xtask};
+pub use binaries::{static_swarm, stripped, swarm, xtask};
 pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};
 pub use daemons::Daemons;
 pub use doorway::Doorway;
+pub use exchange::{Kept, get};
 pub use labs::{Exclusive, IMAGE, Scratch, Shared, exclusive, name, shared};
-pub use load::{Load, Miss, get};
+pub use load::{Load, Manner, Miss, Tally};
 pub use machines::Machines;
 pub use managers::Managers;
 pub use pool::{Pool, host_number};
+pub use proxied::Proxied;
 pub use shown::Shown;
 pub use stored::Stored;
 pub use swarm_testkit::lab::{

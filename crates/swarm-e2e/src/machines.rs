@@ -123,6 +123,21 @@ impl<'l> Machines<'l> {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// What listens on a host, by TCP and UDP, of IPv4 and IPv6: `tcp 0.0.0.0:22`.
+    pub fn listening(&self, host: u8) -> Result<BTreeSet<String>> {
+        let listed = self.lab.sh(host, "ss -H -l -n -t -u")?;
+        let place = |line: &str| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let (protocol, place) = (words.first()?, words.get(4)?);
+            Some(format!("{protocol} {place}"))
+        };
+        let found: BTreeSet<_> = listed.lines().filter_map(place).collect();
+        if !found.iter().any(|place| place.ends_with(":22")) {
+            bail!("sshd is not among what listens on host {host}: {listed}");
+        }
+        Ok(found)
+    }
+
     /// All files and folders that are written on a host, beside logs; changed ones of the machine below too.
     pub fn files(&self, host: u8) -> Result<BTreeSet<String>> {
         let own = self.lab.dir().join(format!("h{host}")).join("own");

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
 use swarm_e2e::{
-    Client, IMAGE, Lab, Load, Pool, Scratch, Watch, exclusive, get, host_number, until,
+    Client, IMAGE, Lab, Load, Pool, Proxied, Scratch, Watch, exclusive, get, host_number, until,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -18,33 +18,24 @@ const PORT: u16 = 8080;
 
 struct Rig<'a> {
     lab: &'a Lab,
-    folder: PathBuf,
-    config: PathBuf,
+    proxied: Proxied,
 }
 
 impl<'a> Rig<'a> {
     fn new(lab: &'a Lab, name: &str) -> Result<Self> {
-        let folder = lab.dir().join(name);
-        fs::create_dir_all(&folder)?;
-        let config = folder.join("proxy.conf");
-        Ok(Self { lab, folder, config })
+        Ok(Self { lab, proxied: Proxied::new(lab, name, PORT)? })
     }
 
     fn proxy(&self, kind: &str, endpoint: &str, more: &[&str]) -> Result<Watch> {
-        let mut command = self.lab.fabric_command(&swarm_e2e::swarm()?.display().to_string());
-        let pid = format!("pid={}", self.folder.join("nginx.pid").display());
-        let port = format!("http_port={PORT}");
-        command.args(["proxy", kind, "-H", endpoint, "--config"]).arg(&self.config);
-        command.args(["--set", &port, "--set", &pid]).args(more);
-        Watch::start(command)
+        self.proxied.start(self.lab, kind, endpoint, more)
     }
 
-    fn address(&self) -> String {
-        format!("{}:{PORT}", self.lab.ip(0))
+    fn folder(&self) -> &Path {
+        &self.proxied.folder
     }
 
     fn answer(&self, host: &str) -> Result<String> {
-        let address = self.address().parse()?;
+        let address = self.proxied.address().parse()?;
         self.lab.inside(0, || get(address, host))
     }
 
@@ -58,7 +49,7 @@ impl<'a> Rig<'a> {
     }
 
     fn config(&self) -> Result<String> {
-        Ok(fs::read_to_string(&self.config)?)
+        self.proxied.config()
     }
 }
 
@@ -99,7 +90,7 @@ fn come_and_go(kind: &str) -> Result<()> {
         .with_context(|| proxy.lines().join("\n"))?;
     ensure!(rig.answer("other.test").is_err(), "nobody asked for this host");
 
-    let load = Load::start(&lab, &rig.address(), HOST, 4)?;
+    let load = Load::start(&lab, rig.proxied.address(), HOST, 4)?;
     only(&load, &["w0", "w1"])?;
     let mut kills = Vec::new();
     let mut delays = BTreeMap::new();
@@ -186,15 +177,15 @@ fn whatever_is_wrong_the_old_configuration_stays() -> Result<()> {
     let engine = format!("unix://{}", lab.sock(1).display());
     let docker = |arguments: &[&str]| Client::new("docker", &engine).run(arguments).ok();
     // A plain engine, by its socket: its containers are reached at their own addresses from its network.
-    let template = rig.folder.join("t.j2");
+    let template = rig.folder().join("t.j2");
     fs::write(
         &template,
         "{% for c in containers | with_label('front') %}\n{{ c.labels.front }} \
          {{ endpoint(c, 80).endpoint }}\n{% endfor %}",
     )?;
-    let marker = rig.folder.join("told");
+    let marker = rig.folder().join("told");
     let told = format!("cat \"$CONFIG\" > {}", marker.display());
-    let refusing = rig.folder.join("refuse");
+    let refusing = rig.folder().join("refuse");
     let check = format!("! test -e {} || {{ echo not today; exit 7; }}", refusing.display());
     let template = template.display().to_string();
     let flags = ["--template", &template, "--check", &check, "--reload", &told, "--internal"];
@@ -250,7 +241,7 @@ fn whatever_is_wrong_the_old_configuration_stays() -> Result<()> {
     let said = once(&["--no-reload", "--check", "no-such-checker"])?.join("\n");
     ensure!(said.starts_with('1') && said.contains("no-such-checker: not found"), "{said}");
     ensure!(rig.config()? == before, "an unchecked configuration is in place");
-    let pid = rig.folder.join("no.pid").display().to_string();
+    let pid = rig.folder().join("no.pid").display().to_string();
     let said = once(&["--pid-file", &pid])?.join("\n");
     ensure!(said.contains("the proxy was not told") && said.contains("No such file"), "{said}");
     ensure!(rig.config()?.contains("frontend http"), "HAProxy's own checker took it");
@@ -272,7 +263,7 @@ fn a_proxy_starts_with_what_is_there_and_is_started_again() -> Result<()> {
     let mut proxy = rig.proxy("nginx", &engine, &["--run"])?;
     rig.answers("one.test", "one").with_context(|| proxy.lines().join("\n"))?;
     // Its child is killed, and another one started.
-    let pid: i32 = fs::read_to_string(rig.folder.join("nginx.pid"))?.trim().parse()?;
+    let pid: i32 = fs::read_to_string(rig.folder().join("proxy.pid"))?.trim().parse()?;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGQUIT)?;
     proxy.wait_for("the proxy has ended: it is started again", SOON)?;
     rig.answers("one.test", "one")?;

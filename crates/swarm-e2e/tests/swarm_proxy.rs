@@ -1,12 +1,10 @@
 //! `swarm proxy` before a swarm of real nodes: their services by both endpoints, under load, while they are
 //! scaled and hosts lose their power. No request fails but those that were in flight.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use swarm_e2e::{Daemons, IMAGE, Lab, Load, Scratch, Watch, until};
+use swarm_e2e::{Daemons, IMAGE, Lab, Load, Proxied, Scratch, Watch, until};
 
 const LONG: Duration = Duration::from_mins(1);
 /// Clients of each load.
@@ -16,21 +14,15 @@ const CLIENTS: usize = 2;
 struct Front {
     kind: &'static str,
     proxy: Watch,
-    config: PathBuf,
+    proxied: Proxied,
     load: Load,
 }
 
 impl Front {
     fn start(lab: &Lab, kind: &'static str, port: u16, endpoint: &str) -> Result<Self> {
-        let folder = lab.dir().join(kind);
-        fs::create_dir_all(&folder)?;
-        let config = folder.join("proxy.conf");
-        let mut command = lab.fabric_command(&swarm_e2e::swarm()?.display().to_string());
-        command.args(["proxy", kind, "-H", endpoint, "--run", "--config"]).arg(&config);
-        let pid = format!("pid={}", folder.join("proxy.pid").display());
-        command.args(["--set", &format!("http_port={port}"), "--set", &pid]);
-        let proxy = Watch::start(command)?;
-        let address = format!("{}:{port}", lab.ip(0));
+        let proxied = Proxied::new(lab, kind, port)?;
+        let proxy = proxied.start(lab, kind, endpoint, &["--run"])?;
+        let address = proxied.address();
         until(LONG, format_args!("{kind} answers"), || {
             let asked = lab.inside(0, || swarm_e2e::get(address.parse()?, "shop.test"));
             Ok(asked.ok())
@@ -38,8 +30,8 @@ impl Front {
         .with_context(|| proxy.lines().join("\n"))?;
         let fixed = lab.inside(0, || swarm_e2e::get(address.parse()?, "fixed.test"))?;
         ensure!(fixed.starts_with("host-"), "{fixed}");
-        let load = Load::start(lab, &address, "shop.test", CLIENTS)?;
-        Ok(Self { kind, proxy, config, load })
+        let load = Load::start(lab, address, "shop.test", CLIENTS)?;
+        Ok(Self { kind, proxy, proxied, load })
     }
 
     /// Waits until exactly these answer.
@@ -50,7 +42,7 @@ impl Front {
             Ok((last == expected).then_some(()))
         })
         .with_context(|| {
-            let config = fs::read_to_string(&self.config).unwrap_or_default();
+            let config = self.proxied.config().unwrap_or_default();
             format!("there answer {last:?}\n{config}\n{}", self.proxy.lines().join("\n"))
         })
     }

@@ -1,25 +1,14 @@
 //! `swarm up` and `swarm down`, of a swarm and of a pool, over a real sshd, on hosts whose PID 1 is the real systemd: the unit is really
 //! started, by root, by sudo and through a jump host.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use swarm_e2e::{IMAGE, Lab, Machines, Scratch, run, until};
+use swarm_e2e::{IMAGE, Lab, Machines, Scratch, stripped, until};
 
 const LONG: Duration = Duration::from_mins(1);
-
-/// A copy of the binary without what only a debugger needs, as packages have it; `more` makes it another one.
-fn stripped(folder: &Path, name: &str, more: &[u8]) -> Result<PathBuf> {
-    let file = folder.join(name);
-    let mut strip = Command::new("strip");
-    run(strip.arg("-o").arg(&file).arg(swarm_e2e::swarm()?))?;
-    let mut bytes = std::fs::read(&file)?;
-    bytes.extend(more);
-    std::fs::write(&file, bytes)?;
-    Ok(file)
-}
 
 /// The nodes as a manager lists them: name, state, part; sorted.
 fn nodes(machines: &Machines<'_>, by: u8) -> Result<Vec<String>> {
@@ -34,6 +23,20 @@ fn has(text: &str, words: &[&str]) -> Result<()> {
     for words in words {
         ensure!(text.contains(words), "{words:?} is missing in:\n{text}");
     }
+    Ok(())
+}
+
+/// What listens on a host is what did before, and these.
+fn opened(
+    machines: &Machines<'_>,
+    host: u8,
+    before: &[BTreeSet<String>],
+    new: &[&str],
+) -> Result<()> {
+    let (now, was) = (machines.listening(host)?, &before[usize::from(host) - 1]);
+    let more: Vec<_> = now.difference(was).map(String::as_str).collect();
+    ensure!(more == new, "host {host} listens at {more:?} too, expected is {new:?}");
+    ensure!(now.is_superset(was), "host {host} no longer listens at {:?}", was.difference(&now));
     Ok(())
 }
 
@@ -69,6 +72,8 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let binary = stripped(folder.path(), "swarm", b"")?;
     let before = [machines.files(1)?, machines.files(2)?, machines.files(3)?];
+    let listened = [machines.listening(1)?, machines.listening(2)?, machines.listening(3)?];
+    let listens = |host, new: &[&str]| opened(&machines, host, &listened, new);
     let swarm = |arguments: &[&str]| machines.swarm(&binary, arguments);
 
     // What stands in the way is told of all machines at once, and nothing is changed.
@@ -112,6 +117,12 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
         })?;
     }
 
+    // Managers listen for nodes, the endpoint was asked for, and workers listen nowhere.
+    let manager = "tcp 0.0.0.0:2377";
+    listens(1, &[manager, "tcp 0.0.0.0:3376"])?;
+    listens(2, &[])?;
+    listens(3, &[])?;
+
     // From the person's machine, by TLS; and not without a certificate of that authority.
     until(LONG, "the endpoint has all nodes' containers", || {
         let listed = machines.endpoint(1, &certs, &["ps", "--format", "{{.Names}}"]).ok()?;
@@ -131,6 +142,7 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     let told = swarm(&["up", "--manager", "h2", "h1", "h3"]).ok()?;
     has(&told, &["h2: make this worker a manager: done", "2 managers stand the loss of 0"])?;
     has(&machines.docker(2, &["node", "ls"])?, &["Reachable", "Leader"])?;
+    listens(2, &[manager])?;
     let tasks = [containers(1)?, containers(2)?, containers(3)?];
     let newer = stripped(folder.path(), "newer", b"\n")?;
     let told = machines.swarm(&newer, &["up", "h1", "h2", "h3"]).ok()?;
@@ -148,6 +160,7 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
         .collect();
     ensure!(listed == two, "{listed:?}");
     ensure!(containers(3)?.is_empty() && machines.files(3)? == before[2]);
+    listens(3, &[])?;
     let told = swarm(&["down", "h1"]).ok()?;
     has(&told, &["h1: make this manager a worker: done", "left to do: on a manager that stays"])?;
     until(LONG, "host-2 leads", || {
@@ -167,6 +180,7 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
         let (now, was) = (machines.files(host)?, &before[usize::from(host) - 1]);
         let more: Vec<_> = now.symmetric_difference(was).collect();
         ensure!(more.is_empty(), "host {host}: {more:?}");
+        listens(host, &[])?;
     }
     ensure!(containers(2)? == stranger, "what is not the swarm's goes on");
     let told = swarm(&["down", "h1", "ann2", "h3"]).ok().context("again")?;
@@ -221,11 +235,14 @@ fn machines_become_a_pool_and_are_what_they_were() -> Result<()> {
     let binary = stripped(folder.path(), "swarm", b"")?;
     let swarm = |arguments: &[&str]| machines.swarm(&binary, arguments);
     let before = (1..=4).map(|host| machines.files(host)).collect::<Result<Vec<_>>>()?;
+    let listened = (1..=4).map(|host| machines.listening(host)).collect::<Result<Vec<_>>>()?;
+    let opens = |host, new: &[&str]| opened(&machines, host, &listened, new);
     let same = |hosts: &[u8]| -> Result<()> {
         for host in hosts {
             let (now, was) = (machines.files(*host)?, &before[usize::from(*host) - 1]);
             let more: Vec<_> = now.symmetric_difference(was).collect();
             ensure!(more.is_empty(), "host {host}: {more:?}");
+            opens(*host, &[])?;
         }
         Ok(())
     };
@@ -277,7 +294,9 @@ fn machines_become_a_pool_and_are_what_they_were() -> Result<()> {
     }
     let listed = docker(3, &["ps", "--format", "{{.Names}}"]).ok()?;
     ensure!((1..=3).all(|host| listed.contains(&format!("host-{host}/"))), "{listed}");
-    ensure!(lab.sh(1, "ss -Hltn 'sport = :2375'")?.is_empty());
+    let (agent, store, api) = ("tcp 0.0.0.0:2376", "tcp 0.0.0.0:2378", "tcp 0.0.0.0:3376");
+    (1..=3).try_for_each(|host| opens(host, &[agent, store, api]))?;
+    opens(4, &[])?;
     std::fs::create_dir(folder.path().join("none"))?;
     std::fs::copy(certs.join("ca.pem"), folder.path().join("none/ca.pem"))?;
     ensure!(
@@ -293,6 +312,7 @@ fn machines_become_a_pool_and_are_what_they_were() -> Result<()> {
     has(&told, &["h4: turn swarm-join.service on: done"])?;
     ensure!(!told.contains("swarm-manage") && !told.contains("ann2: restart"), "{told}");
     ensure!(healthy(&machines, 1, &certs) == 4);
+    opens(4, &[agent])?;
 
     certificates_are_for_their_part(&lab)?;
     another_manager_takes_over(&lab, &machines, &certs)?;
