@@ -3,6 +3,7 @@
 //! colours, by keys, on a narrow screen; [`pictures`]: of the documentation.
 
 mod behind;
+mod seen;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
