@@ -2,6 +2,7 @@
 //! every number and colour; [`behind`]: below a path of a web server; [`seen`]: light and dark, without
 //! colours, by keys, on a narrow screen; [`pictures`]: of the documentation.
 
+mod agrees;
 mod behind;
 mod seen;
 
