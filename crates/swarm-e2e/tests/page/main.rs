@@ -4,6 +4,7 @@
 
 mod agrees;
 mod behind;
+mod pictures;
 mod seen;
 
 use anyhow::{Result, ensure};
