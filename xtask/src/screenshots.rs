@@ -2,6 +2,7 @@
 //! simulated engines, or of a swarm of three real ones (as root).
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -27,7 +28,11 @@ pub fn run(args: &Args) -> Result<()> {
         // What takes its lab down, however it ends.
         show(cargo(&["build", "--package", "swarm-e2e", "--bin", "lab-janitor"]))?;
     }
-    let mut command = cargo(&["run", "--package", "swarm-e2e", "--bin", name, "--"]);
+    // A test names the one that was built beside it.
+    let mut command = match std::env::var_os("SCREENSHOTS_BIN") {
+        Some(built) => Command::new(built),
+        None => cargo(&["run", "--package", "swarm-e2e", "--bin", name, "--"]),
+    };
     command.arg(folder);
     show(command)
 }

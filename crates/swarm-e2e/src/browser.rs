@@ -11,6 +11,8 @@ use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+use crate::devtools::Devtools;
+
 /// Far more than a page takes, on a busy machine too.
 const SOON: Duration = Duration::from_secs(20);
 /// Between two looks at a page.
@@ -49,6 +51,8 @@ impl Browser {
                 "--headless=new", "--disable-gpu", "--disable-dev-shm-usage",
                 // Tests run as root, where chromium has no sandbox of its own.
                 "--no-sandbox", "--no-first-run", "--hide-scrollbars",
+                // Names of web servers that a test runs are this machine.
+                "--host-resolver-rules=MAP *.test 127.0.0.1",
                 format!("--window-size={width},{height}"),
                 format!("--user-data-dir={}", profile.path().display()),
             ],
@@ -77,6 +81,19 @@ impl Browser {
     /// The session, for what has no method here.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// One command of Chromium's DevTools protocol, and its answer.
+    pub async fn devtools(&self, method: &str, parameters: &Value) -> Result<Value> {
+        let command = Devtools::new(method, parameters);
+        self.client.issue_cmd(command).await.with_context(|| method.to_owned())
+    }
+
+    /// What there is for a page, exactly; a window's size counts its frame, and a window has a least one.
+    pub async fn size(&self, width: u32, height: u32) -> Result<()> {
+        let size =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", &size).await.map(drop)
     }
 
     /// Opens a page.

@@ -29,17 +29,20 @@
 //! - `docs`: the documentation's blocks, and machines on which they run.
 //! - `certs`: certificates for TLS tests.
 //! - `doorway`: a way into a host of a lab, for a browser.
-//! - `browser`: chromium, and `shown`: a manager with its page over simulated engines, for it.
+//! - `browser`: chromium (`devtools`: what its driver has no command for), `board`: what it shows of a page's
+//!   board, and `shown`: a manager with its page over simulated engines, for it.
 //!
 //! Invariants: every lab goes down with the test process, also a killed one; every client
 //! command has a deadline; nothing waits by sleeping, [`until`] looks until a deadline.
 
 mod ask;
 mod binaries;
+mod board;
 mod browser;
 mod certs;
 mod client;
 mod daemons;
+mod devtools;
 pub mod docs;
 mod doorway;
 mod exchange;
@@ -57,6 +60,7 @@ mod watch;
 
 pub use ask::{Answered, ask, ask_raw, ask_within, connect};
 pub use binaries::{static_swarm, stripped, swarm, xtask};
+pub use board::Column;
 pub use browser::Browser;
 pub use certs::Certs;
 pub use client::{Client, Ran};

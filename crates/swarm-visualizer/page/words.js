@@ -26,7 +26,7 @@ export function nodeWords(node) {
 const TASK_STATES = {
   new: ["○", "busy"], allocated: ["○", "busy"], pending: ["…", "busy"], assigned: ["○", "busy"], accepted: ["○", "busy"],
   preparing: ["◔", "busy"], ready: ["◑", "busy"], starting: ["△", "busy"], complete: ["■", "done"],
-  shutdown: ["■", "done"], failed: ["✕", "bad"], rejected: ["✕", "bad"], remove: ["…", "done"], orphaned: ["?", "lost"],
+  shutdown: ["■", "done"], failed: ["✕", "bad"], rejected: ["✕", "bad"], remove: ["■", "done"], orphaned: ["?", "lost"],
 };
 /** What a task is to be, where that is another thing than to run. */
 const ENDS = { shutdown: "to stop", remove: "to be removed" };
@@ -37,7 +37,7 @@ function stateOfTask(one) {
     if (ends !== undefined) return ["▽", `running, ${ends}`, "busy"];
     return stateOfRunning(one);
   }
-  const [shape, kind] = TASK_STATES[one.state] ?? ["?", "done"];
+  const [shape, kind] = TASK_STATES[one.state] ?? ["?", "lost"];
   const code = one.exitCode === undefined || one.exitCode === 0 ? "" : ` (${one.exitCode})`;
   const waits = one.state === "ready" && one.task.desired === "ready" ? ", waits" : "";
   return [shape, `${one.state}${code}${waits}`, kind];
@@ -53,7 +53,7 @@ function stateOfRunning(one) {
 export function stateOf(container, node) {
   if (!isReached(node)) return ["?", `host down, was ${container.state}`, "lost"];
   if (container.task !== undefined) return stateOfTask(container);
-  if (container.waits !== undefined) return ["…", "waiting", "lost"];
+  if (container.waits !== undefined) return ["◌", "waiting", "lost"];
   if (container.state === "running") return stateOfRunning(container);
   if (container.state === "exited") {
     const code = container.exitCode ?? 0;
@@ -62,11 +62,11 @@ export function stateOf(container, node) {
   const others = {
     paused: ["‖", "paused", "busy"],
     restarting: ["↻", "restarting", "busy"],
-    created: ["○", "created", "done"],
+    created: ["□", "created", "done"],
     removing: ["…", "removing", "busy"],
     dead: ["✕", "dead", "bad"],
   };
-  return others[container.state] ?? ["?", container.state, "done"];
+  return others[container.state] ?? ["?", container.state, "lost"];
 }
 
 export function bytes(count) {

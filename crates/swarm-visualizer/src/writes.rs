@@ -68,7 +68,9 @@ impl Key {
 }
 
 /// Whether a browser says that it is another page that asks. A proxy may have given the request another
-/// host, so the browser's own judgement goes before the comparison of names.
+/// host, so the browser's own judgement goes before the comparison of names; browsers give it over TLS and to
+/// loopback addresses alone, and elsewhere the proxy says by what name it was asked (`X-Forwarded-Host`). Another
+/// page could set that header no more than the key's.
 fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
@@ -76,8 +78,11 @@ fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
     }
     let Some(origin) = text(ORIGIN) else { return false };
     let host = uri.authority().map(http::uri::Authority::as_str).or_else(|| text(HOST));
+    let asked = text(HeaderName::from_static("x-forwarded-host"));
+    // The first of several proxies is the one that the browser asked.
+    let asked = asked.map(|names| names.split(',').next().unwrap_or_default().trim());
     let Some((_, named)) = origin.split_once("://") else { return true };
-    !host.is_some_and(|host| host.eq_ignore_ascii_case(named))
+    !host.into_iter().chain(asked).any(|host| host.eq_ignore_ascii_case(named))
 }
 
 #[cfg(test)]
@@ -102,6 +107,8 @@ mod tests {
             &[host, carried][..],
             &[host, carried, ("origin", "http://127.0.0.1:8080")],
             &[host, carried, ("sec-fetch-site", "same-origin"), ("origin", "https://proxy")],
+            &[host, carried, ("origin", "http://Proxy:81"), ("x-forwarded-host", "proxy:81")],
+            &[host, carried, ("origin", "http://a"), ("x-forwarded-host", "a , 10.0.0.9")],
         ] {
             assert_eq!(check(&key, taken), Ok(()), "{taken:?}");
         }
@@ -111,6 +118,14 @@ mod tests {
             (&[host, ("x-swarm-page", "")], NotOurs::Key),
             (&[host, carried, ("origin", "http://evil.example")], NotOurs::Foreign),
             (&[host, carried, ("origin", "null")], NotOurs::Foreign),
+            (
+                &[host, carried, ("origin", "http://evil.example"), ("x-forwarded-host", "proxy")],
+                NotOurs::Foreign,
+            ),
+            (
+                &[host, carried, ("origin", "http://b"), ("x-forwarded-host", "a, b")],
+                NotOurs::Foreign,
+            ),
             (&[host, carried, ("origin", "http://127.0.0.1:8081")], NotOurs::Foreign),
             (&[host, carried, ("sec-fetch-site", "cross-site")], NotOurs::Foreign),
             (&[host, carried, ("sec-fetch-site", "same-site")], NotOurs::Foreign),

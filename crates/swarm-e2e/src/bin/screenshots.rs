@@ -42,6 +42,9 @@ const SERVICES: [Service; 6] = [
     Service { node: "node-0002", ..service(("batch", "report"), "busybox:latest", 4, 1024) },
 ];
 
+/// Of each picture, pixels.
+const SIZE: (u32, u32) = (1400, 857);
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let folder = std::env::args().nth(1).context("usage: screenshots FOLDER")?;
@@ -61,7 +64,8 @@ async fn main() -> Result<()> {
     shown.fleet.engine(2).finish("batch-report-3", 0);
     shown.fleet.engine(2).finish("batch-report-4", 137);
     availability(&shown, "node-0005", "drain").await?;
-    let browser = Browser::start(1400, 1000).await?;
+    let browser = Browser::start(SIZE.0, SIZE.1).await?;
+    browser.size(SIZE.0, SIZE.1).await?;
     browser.open(&shown.url()).await?;
     let drained = "[...document.querySelectorAll('.card')].some((card) => \
                    card.querySelector('em').textContent.includes('drained:'))";

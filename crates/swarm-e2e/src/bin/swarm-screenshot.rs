@@ -13,6 +13,8 @@ use swarm_e2e::{Browser, Client, Daemons, Doorway, IMAGE, Scratch, until};
 const LONG: Duration = Duration::from_secs(30);
 /// What the images are called; all are the test image.
 const IMAGES: [&str; 3] = ["nginx:1.25", "redis:7", "registry.example.com/team/app:2.4.1"];
+/// Of the picture, pixels.
+const SIZE: (u32, u32) = (1400, 657);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -50,7 +52,8 @@ async fn main() -> Result<()> {
         Ok(told.ok().ok().map(drop))
     })?;
     let door = Doorway::open(&lab, 1, 8080).await?;
-    let browser = Browser::start(1400, 800).await?;
+    let browser = Browser::start(SIZE.0, SIZE.1).await?;
+    browser.size(SIZE.0, SIZE.1).await?;
     browser.open(&door.url()).await?;
     let all = "document.getElementById('sum').textContent.includes('12/13 tasks and containers')";
     browser.until("all of it", all).await?;

@@ -1,7 +1,8 @@
 //! The page of a swarm in a real browser: what is shown is what the API says, on every manager, whatever
-//! happens meanwhile; and what is clicked is done. [`live`]: how soon it is on screen; [`objects`]: what is on
-//! no board.
+//! happens meanwhile; and what is clicked is done. [`agrees`]: in every number and colour; [`live`]: how soon
+//! it is on screen; [`objects`]: what is on no board.
 
+mod agrees;
 mod live;
 mod objects;
 

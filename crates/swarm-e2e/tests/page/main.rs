@@ -1,4 +1,11 @@
-//! The page in a real browser: what is shown is what the API says, whatever happens meanwhile.
+//! The page in a real browser: what is shown is what the API says, whatever happens meanwhile. [`agrees`]: in
+//! every number and colour; [`behind`]: below a path of a web server; [`seen`]: light and dark, without
+//! colours, by keys, on a narrow screen; [`pictures`]: of the documentation.
+
+mod agrees;
+mod behind;
+mod pictures;
+mod seen;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};

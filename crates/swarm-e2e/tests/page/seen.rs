@@ -1,0 +1,351 @@
+//! Who cannot tell colours apart, has no mouse, a dark room or a narrow screen sees and reaches all of it.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use swarm_e2e::{Browser, Shown};
+use swarm_testkit::fleet::FleetConfig;
+
+use super::create;
+
+/// What text has against what is behind it at least; WCAG 2.1, 1.4.3.
+const CONTRAST: f64 = 4.5;
+
+/// Texts that are too faint, with their contrast. Tiles are looked at in each kind and with every hue.
+const FAINT: &str = "
+const least = arguments[0];
+const numbers = (colour) => {
+  const found = colour.match(/[\\d.]+/g).map(Number);
+  return found.length === 3 ? [...found, 1] : found;
+};
+const light = ([red, green, blue]) => [red, green, blue].map((value) => value / 255)
+  .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, value, place) => sum + value * [0.2126, 0.7152, 0.0722][place], 0);
+const contrast = (one, other) => {
+  const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+  return (bright + 0.05) / (dark + 0.05);
+};
+const behind = (one) => {
+  for (let at = one; at !== null; at = at.parentElement) {
+    const colour = numbers(getComputedStyle(at).backgroundColor);
+    if (colour[3] === 1) return colour;
+    if (colour[3] !== 0) throw new Error(`what is behind ${at.className} shines through`);
+  }
+  return [255, 255, 255, 1];
+};
+const faint = new Set();
+let count = 0;
+const look = (one, what) => {
+  const style = getComputedStyle(one);
+  for (let at = one; at !== null; at = at.parentElement) {
+    if (getComputedStyle(at).opacity !== '1') faint.add(`${what}: it shines through`);
+  }
+  const has = contrast(numbers(style.color), behind(one));
+  count += 1;
+  if (has < least) faint.add(`${what}: ${has.toFixed(2)}`);
+};
+for (const one of document.querySelectorAll('body *')) {
+  const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== '');
+  if (own && one.checkVisibility() && one.closest('option, [disabled]') === null) {
+    look(one, `${one.tagName} ${one.className} ${one.parentElement.className} ${one.textContent.slice(0, 20)}`);
+  }
+}
+const search = document.getElementById('search');
+const hint = contrast(numbers(getComputedStyle(search, '::placeholder').color), behind(search));
+if (hint < least) faint.add(`the filter's hint: ${hint.toFixed(2)}`);
+const tile = document.querySelector('.tile:not([hidden])').cloneNode(true);
+document.querySelector('.tile').parentElement.append(tile);
+for (const kind of ['good', 'bad', 'busy', 'done', 'lost', 'good going', 'good chosen']) {
+  tile.className = `tile ${kind}`;
+  for (let hue = 0; hue < 360; hue += 4) {
+    tile.style.setProperty('--hue', hue);
+    for (const one of tile.children) look(one, `a tile that is ${kind}, hue ${hue}, ${one.tagName}`);
+  }
+}
+tile.remove();
+return [count, [...faint].slice(0, 30)];";
+
+/// How bright the page is behind everything, 0 to 255.
+const BACK: &str = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[1]";
+
+async fn prefers(browser: &Browser, scheme: &str) -> Result<()> {
+    let feature = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+    browser.devtools("Emulation.setEmulatedMedia", &feature).await.map(drop)
+}
+
+async fn is_dark(browser: &Browser, what: &str, wanted: bool) -> Result<()> {
+    let script = if wanted { format!("{BACK} < 60") } else { format!("{BACK} > 200") };
+    browser.until(what, &script).await.map(drop)
+}
+
+async fn readable(browser: &Browser, what: &str) -> Result<()> {
+    let found = browser.client().execute(FAINT, vec![json!(CONTRAST)]).await?;
+    ensure!(found[0].as_u64() > Some(2_000), "{what}: nothing was looked at: {found}");
+    ensure!(found[1] == json!([]), "{what}: {:#}", found[1]);
+    Ok(())
+}
+
+async fn press(browser: &Browser, keys: &str) -> Result<()> {
+    let focused = browser.client().active_element().await?;
+    focused.send_keys(keys).await.with_context(|| format!("keys {keys:?}"))
+}
+
+/// A pool with something of everything: ends of all kinds, a node that is down, one that is cordoned.
+async fn something_of_everything() -> Result<Shown> {
+    let shown = Shown::acting(FleetConfig { engines: 3, ..FleetConfig::default() }).await?;
+    let on =
+        |node: &str| json!({"Image": "nginx:1.25", "Env": [format!("constraint:node=={node}")]});
+    for name in ["failed", "ended", "paused", "runs"] {
+        create(&shown, name, on("engine-0000")).await?;
+    }
+    for name in ["lost", "other"] {
+        create(&shown, name, on("engine-0001")).await?;
+    }
+    shown.fleet.engine(0).finish("failed", 3);
+    shown.fleet.engine(0).finish("ended", 0);
+    shown.api("POST", "/containers/paused/pause", "").await?;
+    let node = shown.api("GET", "/nodes/engine-0002", "").await?;
+    let path = format!("/nodes/engine-0002/update?version={}", node["Version"]["Index"]);
+    shown.api("POST", &path, r#"{"Availability": "pause"}"#).await?;
+    shown.fleet.engine(1).silence();
+    Ok(shown)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_read_in_light_and_dark_without_colours_by_keys_and_on_a_narrow_screen() -> Result<()>
+{
+    let shown = something_of_everything().await?;
+    let browser = Browser::start(1300, 900).await?;
+    prefers(&browser, "light").await?;
+    browser.open(&shown.url()).await?;
+    let dead = "document.querySelector('.tile.lost') !== null && \
+                document.querySelectorAll('.tile:not([hidden])').length === 6";
+    browser.until("all that there is", dead).await?;
+    colours(&browser).await.context("light and dark")?;
+    words(&browser).await.context("without colours")?;
+    keys(&browser).await.context("keys")?;
+    narrow(&browser).await.context("a narrow screen")?;
+    browser.close().await
+}
+
+/// As the system, then as the button says, also after the page was loaded again; all of it is readable.
+async fn colours(browser: &Browser) -> Result<()> {
+    is_dark(browser, "as the system", false).await?;
+    readable(browser, "light").await?;
+    prefers(browser, "dark").await?;
+    is_dark(browser, "the system has changed", true).await?;
+    let chosen = |word: &str| format!("document.getElementById('theme').textContent === '{word}'");
+    for (word, dark) in [("light", false), ("dark", true), ("auto", true), ("light", false)] {
+        browser.click("#theme").await?;
+        browser.until(word, &chosen(word)).await?;
+        is_dark(browser, word, dark).await?;
+    }
+    browser.client().refresh().await?;
+    browser.until("it is remembered", &chosen("light")).await?;
+    is_dark(browser, "it is remembered", false).await?;
+    prefers(browser, "light").await?;
+    browser.click("#theme").await?;
+    is_dark(browser, "dark in a light system", true).await?;
+    browser.until("tiles", "document.querySelectorAll('.tile:not([hidden])').length === 6").await?;
+    // Everything that the panel and the dialog have, in both.
+    for theme in ["dark", "light"] {
+        for tab in ["services", "objects", "events", "plan"] {
+            browser.click(&format!("#tab-{tab}")).await?;
+            readable(browser, &format!("{theme}, {tab}")).await?;
+        }
+        browser.click(".tile[title^=failed]").await?;
+        browser.until("facts", "document.querySelector('#pane dl') !== null").await?;
+        browser.click("[data-act=remove]").await?;
+        browser.until("the dialog", "document.querySelector('dialog[open]') !== null").await?;
+        readable(browser, &format!("{theme}, details")).await?;
+        browser.click("dialog[open] .not").await?;
+        if theme == "dark" {
+            // By way of `auto`, which is light now.
+            browser.click("#theme").await?;
+            is_dark(browser, "light again", false).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Every state has a word, and a shape that no other kind of state has.
+async fn words(browser: &Browser) -> Result<()> {
+    let ask = "
+const done = arguments[0];
+const CONTAINER = ['created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead'];
+const TASK = ['new', 'pending', 'assigned', 'accepted', 'preparing', 'ready', 'starting', 'running', 'complete',
+  'shutdown', 'failed', 'rejected', 'remove', 'orphaned'];
+import(new URL('words.js', document.baseURI)).then((words) => {
+  const node = { state: 'ready', role: 'worker', key: 'n' };
+  const all = [
+    ...CONTAINER.map((state) => ({ state })), { state: 'exited', exitCode: 1 },
+    ...['healthy', 'unhealthy', 'starting'].map((health) => ({ state: 'running', health })),
+    ...TASK.map((state) => ({ state, task: { desired: 'running' } })),
+    { state: 'running', task: { desired: 'shutdown' } }];
+  const states = all.map((one) => words.stateOf(one, node));
+  states.push(words.stateOf({ state: 'running' }, { state: 'down', role: 'worker', key: 'n' }));
+  const nodes = ['healthy', 'ready', 'maintenance', 'pending', 'unknown', 'unhealthy', 'down', 'disconnected']
+    .map((state) => [words.nodeShape({ state }), words.nodeWords({ state })]);
+  done([states, nodes]);
+}, (error) => done(String(error)));";
+    let told = browser.client().execute_async(ask, vec![]).await?;
+    let mut kinds = std::collections::BTreeMap::new();
+    let states = told[0].as_array().with_context(|| told.to_string())?;
+    ensure!(states.len() > 25, "{told}");
+    for state in states {
+        let [shape, words, kind] = [0, 1, 2].map(|at| state[at].as_str().unwrap_or_default());
+        ensure!(shape.chars().count() == 1 && !words.is_empty(), "{state}");
+        let known = kinds.entry(shape).or_insert(kind);
+        ensure!(*known == kind, "{shape} is {known} and {kind}: {state}");
+    }
+    for node in told[1].as_array().into_iter().flatten() {
+        ensure!(node[0] != "?" && node[0] != "" && node[1] != "", "{node}");
+    }
+    // Small tiles keep the shape, and have the words in their tips.
+    browser.click("#dense").await?;
+    let shapes = "[...document.querySelectorAll('.tile:not([hidden])')].map((tile) => \
+                  `${tile.querySelector('i').innerText} ${tile.title.split('\\n').slice(0, 2).join(' ')}`).sort()";
+    let expected = json!([
+        "? lost host down, was running",
+        "? other host down, was running",
+        "‖ paused paused",
+        "■ ended exited (0)",
+        "● runs running",
+        "✕ failed exited (3)"
+    ]);
+    browser
+        .until("small tiles", &format!("JSON.stringify({shapes}) === JSON.stringify({expected})"))
+        .await?;
+    browser.click("#dense").await
+}
+
+/// From the page's beginning to a container's details and back, without a mouse.
+async fn keys(browser: &Browser) -> Result<()> {
+    browser.client().refresh().await?;
+    browser.until("tiles", "document.querySelectorAll('.tile:not([hidden])').length === 6").await?;
+    let focused = |id: &str| format!("document.activeElement.id === '{id}'");
+    let marked = |words: &str| {
+        format!(
+            "document.getElementById(document.getElementById('board').getAttribute(\
+             'aria-activedescendant'))?.textContent.includes('{words}')"
+        )
+    };
+    press(browser, "/").await?;
+    browser.until("/ is the filter", &focused("search")).await?;
+    press(browser, "node:engine").await?;
+    press(browser, ENTER).await?;
+    browser.until("Enter is the board", &focused("board")).await?;
+    let outlined = "parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2";
+    browser.until("where one is can be seen", outlined).await?;
+    for (key, words) in [
+        (DOWN, "engine-0000"),
+        (DOWN, "ended"),
+        (DOWN, "failed"),
+        (RIGHT, "other"),
+        (UP, "lost"),
+        (UP, "engine-0001"),
+        (RIGHT, "engine-0002"),
+        (LEFT, "engine-0001"),
+        (LEFT, "engine-0000"),
+        (DOWN, "ended"),
+        (DOWN, "failed"),
+    ] {
+        press(browser, key).await?;
+        browser.until(&format!("{key:?} to {words}"), &marked(words)).await?;
+    }
+    press(browser, ENTER).await?;
+    let heading = "document.querySelector('#pane h2')?.textContent === 'failed'";
+    browser.until("Enter is its details", heading).await?;
+    press(browser, ESCAPE).await?;
+    let services =
+        "document.getElementById('tab-services').getAttribute('aria-selected') === 'true'";
+    browser.until("Esc is back", &format!("{services} && {}", focused("board"))).await?;
+    // Through the panel's tabs by the arrows, and from one control to the next.
+    browser.run("document.getElementById('tab-services').focus()").await?;
+    for tab in ["objects", "events", "details", "plan", "services"] {
+        press(browser, RIGHT).await?;
+        browser.until(tab, &focused(&format!("tab-{tab}"))).await?;
+    }
+    press(browser, "\u{e004}").await?;
+    browser.until("a service", "document.activeElement.className === 'service'").await?;
+    press(browser, ENTER).await?;
+    let filtered = "document.getElementById('search').value.startsWith('service:')";
+    browser.until("its filter", filtered).await?;
+    browser.run("document.getElementById('search').focus()").await?;
+    press(browser, ESCAPE).await?;
+    browser.until("Esc leaves all in", "document.getElementById('search').value === ''").await?;
+    Ok(())
+}
+
+const UP: &str = "\u{e013}";
+const DOWN: &str = "\u{e015}";
+const LEFT: &str = "\u{e012}";
+const RIGHT: &str = "\u{e014}";
+const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
+
+/// What goes beyond the screen's sides and cannot be scrolled to, or is not on the screen at all.
+const BEYOND: &str = "[...document.querySelectorAll('body *')].filter((one) => {
+  const box = one.getBoundingClientRect();
+  return one.checkVisibility() && box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5);
+}).map((one) => `${one.tagName} ${one.id} ${one.className}`)";
+
+async fn fits(browser: &Browser, what: &str) -> Result<()> {
+    let width = "document.documentElement.scrollWidth <= innerWidth && innerWidth === 400";
+    browser.until(what, width).await?;
+    let beyond = browser.run(&format!("return {BEYOND}")).await?;
+    ensure!(beyond == json!([]), "{what}: {beyond}");
+    Ok(())
+}
+
+/// All of it on 400 pixels.
+async fn narrow(browser: &Browser) -> Result<()> {
+    browser.size(400, 800).await?;
+    browser.client().refresh().await?;
+    browser.until("tiles", "document.querySelectorAll('.tile:not([hidden])').length > 0").await?;
+    fits(browser, "the board").await?;
+    browser.click("#side").await?;
+    // On the screen, and nothing is before it.
+    let seen = |selector: &str| {
+        format!(
+            "(() => {{ const one = document.querySelector({selector:?}); if (one === null) return false; \
+             const box = one.getBoundingClientRect(); const [x, y] = [box.left + Math.min(box.width, 300) / 2, \
+             box.top + Math.min(box.height, 40) / 2]; const found = document.elementFromPoint(x, y); \
+             return box.bottom > 0 && box.top < innerHeight && found !== null && \
+             (one.contains(found) || found === one); }})()"
+        )
+    };
+    for tab in ["services", "objects", "events", "details", "plan"] {
+        browser.until(tab, &seen(&format!("#tab-{tab}"))).await?;
+        browser.click(&format!("#tab-{tab}")).await?;
+        browser.until(tab, &seen("#pane > *")).await?;
+        fits(browser, tab).await?;
+    }
+    // What is chosen stays in sight beside its details, also the last of them.
+    browser.run("document.querySelectorAll('.tile:not([hidden])').forEach((one) => one.title.startsWith('runs') && one.click())").await?;
+    browser
+        .until("its details", "document.querySelector('#pane h2')?.textContent === 'runs'")
+        .await?;
+    browser.run("document.getElementById('board').focus()").await?;
+    for (key, name) in [(UP, "paused"), (DOWN, "runs")] {
+        press(browser, key).await?;
+        browser.until(name, &seen(&format!(".tile[title^={name}]"))).await?;
+    }
+    press(browser, ENTER).await?;
+    for part in ["facts", "json", "logs", "history"] {
+        browser.click(&format!("[data-part={part}]")).await?;
+        browser
+            .until(part, "document.querySelector('#pane .body').textContent.length > 20")
+            .await?;
+        fits(browser, part).await?;
+    }
+    browser.click("[data-act=kill]").await?;
+    browser.until("the dialog", &seen("dialog[open]")).await?;
+    fits(browser, "the dialog").await?;
+    browser.click("dialog[open] .not").await?;
+    browser.click("#side").await?;
+    let whole = "document.getElementById('board').clientHeight > 500";
+    browser.until("the board has the screen again", whole).await?;
+    let value: Value = browser.run("return document.body.innerText").await?;
+    ensure!(value.as_str().is_some_and(|text| text.contains("engine-0000")), "{value}");
+    Ok(())
+}
