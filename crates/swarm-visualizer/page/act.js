@@ -40,9 +40,10 @@ export class Acts {
   of(selected) {
     if (!this.allowed) return null;
     const list = this.#list(selected);
-    if (list.length === 0) return null;
     const which = selected.container ?? selected.node ?? selected.service;
     const outcome = this.#outcomes.get(which);
+    // What was removed has no buttons any more; that it was has still to be said.
+    if (list.length === 0 && outcome === undefined) return null;
     const buttons = list.map(([text]) => element("button", { type: "button", "data-act": text, text,
       disabled: outcome?.going === true, onclick: () => {
         // As it is now: the button may be older than what it is about.
@@ -50,7 +51,8 @@ export class Acts {
         if (ask !== undefined) this.#run(which, ask);
       } }));
     // Whose they are is part of them: buttons of the same words are not the same.
-    return element("div", { "data-of": which }, element("div", { class: "acts", role: "group", "aria-label": "Actions" }, ...buttons),
+    return element("div", { "data-of": which }, buttons.length > 0
+      ? element("div", { class: "acts", role: "group", "aria-label": "Actions" }, ...buttons) : undefined,
       outcome && element("p", { class: `outcome ${outcome.bad ? "bad" : ""}`, role: "status", text: outcome.text }));
   }
 

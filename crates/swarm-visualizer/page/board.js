@@ -107,6 +107,8 @@ export class Board {
   #selected = null;
   #moves = new Map();
   #asked = false;
+  /** Where the board was scrolled to when it was last drawn. */
+  #top = 0;
   #stale = true;
   #onSelect;
 
@@ -233,8 +235,13 @@ export class Board {
 
   #render() {
     this.#layout();
-    const from = this.#root.scrollTop - BEYOND;
-    const to = this.#root.scrollTop + this.#root.clientHeight + BEYOND;
+    const { scrollTop: top, clientHeight: height } = this.#root;
+    // Who goes that far at once sees each place for one frame: what is around it is drawn where he stays.
+    const far = Math.abs(top - this.#top) > height / 2;
+    this.#top = top;
+    if (far) this.#draw();
+    const from = top - (far ? 0 : BEYOND);
+    const to = top + height + (far ? 0 : BEYOND);
     const [cards, tiles] = [new Set(), new Set()];
     for (const row of this.#rows) {
       if (row.top + row.height < from) continue;

@@ -48,7 +48,8 @@ export class Details {
       if (this.#shown === null || !this.#visible) return;
       const { node, container, service } = this.#shown;
       const key = node ?? this.#model.containers.get(container)?.node;
-      const touches = service !== undefined ? change.services : change.touched?.has(key) || change.touched?.has(undefined);
+      // What is gone is on no node that could be named.
+      const touches = service !== undefined ? change.services : change.touched?.has(key) || (key === undefined && change.touched?.size > 0);
       if (change.all || touches) this.#update();
       if (change.events !== undefined && this.#part === "history" && this.#slot() === undefined) this.#history();
       else if ((change.all || touches) && this.#part === "history") this.#history();

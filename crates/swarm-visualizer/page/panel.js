@@ -70,10 +70,11 @@ export class Services {
 
   #row(one) {
     const count = element("span");
+    const colour = element("i");
+    colour.style.setProperty("--hue", one.hue);
     const button = element("button", { type: "button", class: "service",
       onclick: () => this.#onFilter(`service:"${one.name.replaceAll('"', "")}"`) },
-    element("i"), element("b", { text: one.name }), count);
-    button.style.setProperty("--hue", one.hue);
+    colour, element("b", { text: one.name }), count);
     if (one.id === undefined) return { root: element("li", {}, button), button, count };
     const root = element("li", { class: "own" }, button, element("button", { type: "button", class: "more", text: "…",
       title: `Details of ${one.name}`, "aria-label": `Details of ${one.name}`, onclick: () => this.#onShow(one.id) }));

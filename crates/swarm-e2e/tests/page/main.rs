@@ -202,6 +202,11 @@ async fn what_is_clicked_is_done_after_it_was_said() -> Result<()> {
     tiles_become(&browser, "one is gone", &["one running", "three running", "two running"]).await?;
     let said = "document.querySelector('.outcome')?.textContent === 'it was removed'";
     browser.until("what became of it", said).await?;
+    let gone = "document.querySelector('#pane .body').textContent === 'This container is gone.'";
+    browser.until("it is gone in the details, too", gone).await?;
+    browser.click("#tab-services").await?;
+    browser.click("#tab-details").await?;
+    browser.until("what became of it, looked at again", said).await?;
 
     // The other engine is used again, and the pool evened out.
     browser.run(&format!("{second}.querySelector('.head').click()")).await?;
@@ -242,11 +247,19 @@ async fn a_large_pool_has_few_elements_and_every_tile_can_be_reached() -> Result
         .getBoundingClientRect(); const [x, y] = [box.left + 20, box.top + box.height / 2]; \
         return y > view.top && y < view.bottom && document.elementFromPoint(x, y)\
         ?.closest('.tile') !== tile; }).length === 0";
+    // Where there is more above or below the view, it is there before anybody comes to it.
+    let next = "(() => { const board = document.getElementById('board'); \
+        const view = board.getBoundingClientRect(); const tiles = [...document.querySelectorAll(\
+        '.tile:not([hidden])')].map((tile) => tile.getBoundingClientRect()); \
+        return (board.scrollTop < 400 || tiles.some((box) => box.bottom < view.top - 100)) && \
+        (board.scrollTop + view.height > board.scrollHeight - 400 \
+        || tiles.some((box) => box.top > view.bottom + 100)); })()";
     for size in ["roomy", "dense"] {
         for place in ["0", "1e9", "5000", "300", "0"] {
             browser.run(&format!("document.getElementById('board').scrollTop = {place}")).await?;
             browser.until(&format!("{size}: nothing covers a tile"), seen).await?;
             browser.until(&format!("{size}: few elements"), few).await?;
+            browser.until(&format!("{size}: what is next is drawn, too"), next).await?;
         }
         browser.run("document.getElementById('dense').click()").await?;
     }
