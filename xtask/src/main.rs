@@ -22,6 +22,7 @@ mod suite;
 mod test;
 mod tidy;
 mod torture;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -61,6 +62,8 @@ enum Command {
     Dist(dist::Args),
     /// Kill, cut and pause the parts of pools on real engines, and check all that happens
     Torture(torture::Args),
+    /// Run this version beside an older one, in a pool and in a swarm
+    Upgrade(upgrade::Args),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Dist(args) => dist::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Torture(args) => torture::run(&args),
+        Command::Upgrade(args) => upgrade::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

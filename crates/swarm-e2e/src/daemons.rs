@@ -4,7 +4,7 @@
 //! over restarts; all are gone when this is dropped.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -24,13 +24,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Daemons<'l> {
     lab: &'l Lab,
     running: BTreeMap<u8, Daemon<'l>>,
+    /// What a host's daemon is started as, where that is not the binary under test.
+    binaries: BTreeMap<u8, PathBuf>,
     state: TempDir,
 }
 
 impl<'l> Daemons<'l> {
     /// Starts one on each of these hosts; they are in no swarm.
     pub fn start(lab: &'l Lab, hosts: &[u8]) -> Result<Self> {
-        let mut this = Self { lab, running: BTreeMap::new(), state: TempDir::new()? };
+        Self::start_as(binaries::swarm()?, lab, hosts)
+    }
+
+    fn start_as(binary: &Path, lab: &'l Lab, hosts: &[u8]) -> Result<Self> {
+        let binaries = hosts.iter().map(|host| (*host, binary.to_owned())).collect();
+        let mut this = Self { lab, running: BTreeMap::new(), binaries, state: TempDir::new()? };
         for host in hosts {
             this.launch(*host, &[])?;
         }
@@ -39,7 +46,12 @@ impl<'l> Daemons<'l> {
 
     /// Starts them and makes them a swarm: the first `managers` of the hosts are managers.
     pub fn swarm(lab: &'l Lab, hosts: &[u8], managers: usize) -> Result<Self> {
-        let this = Self::start(lab, hosts)?;
+        Self::swarm_as(binaries::swarm()?, lab, hosts, managers)
+    }
+
+    /// The same of another binary.
+    pub fn swarm_as(binary: &Path, lab: &'l Lab, hosts: &[u8], managers: usize) -> Result<Self> {
+        let this = Self::start_as(binary, lab, hosts)?;
         let Some((first, others)) = hosts.split_first() else { bail!("a swarm has a host") };
         this.docker(*first, &["swarm", "init", "--advertise-addr", &lab.ip(*first)]).ok()?;
         for (at, host) in others.iter().enumerate() {
@@ -82,9 +94,18 @@ impl<'l> Daemons<'l> {
         variables: &[(&str, &str)],
     ) -> Result<()> {
         let folder = self.folder(host);
-        let daemon = self.lab.daemon_with(host, binaries::swarm()?, &folder, more, variables)?;
+        let binary = match self.binaries.get(&host) {
+            Some(binary) => binary,
+            None => binaries::swarm()?,
+        };
+        let daemon = self.lab.daemon_with(host, binary, &folder, more, variables)?;
         self.running.insert(host, daemon);
         Ok(())
+    }
+
+    /// What a host's daemon is started as from now on.
+    pub fn becomes(&mut self, host: u8, binary: &Path) {
+        self.binaries.insert(host, binary.to_owned());
     }
 
     /// Where they run.

@@ -4,7 +4,7 @@
 //! Leaves to the tests what happens to them when. Invariants: a manager keeps its address, its
 //! socket and its data folder over restarts; all are gone when this is dropped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -14,6 +14,7 @@ use swarm_testkit::lab::{Lab, until};
 use tempfile::TempDir;
 
 use crate::ask::ask_within;
+use crate::binaries;
 use crate::pool::Pool;
 
 /// For managers to find each other and to look at every engine.
@@ -27,16 +28,32 @@ pub struct Managers<'l> {
     lab: &'l Lab,
     arguments: Vec<Vec<String>>,
     places: [u8; 3],
+    /// What each is started as.
+    binaries: [PathBuf; 3],
     pools: Vec<Option<Pool>>,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl<'l> Managers<'l> {
     /// Starts them in the networks of the hosts `places` (0: the fabric's) over the engines
     /// 1..=`engines`, and waits until each has found all of them healthy.
     pub fn start(lab: &'l Lab, places: [u8; 3], engines: u8, more: &[&str]) -> Result<Self> {
+        let this = Self::start_as(binaries::swarm()?, lab, places, &lab.nodes(engines), more)?;
+        for pool in this.pools.iter().flatten() {
+            pool.manager().wait_healthy(usize::from(engines), LONG)?;
+        }
+        Ok(this)
+    }
+
+    /// Starts them as this binary, over the engines that `discovery` names, without waiting for any.
+    pub fn start_as(
+        binary: &Path,
+        lab: &'l Lab,
+        places: [u8; 3],
+        discovery: &str,
+        more: &[&str],
+    ) -> Result<Self> {
         let state = TempDir::new()?;
-        let nodes = lab.nodes(engines);
         let first = format!("{}:3001", lab.ip(places[0]));
         let token = state.path().join("m1/join-token.manager");
         let mut arguments = Vec::new();
@@ -52,24 +69,39 @@ impl<'l> Managers<'l> {
             if i > 1 {
                 own.extend(["--store-join", &first, "--store-token-file", &token]);
             }
-            own.push(&nodes);
+            own.push(discovery);
             arguments.push(own.into_iter().map(str::to_owned).collect());
         }
-        let mut this = Self { lab, arguments, places, pools: Vec::new(), _state: state };
+        let binaries = [binary.to_owned(), binary.to_owned(), binary.to_owned()];
+        let mut this = Self { lab, arguments, places, binaries, pools: Vec::new(), state };
         for i in 0..3 {
             let pool = this.launch(i)?;
             this.pools.push(Some(pool));
             until(LONG, "the token is there", || Ok(token.exists().then_some(())))?;
-        }
-        for pool in this.pools.iter().flatten() {
-            pool.manager().wait_healthy(usize::from(engines), LONG)?;
         }
         Ok(this)
     }
 
     fn launch(&self, i: usize) -> Result<Pool> {
         let arguments: Vec<&str> = self.arguments[i].iter().map(String::as_str).collect();
-        Pool::launch_at(self.lab, self.places[i], &format!("three-{}", i + 1), &arguments)
+        let name = format!("three-{}", i + 1);
+        Pool::launch_as(&self.binaries[i], self.lab, self.places[i], &name, &arguments)
+    }
+
+    /// What manager `i` is started as from now on.
+    pub fn becomes(&mut self, i: usize, binary: &Path) {
+        self.binaries[i] = binary.to_owned();
+    }
+
+    /// The file of the token with which a `manager` or a `node` comes in.
+    pub fn token(&self, role: &str) -> PathBuf {
+        self.state.path().join("m1").join(format!("join-token.{role}"))
+    }
+
+    /// Where the managers' store is reached: `HOST:PORT,…`.
+    pub fn stores(&self) -> String {
+        let place = |(i, host): (usize, &u8)| format!("{}:{}", self.lab.ip(*host), 3001 + i);
+        self.places.iter().enumerate().map(place).collect::<Vec<_>>().join(",")
     }
 
     /// The lab they are in.

@@ -48,6 +48,17 @@ impl Pool {
     /// As [`Pool::launch`], in the network of host `place` (0: the fabric's), with a name that
     /// its socket and its log keep over restarts.
     pub fn launch_at(lab: &Lab, place: u8, name: &str, arguments: &[&str]) -> Result<Self> {
+        Self::launch_as(binaries::swarm()?, lab, place, name, arguments)
+    }
+
+    /// The same of another binary.
+    pub fn launch_as(
+        binary: &Path,
+        lab: &Lab,
+        place: u8,
+        name: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
         let settings = lab.dir().join("clients").join(name);
         fs::create_dir_all(&settings)?;
         let mut config = json!({});
@@ -55,7 +66,7 @@ impl Pool {
             config = json!({ "cliPluginsExtraDirs": [newer.plugins()] });
         }
         fs::write(settings.join("config.json"), config.to_string())?;
-        Ok(Self { manager: lab.manage_at(place, name, binaries::swarm()?, arguments)?, settings })
+        Ok(Self { manager: lab.manage_at(place, name, binary, arguments)?, settings })
     }
 
     /// The manager: its socket, its log, its end.

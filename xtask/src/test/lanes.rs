@@ -31,6 +31,12 @@ const TIMED: [&str; 9] = [
     "swarm_settings",
 ];
 
+/// Programs that need what no suite can have, each with the reason; another command runs them.
+const ELSEWHERE: [(&str, &str); 1] = [(
+    "upgrade",
+    "it needs a binary of the version before, which `cargo xtask upgrade --from REVISION` builds",
+)];
+
 struct Program {
     name: String,
     path: PathBuf,
@@ -45,7 +51,14 @@ struct Queues {
 /// Runs those tests whose name contains `filter`, with the binary that `SWARM_BIN` names or the one that
 /// was built with them.
 pub fn run(filter: Option<&str>) -> Result<Count> {
-    let Built { programs, swarm } = built()?;
+    let Built { mut programs, swarm } = built()?;
+    programs.retain(|program| match ELSEWHERE.iter().find(|(name, _)| *name == program.name) {
+        Some((name, reason)) => {
+            println!("{name}: NOT run here: {reason}");
+            false
+        }
+        None => true,
+    });
     let swarm = std::env::var_os("SWARM_BIN").map_or(swarm, PathBuf::from);
     let swarm = swarm.as_path();
     let queues = Mutex::new(sorted(programs));
