@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // A test's helpers may fail as its tests may.
 
+mod busy;
 mod cluster;
 mod crash;
 mod disk;
