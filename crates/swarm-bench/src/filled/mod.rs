@@ -23,6 +23,7 @@ use swarm_backend::{
     ApiError, Asked, ContainerSight, NodeSight, Onward, Overview, PoolSight, Reply, ServiceSight,
     Wanted,
 };
+use swarm_manager::Clock;
 use swarm_manager::overview::{self, Look};
 use swarm_manager::replica::memory::Memory;
 use swarm_manager::replica::{Replica, Touched};
@@ -145,7 +146,10 @@ impl Overview for Shown {
     }
 
     fn plan(&self, wanted: &Wanted) -> swarm_backend::Result<Reply> {
-        Reply::ok(&self.replica.read(|tables| overview::plan(tables, wanted))?)
+        let plan = self.replica.read(|tables| {
+            overview::plan(tables, wanted, Clock::system().now(tables), &mut rand::rng())
+        });
+        Reply::ok(&plan?)
     }
 
     async fn happenings(&self) -> swarm_backend::Result<Reply> {

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::StatusCode;
+use rand::Rng;
 use serde_json::{Value, json};
 use swarm_backend::{Exchange, Pools, Reply, Result, full};
 use swarm_core::scheduler::even::{Move, even};
 use swarm_core::scheduler::movable::movable;
 use swarm_core::scheduler::{Board, room::takes_tasks};
 use swarm_docker::ApiError;
-use swarm_model::{Id, Task, TaskState};
+use swarm_model::{Id, Task, TaskState, Time};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Control, failed, now};
@@ -46,7 +47,7 @@ impl Pools for Control {
             asked.ok_or_else(|| ApiError::invalid(format!("{key} must be 1 to {most}")))
         };
         let (limit, at_once) = (number("limit", LIMIT)?, number("at_once", AT_ONCE)?);
-        let planned = self.look(|tables| plan(tables, limit)).await;
+        let planned = self.look(|tables| plan(tables, limit, now(tables), &mut rand::rng())).await;
         if !exchange.query.flag("apply") {
             return Reply::ok(&planned.shown);
         }
@@ -139,11 +140,16 @@ impl Control {
 }
 
 /// What would be moved, as it is shown.
-pub(crate) fn planned(tables: &Tables, limit: usize) -> Value {
-    plan(tables, limit).shown
+pub(crate) fn planned<R: Rng + ?Sized>(
+    tables: &Tables,
+    limit: usize,
+    now: Time,
+    rng: &mut R,
+) -> Value {
+    plan(tables, limit, now, rng).shown
 }
 
-fn plan(tables: &Tables, limit: usize) -> Planned {
+fn plan<R: Rng + ?Sized>(tables: &Tables, limit: usize, now: Time, rng: &mut R) -> Planned {
     let mut board =
         Board::new(tables.nodes.values().cloned(), tables.tasks.values().map(|task| &**task));
     let mut kept = Vec::new();
@@ -157,7 +163,7 @@ fn plan(tables: &Tables, limit: usize) -> Planned {
             }
         }
     }
-    let moves = even(&mut board, &tasks, limit, now(tables), &mut rand::rng());
+    let moves = even(&mut board, &tasks, limit, now, rng);
     let moves: Vec<(Move, Task)> = moves
         .into_iter()
         .filter_map(|one| {

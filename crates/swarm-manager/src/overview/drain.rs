@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use rand::Rng;
 use serde_json::{Value, json};
 use swarm_core::scheduler::{Board, assign};
 use swarm_model::service::Condition;
@@ -13,7 +14,7 @@ use crate::control::rebalance::{node_name, starts_first, task_name};
 use crate::replica::Tables;
 
 /// The plan, in the form of `POST /pool/rebalance`.
-pub fn plan(tables: &Tables, node: &Node, now: Time) -> Value {
+pub fn plan<R: Rng + ?Sized>(tables: &Tables, node: &Node, now: Time, rng: &mut R) -> Value {
     let mut drained = node.clone();
     drained.spec.availability = Availability::Drain;
     let others = tables.nodes.values().filter(|other| other.id != node.id).cloned();
@@ -23,7 +24,7 @@ pub fn plan(tables: &Tables, node: &Node, now: Time) -> Value {
     let wanted = tables.tasks_of_node(&node.id).filter(|task| task.is_wanted());
     for task in wanted.filter(|task| !task.status.state.is_end()) {
         board.remove_task(&task.id);
-        match elsewhere(tables, &mut board, task, now) {
+        match elsewhere(tables, &mut board, task, now, rng) {
             Ok((to, reason)) => moves.push(json!({
                 "Container": task_name(task), "ID": task.id, "From": node.name(),
                 "To": node_name(tables, &to), "StartFirst": starts_first(tables, task),
@@ -45,11 +46,12 @@ pub fn plan(tables: &Tables, node: &Node, now: Time) -> Value {
 }
 
 /// Where a task would run again and why, or why it would not.
-fn elsewhere(
+fn elsewhere<R: Rng + ?Sized>(
     tables: &Tables,
     board: &mut Board,
     task: &Task,
     now: Time,
+    rng: &mut R,
 ) -> Result<(Id, String), String> {
     let Some(service) = tables.services.get(&task.service_id) else {
         return Err("its service is being removed".to_owned());
@@ -63,7 +65,7 @@ fn elsewhere(
     let status = TaskStatus { state: TaskState::Pending, ..TaskStatus::default() };
     let free =
         Task { node_id: Id::default(), generic_resources: Vec::new(), status, ..Task::clone(task) };
-    match assign(board, &[&free], now, &mut rand::rng()).pop() {
+    match assign(board, &[&free], now, rng).pop() {
         Some((_, Ok(found))) => Ok((found.node, found.reason)),
         Some((_, Err(refusal))) => Err(format!("it would wait: {refusal}")),
         None => Err("it would wait".to_owned()),

@@ -16,11 +16,12 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use rand::Rng;
 use serde_json::Value;
 use swarm_backend::{NodeSight, Result, ServiceSight, Waiting, Wanted};
-use swarm_model::{Id, Node, Task};
+use swarm_model::{Id, Node, Task, Time};
 
-use crate::control::{lookup, now, rebalance};
+use crate::control::{lookup, rebalance};
 use crate::replica::{Member, Tables, Touched};
 
 /// How many of the tasks that wait for a node are named.
@@ -91,9 +92,7 @@ impl Look {
         for node in &touched.nodes {
             services.extend(tables.tasks_of_node(node).map(|task| task.service_id.clone()));
         }
-        for service in &services {
-            self.hide(service, &mut nodes);
-        }
+        self.hide(&services, &mut nodes);
         for service in &services {
             let known = tables.services.get(service).map(|known| &**known);
             let shown = tasks::shown(known, tables.tasks_of_service(service));
@@ -105,8 +104,8 @@ impl Look {
             }
         }
         if self.leader.as_deref() == leader && self.members == members {
+            self.nodes.retain(|one| !nodes.contains(one.key.as_str()));
             for id in &nodes {
-                self.nodes.retain(|one| one.key != **id);
                 self.names.remove(id);
                 let Some(node) = tables.nodes.get(id) else { continue };
                 self.names.insert(id.clone(), node.name().to_owned());
@@ -119,22 +118,24 @@ impl Look {
             self.see_all_nodes(tables);
         }
         self.nodes.sort_by(nodes::order);
-        for id in &services {
-            self.services.retain(|one| one.id != **id);
-            self.services.extend(tables.services.get(id).map(|one| services::sight(one, tables)));
-        }
+        self.services.retain(|one| !services.contains(one.id.as_str()));
+        let there = services.iter().filter_map(|id| tables.services.get(id));
+        self.services.extend(there.map(|one| services::sight(one, tables)));
         self.services.sort_by(services::order);
         self.see_waiting();
     }
 
-    /// Shows no tasks of a service any more; each node that this concerns is noted.
-    fn hide(&mut self, service: &Id, nodes: &mut BTreeSet<Id>) {
-        for task in self.of_service.remove(service).into_iter().flatten() {
-            if let Some(tasks) = self.tasks.get_mut(&task.node_id) {
-                tasks.retain(|one| one.id != task.id);
+    /// Shows no tasks of these services any more; each node that this concerns is noted. A node's list is gone
+    /// through once: thousands may wait without one.
+    fn hide(&mut self, services: &BTreeSet<Id>, nodes: &mut BTreeSet<Id>) {
+        let hidden = services.iter().filter_map(|service| self.of_service.remove(service));
+        let mut there: BTreeSet<Id> = hidden.flatten().map(|task| task.node_id.clone()).collect();
+        for node in &there {
+            if let Some(tasks) = self.tasks.get_mut(node) {
+                tasks.retain(|one| !services.contains(&one.service_id));
             }
-            nodes.insert(task.node_id.clone());
         }
+        nodes.append(&mut there);
     }
 
     /// Shows these tasks of a service of which none are shown; each node that this concerns is noted.
@@ -186,13 +187,18 @@ pub(crate) use nodes::reserved;
 pub use nodes::revision_of;
 pub use tasks::sight as task_sight;
 
-/// What would be moved, in the form of `POST /pool/rebalance`.
-pub fn plan(tables: &Tables, wanted: &Wanted) -> Result<Value> {
+/// What would be moved now, in the form of `POST /pool/rebalance`. Of nodes that are as good, chance takes one.
+pub fn plan<R: Rng + ?Sized>(
+    tables: &Tables,
+    wanted: &Wanted,
+    now: Time,
+    rng: &mut R,
+) -> Result<Value> {
     match wanted {
-        Wanted::Rebalance { limit } => Ok(rebalance::planned(tables, *limit)),
+        Wanted::Rebalance { limit } => Ok(rebalance::planned(tables, *limit, now, rng)),
         Wanted::Drain { node } => {
             let node = lookup::find::<Node>(tables, node)?;
-            Ok(drain::plan(tables, node, now(tables)))
+            Ok(drain::plan(tables, node, now, rng))
         }
     }
 }

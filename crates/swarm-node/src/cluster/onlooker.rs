@@ -19,6 +19,7 @@ use swarm_backend::{
 };
 use swarm_docker::container::LABEL_TASK_ID;
 use swarm_doctor::may_be_lost;
+use swarm_manager::Clock;
 use swarm_manager::overview::{self, Look};
 use swarm_manager::replica::Member;
 use swarm_pool::Pool;
@@ -330,7 +331,9 @@ impl Overview for Onlooker {
 
     fn plan(&self, wanted: &Wanted) -> Result<Reply> {
         let manager = self.node.manager()?;
-        let mut plan = manager.replica().read(|tables| overview::plan(tables, wanted))?;
+        let mut plan = manager.replica().read(|tables| {
+            overview::plan(tables, wanted, Clock::system().now(tables), &mut rand::rng())
+        })?;
         if let Wanted::Drain { node } = wanted {
             // Nobody may be looking meanwhile.
             let _ = self.pool();

@@ -120,6 +120,8 @@ async fn leave(config: ManageConfig) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     let left = loop {
         match embedded.remove_member(embedded.id()).await {
+            // It left before, and nobody heard the answer.
+            Err(_) if embedded.is_removed() => break Ok(()),
             // It has only just found the others, or they are electing.
             Err(_) if begun.elapsed() < LEAVE => tokio::time::sleep(LEAVE_PAUSE).await,
             left => break left,

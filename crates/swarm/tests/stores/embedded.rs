@@ -119,4 +119,17 @@ async fn managers_replicate_over_their_own_store() {
     assert_eq!(stopping.daemon.wait(SOON), Some(0));
     println!("a clean stop to the first write: {took:?}");
     assert!(took < Duration::from_secs(1) + NOISE, "{took:?}");
+
+    // It will not be back. Asked once more, because nobody heard its answer, it has left.
+    let folder = managers.folder(primary).display().to_string();
+    for time in ["at first", "again"] {
+        let mut leave = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("swarm"));
+        leave.args(["manage", "--data-dir", &folder, "--store-leave"]);
+        leave.args(["--store-listen", &managers.stores[primary], "swarm://"]);
+        let begun = Instant::now();
+        let output = leave.timeout(SOON * 2).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("left the managers' store"), "{said}");
+        println!("it leaves {time} after {:?}", begun.elapsed());
+    }
 }
