@@ -152,7 +152,7 @@ pub(crate) async fn announce(core: &Core) -> std::result::Result<(), Fault> {
     }
     let others = core.peers.ids().into_iter().filter(|other| *other != id);
     let told = others.map(|other| {
-        let request = Request::Announce { id, address: address.clone() };
+        let request = Request::Announce { id, address: address.clone(), passed_on: false };
         core.peers.call(other, request, Instant::now() + CHANGE)
     });
     let (answers, ()) = tokio::join!(join_all(told), announce_by_hints(core));
@@ -173,7 +173,7 @@ async fn announce_by_hints(core: &Core) {
         core.peers.ids().into_iter().filter_map(|other| core.peers.address(other)).collect();
     let strange = core.hints.iter().filter(|hint| !known.contains(*hint) && **hint != address);
     let told = strange.map(|hint| {
-        let request = Request::Announce { id, address: address.clone() };
+        let request = Request::Announce { id, address: address.clone(), passed_on: false };
         core.peers.call_at(hint, request, Instant::now() + CHANGE)
     });
     for failed in join_all(told).await.into_iter().filter_map(std::result::Result::err) {
@@ -191,7 +191,7 @@ pub(crate) async fn heard(
     let leader = core.leader().filter(|leader| ![id, core.id].contains(leader));
     let done = announced(core, id, address.clone()).await?;
     let Some(leader) = leader else { return Ok(done) };
-    let request = Request::Announced { id, address };
+    let request = Request::Announce { id, address, passed_on: true };
     match core.peers.call(leader, request, Instant::now() + CHANGE / 2).await {
         Err(LinkError::Fault(Fault::Removed)) => Err(Fault::Removed),
         // Whoever moved says it again until the leader knows.

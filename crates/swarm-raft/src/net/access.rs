@@ -142,7 +142,6 @@ fn is_between_managers(request: &Request) -> bool {
             | Request::Transfer(_)
             | Request::Snapshot { .. }
             | Request::Announce { .. }
-            | Request::Announced { .. }
     )
 }
 

@@ -168,8 +168,12 @@ async fn answer(core: &Arc<Core>, request: Request) -> Result<Reply, Fault> {
         Request::ReadIndex => core.read_index(core.until()).await.map(Reply::ReadIndex),
         Request::Status => Ok(Reply::Status { id: core.id }),
         Request::Join { address } => members::join(core, address).await,
-        Request::Announce { id, address } => members::heard(core, id, address).await,
-        Request::Announced { id, address } => members::announced(core, id, address).await,
+        Request::Announce { id, address, passed_on: false } => {
+            members::heard(core, id, address).await
+        }
+        Request::Announce { id, address, passed_on: true } => {
+            members::announced(core, id, address).await
+        }
         Request::Remove { id } => members::remove(core, id).await,
         Request::Get { key } => Ok(Reply::Item(store.get(&key).await?.map(plain))),
         Request::Write(Command::Renew { lease }) => {

@@ -37,8 +37,11 @@ async fn calls_between_managers_are_for_managers_and_for_the_right_one() {
         for request in [
             proposal(),
             Request::ReadIndex,
-            Request::Announce { id: embedded.id(), address: "127.0.0.1:1".to_owned() },
-            Request::Announced { id: embedded.id(), address: "127.0.0.1:1".to_owned() },
+            Request::Announce {
+                id: embedded.id(),
+                address: "127.0.0.1:1".to_owned(),
+                passed_on: false,
+            },
         ] {
             let mut link = dialer.dial(&address, until).await.unwrap();
             let answer = link.call(None, request, until).await;
