@@ -99,7 +99,40 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Context as _;
+    use swarm_testkit::forms::{Form, check};
+
     use super::*;
+
+    fn form(name: &'static str, manifest: &Manifest) -> Form<'static> {
+        Form::named(name, manifest.text().into_bytes(), |bytes| {
+            let read = Manifest::read(std::str::from_utf8(bytes)?).context("it is not read")?;
+            Ok(read.text().into_bytes())
+        })
+    }
+
+    #[test]
+    fn what_released_versions_noted_is_read() {
+        let mut manifest = Manifest::new("prod", "0.1.0");
+        manifest.add_file("/usr/local/bin/swarm");
+        manifest.folders.push("/etc/swarm".into());
+        manifest.node = Some("nhtb4v64nex8r51c01gqdadvi".into());
+        manifest.endpoint = Some(Endpoint {
+            port: 3376,
+            authority: "08b5".into(),
+            names: vec!["h1".into(), "10.0.0.11".into()],
+            ends: 1_795_800_000,
+        });
+        let mut in_pool = Manifest::new("prod", "0.1.0");
+        in_pool.pool = Some(Part {
+            address: "10.0.0.11".into(),
+            port: 3376,
+            managers: vec!["10.0.0.11".into()],
+            generation: 2,
+        });
+        let forms = [form("manifest", &manifest), form("manifest of a pool", &in_pool)];
+        check(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_VERSION"), &forms).unwrap();
+    }
 
     #[test]
     fn it_is_read_as_it_was_written() {

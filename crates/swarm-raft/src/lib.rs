@@ -24,6 +24,8 @@ mod core;
 mod disk;
 mod duties;
 mod embedded;
+#[cfg(test)]
+mod forms;
 mod import;
 mod journal;
 mod key;

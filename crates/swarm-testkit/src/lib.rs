@@ -4,6 +4,7 @@
 pub mod collector;
 pub mod exposition;
 pub mod fleet;
+pub mod forms;
 pub mod lab;
 pub mod leader;
 pub mod linear;

@@ -291,6 +291,26 @@ mod tests {
     }
 
     #[test]
+    fn what_released_versions_sealed_opens() {
+        use swarm_testkit::forms::{Form, check};
+
+        let write = || {
+            let passphrase = Secret::new("correct horse");
+            let (mut sealer, mut file) = Sealer::begin_at(&passphrase, header(), CHEAP)?;
+            file.extend(sealer.part(b"what is beside the store", false)?);
+            file.extend(sealer.part(b"the store", true)?);
+            Ok(file)
+        };
+        let is_it = |file: &[u8]| {
+            let parts = read(file, "correct horse")?;
+            anyhow::ensure!(parts == [b"what is beside the store".to_vec(), b"the store".to_vec()]);
+            Ok(())
+        };
+        let forms = [Form::new("backup", write, is_it)];
+        check(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_VERSION"), &forms).unwrap();
+    }
+
+    #[test]
     fn only_the_whole_file_and_its_passphrase_open() {
         let (mut sealer, mut file) =
             Sealer::begin_at(&Secret::new("correct horse"), header(), CHEAP).unwrap();

@@ -9,7 +9,7 @@ mod raft;
 mod serve;
 #[cfg(test)]
 mod strangers;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use link::{Dialer, Link, LinkError};
 pub(crate) use peers::Peers;

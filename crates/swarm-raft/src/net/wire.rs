@@ -1,7 +1,7 @@
 //! Frames and what is in them. A frame is its length in four bytes, highest first, and a message.
 //!
-//! Variants and fields are only ever added at the end, so that managers of two versions understand
-//! each other while one of them is being replaced.
+//! Variants are only ever added at the end, and fields at the end of what is last in a message, read by
+//! [`or_default`], so that managers of two versions understand each other while one of them is being replaced.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use openraft::raft::{
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use swarm_kv::{Item, Revision, StoreError};
 use swarm_store::{Command, Outcome};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -33,6 +33,15 @@ pub(crate) struct Hello {
     pub version: u16,
     /// Of a token; a manager's certificate needs none.
     pub secret: Option<Zeroizing<String>>,
+}
+
+/// The last field of a message, which the version before does not say.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(T::deserialize(from).unwrap_or_default())
 }
 
 /// A call.
@@ -69,6 +78,7 @@ pub(crate) enum Request {
     Announce {
         id: Id,
         address: String,
+        #[serde(deserialize_with = "or_default")]
         passed_on: bool,
     },
     Remove {
@@ -309,6 +319,20 @@ mod tests {
             };
             prop_assert_eq!((read, there.to_vec()), (key, value));
         }
+    }
+
+    #[test]
+    fn what_an_older_version_does_not_say_is_not_missed() {
+        let request = Request::Announce { id: 7, address: "a:1".to_owned(), passed_on: false };
+        let said = encode(&Call { to: None, request }).unwrap();
+        let older = said.strip_suffix(&[0]).unwrap();
+        let framed = [&u32::try_from(older.len()).unwrap().to_be_bytes(), older].concat();
+        let Some(Call { request: Request::Announce { id, passed_on, .. }, .. }) =
+            read_all(&framed).unwrap()
+        else {
+            panic!("another call");
+        };
+        assert_eq!((id, passed_on), (7, false));
     }
 
     #[test]
