@@ -2,6 +2,7 @@
 //! answered anywhere. Writing through the leader is `propose`'s.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -136,6 +137,23 @@ impl Core {
                 Err(self.refused(format!("it had to stop: {fatal}; start the manager again")))
             }
         }
+    }
+
+    /// Ends the library and lets go of the folder; what went wrong, if anything. What a disk in trouble has not
+    /// taken is given up: the library may wait for it, and nobody was told that it was written.
+    pub async fn end(&self) -> Option<String> {
+        let mut trouble = self.disk.watch_trouble();
+        let in_trouble = async { trouble.wait_for(Option::is_some).await.is_ok() };
+        let mut ending = pin!(self.raft.shutdown());
+        let ended = tokio::select! {
+            ended = &mut ending => ended,
+            true = in_trouble => {
+                self.disk.close().await;
+                ending.await
+            }
+        };
+        self.disk.close().await;
+        ended.err().map(|error| error.to_string())
     }
 
     /// Waits until reads here see everything that was answered before this was called.

@@ -276,10 +276,9 @@ impl Embedded {
         core.tasks.close();
         // Whoever is in a call is told that it is over; nothing is written after this.
         let _ = tokio::time::timeout(FAREWELL, core.tasks.wait()).await;
-        if let Err(error) = core.raft.shutdown().await {
-            tracing::warn!(%error, "the store did not end well");
+        if let Some(error) = core.end().await {
+            tracing::warn!(error, "the store did not end well");
         }
-        core.disk.close().await;
     }
 }
 
@@ -291,10 +290,9 @@ impl Drop for Embedded {
         let core = Arc::clone(&self.core);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(error) = core.raft.shutdown().await {
-                    tracing::debug!(%error, "the store did not end well");
+                if let Some(error) = core.end().await {
+                    tracing::debug!(error, "the store did not end well");
                 }
-                core.disk.close().await;
             });
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use swarm_kv::{KeyValue as _, StoreError, Write};
 
-use crate::pool::{Pool, eventually};
+use crate::pool::{Pool, eventually, open};
 
 async fn put(pool: &Pool, at: usize, key: &str) -> Result<(), StoreError> {
     pool.managers[at].put(Write::new(format!("d/{key}"), key.to_owned())).await.map(drop)
@@ -120,4 +120,29 @@ async fn where_no_disk_has_room_nothing_is_lost_and_work_goes_on_with_it() {
         assert!(manager.get("d/refused").await.unwrap().is_none(), "what was refused is not there");
     }
     pool.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_with_a_full_disk_ends_when_it_is_told_to() {
+    let pool = Pool::of(3).await;
+    let full = pool.leader().await;
+    let others = [(full + 1) % 3, (full + 2) % 3];
+    put(&pool, full, "before").await.unwrap();
+    pool.managers[full].fill_disk(true);
+    let first = put(&pool, full, "first").await;
+    // Who leads now it cannot write down, and waits for that.
+    for other in others {
+        eventually("the others write", async || put(&pool, other, "after").await.ok()).await;
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(10), pool.managers[full].shutdown()).await;
+    assert!(ended.is_ok(), "it does not end");
+    // What it was told is not lost by that.
+    let (folder, address) = (&pool.folders[full], pool.managers[full].address().to_owned());
+    let again = open(folder, &address).await;
+    eventually("it follows", async || again.get("d/after").await.ok().flatten()).await;
+    assert!(first.is_err() || again.get("d/first").await.unwrap().is_some(), "{first:?}");
+    again.shutdown().await;
+    for other in others {
+        pool.managers[other].shutdown().await;
+    }
 }
