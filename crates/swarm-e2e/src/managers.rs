@@ -90,7 +90,7 @@ impl<'l> Managers<'l> {
 
     /// What manager `i` is started as from now on.
     pub fn becomes(&mut self, i: usize, binary: &Path) {
-        self.binaries[i] = binary.to_owned();
+        binary.clone_into(&mut self.binaries[i]);
     }
 
     /// The file of the token with which a `manager` or a `node` comes in.
