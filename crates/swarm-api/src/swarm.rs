@@ -11,8 +11,8 @@ use swarm_backend::{ApiError, Backend, Result, SwarmMode};
 use crate::route::Route;
 
 const NO_SWARM: &str = "This node is not a swarm manager. It unites engines as a pool, which has \
-    no services, tasks, secrets or configs of its own: use \"docker run\" or Compose here, or point \
-    the client directly at an engine that is a swarm manager.";
+    no services, tasks, secrets or configs of its own: use \"docker run\" or Compose here. Swarm mode is \
+    what \"swarm daemon\" serves beside an engine, on a socket of its own.";
 
 /// A pool that is no swarm never gets so far: its route is refused first.
 fn swarm(backend: &dyn Backend) -> Result<&dyn SwarmMode> {

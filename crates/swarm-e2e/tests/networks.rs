@@ -88,6 +88,18 @@ fn containers_are_connected_and_disconnected_by_the_networks_one_name() -> Resul
     assert!(again.contains("not connected"), "{again}");
     let nobody = pool.docker(&["network", "connect", "cd-net", "no-such"]).fails()?;
     assert!(nobody.contains("no-such"), "{nobody}");
+    // Each engine has a bridge: the one that is meant is the container's.
+    pool.docker(&["network", "disconnect", "bridge", "cd-server"]).ok()?;
+    pool.docker(&["network", "connect", "bridge", "cd-server"]).ok()?;
+    assert_eq!(members(&pool, "host-3/bridge")?, ["cd-server"]);
+    // What no engine can do is said once, and with nothing that a pool refuses.
+    let overlay = pool.docker(&["network", "create", "-d", "overlay", "cd-far"]).fails()?;
+    assert!(overlay.contains("a pool has no overlay networks"), "{overlay}");
+    pool.docker(&["network", "create", "--subnet", "10.98.0.0/24", "cd-one"]).ok()?;
+    let overlaps = ["network", "create", "--subnet", "10.98.0.0/24", "cd-two"];
+    let refused = pool.docker(&overlaps).fails()?;
+    assert_eq!(refused.matches("verlaps").count(), 1, "{refused}");
+    pool.docker(&["network", "rm", "cd-one"]).ok()?;
     pool.docker(&["rm", "--force", "cd-server"]).ok()?;
     pool.docker(&["network", "rm", "cd-net"]).ok()?;
     Ok(())

@@ -188,7 +188,14 @@ impl EngineError {
 
     /// A failure within the reply's body.
     pub(crate) fn in_body(error: &(dyn Error + 'static)) -> Self {
-        special(error).unwrap_or_else(|| Self::Body(causes(error)))
+        special(error).unwrap_or_else(|| {
+            let text = if ended_early(error) {
+                "the engine closed the connection".to_owned()
+            } else {
+                causes(error)
+            };
+            Self::Body(text)
+        })
     }
 }
 
@@ -220,6 +227,21 @@ fn special(error: &(dyn Error + 'static)) -> Option<EngineError> {
         };
     }
     None
+}
+
+/// Whether the connection ended where more was to come, wherever in the chain it is said.
+fn ended_early(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let of_io = error.downcast_ref::<io::Error>();
+        if of_io.is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+            || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// An error and its causes, joined as a sentence.

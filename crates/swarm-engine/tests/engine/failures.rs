@@ -80,6 +80,11 @@ async fn garbage_is_named_as_such() {
     assert!(error.is_connection() && error.to_string().contains("not HTTP"), "{error:?}");
     let error = check("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n[1").await;
     assert!(matches!(error, EngineError::Body(_)) && error.is_connection(), "{error:?}");
+    for early in ["Content-Length: 10\r\n\r\n[1", "Transfer-Encoding: chunked\r\n\r\n5\r\n[1"] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{early}").leak();
+        let words = check(answer).await.to_string();
+        assert_eq!(words, "the answer broke off: the engine closed the connection", "{early:?}");
+    }
     let error = check("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
     assert!(matches!(error, EngineError::Body(_)), "{error:?}");
     let error = check("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[}").await;

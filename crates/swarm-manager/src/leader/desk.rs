@@ -142,19 +142,24 @@ impl Desk {
         }
     }
 
-    /// Plans as much as fits into one pass. Empty when there is nothing to do now.
+    /// Plans as much as fits into one pass, and for no service twice: the tables do not have the first plan's
+    /// tasks yet, and each further one would make them all again. Empty when there is nothing to do now.
     pub fn pass<R: Rng + ?Sized>(&mut self, tables: &Tables, now: Time, rng: &mut R) -> Draft {
         let mut draft = Draft::default();
-        let mut looked = 0;
+        let (mut looked, mut wakes) = (0, Vec::new());
         while looked < self.limit
             && let Some(service) = self.agenda.next(now)
         {
             let view = orchestrate::Subject { tables, service: &service, now };
             let (tasks, wake) = orchestrate::service(&view, rng, &mut draft);
-            self.agenda.wake(&service, wake);
+            self.agenda.wake(&service, None);
+            wakes.push((service.clone(), wake));
             // A plan costs something even where there is nothing to do.
             looked += 1 + tasks / 8 + 2 * draft.len().saturating_sub(looked);
             draft.planned.push(service);
+        }
+        for (service, wake) in wakes {
+            self.agenda.wake(&service, wake);
         }
         self.orphans.give_up(tables, now, &mut draft);
         schedule::tasks(self, tables, now, rng, &mut draft, self.limit);

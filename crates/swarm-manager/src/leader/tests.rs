@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use serde_json::json;
 use swarm_kv::StoreError;
 use swarm_model::node::NodeState;
-use swarm_model::service::UpdateState;
+use swarm_model::service::{UpdateState, UpdateStatus};
 use swarm_model::task::TaskStatus;
 use swarm_model::{Node, Service, Task, TaskState, Time};
 use tokio::time::sleep;
@@ -288,4 +288,37 @@ fn tasks_of_a_node_that_is_down_for_a_day_are_given_up() {
         assert_eq!(state, Some(TaskState::Orphaned), "after a failure: {again}");
         desk.failed(&tables, &draft);
     }
+}
+
+#[test]
+fn a_service_is_planned_for_once_in_a_pass_whatever_it_asks_for_next() {
+    // Its update stops with the failure of its first new task, and its next plan is due at once.
+    let mut web = replicated("web", 2);
+    web.update_status = Some(UpdateStatus {
+        state: UpdateState::Updating,
+        started_at: Time(1),
+        completed_at: Time::NEVER,
+        message: String::new(),
+    });
+    let failed = Task {
+        id: "t".into(),
+        service_id: "web".into(),
+        slot: 1,
+        spec: web.spec.task_template.clone(),
+        created_at: Time(2),
+        desired_state: TaskState::Running,
+        status: TaskStatus { state: TaskState::Failed, ..TaskStatus::default() },
+        ..Task::default()
+    };
+    let mut tables = Tables::default();
+    tables.insert(Arc::new(failed));
+    tables.services.insert("web".into(), Arc::new(web));
+    let mut rng = StdRng::seed_from_u64(1);
+    let mut desk = Desk::new(&tables, Time(7));
+    let draft = desk.pass(&tables, Time(7), &mut rng);
+    let status = draft.services.get("web").and_then(|web| web.update_status.as_ref());
+    assert_eq!(status.map(|status| status.state), Some(UpdateState::Paused));
+    assert_eq!(draft.planned.len(), 1);
+    assert_eq!(draft.tasks.len(), 2, "the one that failed, and the one that follows it");
+    assert!(desk.moment().is_some_and(|moment| moment <= Time(7)), "it is looked at again");
 }

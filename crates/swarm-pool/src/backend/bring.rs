@@ -91,7 +91,16 @@ impl Pool {
 
     /// The id, on `engine`, of the network a client means; made there if it is the pool's.
     pub(crate) async fn network_on(&self, engine: &Arc<Engine>, name: &str) -> Result<String> {
-        let found = self.network(name).await?;
+        let found = match self.network(name).await {
+            Ok(found) => found,
+            // `bridge` is on every engine; the one that is meant is the container's.
+            Err(error) if error.status() == http::StatusCode::CONFLICT => {
+                let view = engine.view();
+                let own = view.networks.iter().find(|entry| *entry.name == *name);
+                return own.map(|entry| entry.id.to_string()).ok_or(error);
+            }
+            Err(error) => return Err(error),
+        };
         if let Some(entry) = found.on(engine) {
             return Ok(entry.id.to_string());
         }

@@ -184,7 +184,7 @@ fn told_to_the_end(body: Body, node: String) -> Body {
             Ok(frame) => Some((Ok::<_, BoxError>(frame), Some((body, node)))),
             Err(error) => {
                 let line =
-                    Message::error(format!("the build on {node} broke off: {error}")).to_line();
+                    Message::error(format!("the build on {node} ended early: {error}")).to_line();
                 Some((Ok(Frame::data(line.into())), None))
             }
         }
@@ -236,6 +236,6 @@ mod tests {
         let output = body.collect().await.unwrap().to_bytes();
         let last = output.split(|byte| *byte == b'\n').nth(1).unwrap();
         let failure = Message::parse(last).unwrap();
-        assert_eq!(failure.failure(), Some("the build on n1 broke off: reset"));
+        assert_eq!(failure.failure(), Some("the build on n1 ended early: reset"));
     }
 }

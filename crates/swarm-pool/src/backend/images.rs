@@ -14,9 +14,9 @@ use swarm_docker::Query;
 use swarm_docker::image::ImageEntry;
 use swarm_docker::json::elements;
 
+use super::blame;
 use super::image_holders::Holder;
 use super::image_list::ImageQuery;
-use super::progress::blamed;
 use super::prune::united;
 use super::{Copied, LARGEST_DOCUMENT, deadline, json};
 use crate::Pool;
@@ -232,12 +232,11 @@ fn removed(answers: Vec<Answer<Value>>) -> Result<Vec<Value>> {
         };
     };
     let class = first.class;
-    let words: Vec<_> = refusals.iter().map(|(label, error)| blamed(label, error)).collect();
     let elsewhere = match done.as_slice() {
         [] => String::new(),
         done => format!(" (removed on {})", done.join(", ")),
     };
-    Err(ApiError { class, message: words.join("; ") + &elsewhere })
+    Err(ApiError { class, message: blame::told(&refusals) + &elsewhere })
 }
 
 #[cfg(test)]

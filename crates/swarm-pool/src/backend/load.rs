@@ -10,7 +10,7 @@ use swarm_backend::{ApiError, Body, Effect, Exchange, Reply, Result};
 use swarm_docker::Query;
 use swarm_docker::jsonmessage::Message;
 
-use super::progress::{Telling, merged};
+use super::progress::{Shown, Telling, merged};
 use super::spread::spread;
 use super::{apart, deadline};
 use crate::Pool;
@@ -19,13 +19,15 @@ use swarm_engine::Outgoing;
 
 impl Pool {
     pub(super) async fn load(&self, exchange: Exchange) -> Result<Reply> {
+        // `POST /images/load` (API 1.23 and up) is quiet unless it is told not to be; so is `docker load` into a pipe.
+        let quiet = !matches!(exchange.query.get("quiet"), Some("0" | "false" | "False" | ""));
         let (body, like) = apart(exchange);
         let telling = Telling {
             doing: "Loading image...".to_owned(),
             done: "loaded",
             task: "loading the image".to_owned(),
             last: None,
-            quiet: false,
+            shown: if quiet { Shown::Results } else { Shown::All },
         };
         let engines = self.members.reachable();
         merged(&engines, telling, loading(&engines, body, like)).await
@@ -69,7 +71,7 @@ pub(super) async fn copy_image(
         done: "imported",
         task: format!("copying {image} from {}", from.label()),
         last: Some(last),
-        quiet: true,
+        shown: Shown::Nothing,
     };
     let like = |body| {
         let mut exchange = Exchange::get("/images/load");

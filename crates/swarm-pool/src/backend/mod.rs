@@ -1,6 +1,7 @@
 //! The Docker API's ports over a pool: one file per resource, each saying what is served from the
 //! cache, what goes to one engine, and what is asked of all and merged.
 
+mod blame;
 mod bring;
 mod build;
 mod build_sessions;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use swarm_backend::{ApiError, Effect, Exchange, ObjectPath, Plugins, Reply, Result, full};
 use swarm_docker::Filters;
 
-use super::progress::{Telling, merged};
+use super::progress::{Shown, Telling, merged};
 use super::spread::spread;
 use super::{Copied, apart, deadline, document, json};
 use crate::Pool;
@@ -136,7 +136,7 @@ async fn everywhere(
         done,
         task: format!("{} {plugin}", doing.to_lowercase()),
         last: None,
-        quiet: false,
+        shown: Shown::All,
     };
     merged(&engines, telling, |engine| {
         let (request, object) = (Arc::clone(&request), object.to_owned());

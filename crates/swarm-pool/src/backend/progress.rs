@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::document;
+use super::{blame, document};
 use crate::engine::{Engine, Mark};
 use crate::fanout;
 
@@ -43,8 +43,19 @@ pub(super) struct Telling {
     pub task: String,
     /// Said once, after all engines.
     pub last: Option<Message>,
-    /// Nothing else is said but failures, because the client's scripts read `last`.
-    pub quiet: bool,
+    /// What is told beside failures and `last`.
+    pub shown: Shown,
+}
+
+/// How much of a merged stream is told: clients' scripts read what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Everything.
+    All,
+    /// What engines say without an id, such as `Loaded image: …`.
+    Results,
+    /// Nothing.
+    Nothing,
 }
 
 /// How it went on one engine.
@@ -131,24 +142,17 @@ fn refused(outcomes: Vec<Outcome>) -> ApiError {
     let Some((_, first)) = errors.first() else {
         return ApiError::system("the engines' answers ended before they began");
     };
-    if errors.iter().all(|(_, error)| error == first) {
+    if errors.iter().all(|(_, error)| blame::alike(error, first)) {
         return first.clone();
     }
-    let words: Vec<_> = errors.iter().map(|(label, error)| blamed(label, error)).collect();
-    ApiError { class: first.class, message: words.join("; ") }
-}
-
-/// An error with its engine's name, once.
-pub(super) fn blamed(label: &str, error: &ApiError) -> String {
-    let named = error.message.strip_prefix("engine ").is_some_and(|rest| rest.starts_with(label));
-    if named { error.message.clone() } else { format!("{label}: {}", error.message) }
+    ApiError { class: first.class, message: blame::told(&errors) }
 }
 
 /// The last line, when something failed somewhere.
 fn failure(task: &str, outcomes: &[Outcome]) -> Option<Message> {
     let failed: Vec<_> = outcomes
         .iter()
-        .filter_map(|outcome| Some(blamed(&outcome.label, outcome.result.as_ref().err()?)))
+        .filter_map(|outcome| Some((outcome.label.clone(), outcome.result.clone().err()?)))
         .collect();
     if failed.is_empty() {
         return None;
@@ -157,7 +161,7 @@ fn failure(task: &str, outcomes: &[Outcome]) -> Option<Message> {
         "{task} failed on {} of {} nodes: {}",
         failed.len(),
         outcomes.len(),
-        failed.join("; ")
+        blame::told(&failed)
     )))
 }
 
@@ -213,8 +217,8 @@ impl Follower {
     async fn pass(&self, label: &str, mut message: Message) {
         if let Some(text) = &message.stream {
             let new = !text.trim().is_empty() && self.told.lock().insert(text.clone());
-            if new {
-                self.say(message).await;
+            if new && self.telling.shown != Shown::Nothing {
+                self.send(message).await;
             }
             return;
         }
@@ -228,9 +232,12 @@ impl Follower {
     }
 
     async fn say(&self, message: Message) {
-        if self.telling.quiet {
-            return;
+        if self.telling.shown == Shown::All {
+            self.send(message).await;
         }
+    }
+
+    async fn send(&self, message: Message) {
         // An error means that the client left; then all of this is about to be dropped.
         let _ = self.lines.send(message.to_line().into()).await;
     }

@@ -16,7 +16,7 @@ fn telling(last: Option<Message>) -> Telling {
         done: "downloaded",
         task: "pulling a:1".into(),
         last,
-        quiet: false,
+        shown: Shown::All,
     }
 }
 
@@ -103,6 +103,24 @@ async fn what_programs_read_is_told_once_and_as_it_is() {
     let all = told(reply).await;
     let streams: Vec<_> = all.iter().filter_map(|message| message.stream.as_deref()).collect();
     assert_eq!(streams, ["Loaded image: a:1\n"]);
+}
+
+#[tokio::test]
+async fn who_wants_it_quiet_is_told_results_and_failures() {
+    let engines = [engine(1), engine(2)];
+    let quiet = Telling { shown: Shown::Results, ..telling(None) };
+    let reply = merged(&engines, quiet, |engine| async move {
+        Ok(stream_of(match engine.key().0 {
+            1 => "{\"status\":\"x\",\"id\":\"y\"}\n{\"stream\":\"Loaded image: a:1\\n\"}\n",
+            _ => "{\"error\":\"no space\"}\n",
+        }))
+    })
+    .await
+    .unwrap();
+    let all = told(reply).await;
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(all[0].stream.as_deref(), Some("Loaded image: a:1\n"));
+    assert_eq!(all[1].failure(), Some("pulling a:1 failed on 1 of 2 nodes: n2:1: no space"));
 }
 
 #[tokio::test]

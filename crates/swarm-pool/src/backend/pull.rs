@@ -15,7 +15,7 @@ use swarm_docker::{Query, Reference};
 use swarm_engine::Outgoing;
 
 use super::load::copy_image;
-use super::progress::{Messages, Telling, merged};
+use super::progress::{Messages, Shown, Telling, merged};
 use super::{Copied, deadline, document};
 use crate::Pool;
 use crate::engine::{Engine, Identity, Mark};
@@ -36,7 +36,7 @@ impl Pool {
             done: "downloaded",
             task: format!("pulling {reference}"),
             last: None,
-            quiet: false,
+            shown: Shown::All,
         };
         if let Some(lent) = request.headers.get(REGISTRY_AUTH).and_then(|lent| lent.to_str().ok()) {
             self.shared.credentials.note(&reference.to_string(), lent);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use swarm_backend::{Effect, Exchange, Reply, Result};
 use swarm_docker::Reference;
 
-use super::progress::{Telling, merged};
+use super::progress::{Shown, Telling, merged};
 use super::{Copied, deadline};
 use crate::Pool;
 use crate::engine::Engine;
@@ -66,7 +66,7 @@ impl Pool {
                     done: "pushed",
                     task: format!("pushing {wanted}"),
                     last: None,
-                    quiet: false,
+                    shown: Shown::All,
                 };
                 merged(several, telling, |engine| {
                     let (request, name) = (Arc::clone(&request), repository.to_owned());

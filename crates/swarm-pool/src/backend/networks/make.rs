@@ -6,9 +6,17 @@ use swarm_docker::{ApiVersion, ErrorClass};
 use swarm_engine::Outgoing;
 
 use crate::Pool;
-use crate::backend::{deadline, json};
+use crate::backend::{blame, deadline, json};
 use crate::engine::{Mark, post_json};
 use crate::fanout;
+
+/// An engine's own words would have the client begin a swarm, which a pool refuses.
+const NO_OVERLAY: &str = "a pool has no overlay networks: its engines are in no swarm. Without \
+    --driver it is a bridge, which connects the containers of one engine (keep them together with \
+    -e affinity:container==NAME); what speaks by published ports can be anywhere";
+
+/// How engines of all versions say that they have none because they are in no swarm.
+const OF_NO_SWARM: &str = "is not a swarm manager";
 
 impl Pool {
     /// Creates a pool-wide network on every reachable engine, or on none.
@@ -26,13 +34,13 @@ impl Pool {
             Ok(answer)
         })
         .await;
-        let refused: Vec<String> = answers
+        let refused: Vec<(String, ApiError)> = answers
             .iter()
             .filter_map(|answer| {
                 let error = answer.result.as_ref().err()?;
                 // An engine that vanished gets its copy when it is back and needs it.
                 let vanished = !matches!(error.class, ErrorClass::Engine(_));
-                (!vanished).then(|| format!("{}: {}", answer.engine.label(), error.message))
+                (!vanished).then(|| (answer.engine.label(), error.clone()))
             })
             .collect();
         if refused.is_empty() {
@@ -52,11 +60,16 @@ impl Pool {
             }
             engine.wrote(Mark::Networks);
         }
+        if body.get("Driver").and_then(Value::as_str) == Some("overlay")
+            && refused.iter().any(|(_, error)| error.message.contains(OF_NO_SWARM))
+        {
+            return Err(ApiError::unavailable(NO_OVERLAY));
+        }
         Err(ApiError::conflict(format!(
             "the network was not created, because {} of {} nodes refused it: {}",
             refused.len(),
             engines.len(),
-            refused.join("; ")
+            blame::told(&refused)
         )))
     }
 }
