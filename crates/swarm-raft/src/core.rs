@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub heard: AtomicU64,
     /// Up to where a disk in trouble was told that the log is agreed on.
     pub fed: AtomicU64,
+    /// Bytes that the library was given by a leader and has not answered.
+    pub waiting: Arc<AtomicUsize>,
     /// Why the store as a whole cannot be relied on, while it cannot.
     pub health: watch::Sender<Option<String>>,
     /// Managers that have nearly all of the log, with its end when that was seen: to count they have to have
@@ -95,6 +97,11 @@ impl Core {
     /// Who leads, as far as this manager knows.
     pub fn leader(&self) -> Option<Id> {
         self.raft.metrics().borrow_watched().current_leader
+    }
+
+    /// Up to where this manager has the log.
+    pub fn last_index(&self) -> Option<u64> {
+        self.raft.metrics().borrow_watched().last_log_index
     }
 
     /// Whether this manager leads.

@@ -109,6 +109,7 @@ impl Embedded {
             places: Arc::new(Semaphore::new(TAKEN)),
             heard: AtomicU64::new(0),
             fed: AtomicU64::new(0),
+            waiting: Arc::default(),
             health: watch::Sender::new(None),
             nearing: parking_lot::Mutex::default(),
             changing: Mutex::new(()),
@@ -266,6 +267,12 @@ impl Embedded {
     /// Has another manager lead, if this one does and there is one; whether that came about.
     pub async fn hand_over(&self) -> bool {
         duties::hand_over(&self.core).await
+    }
+
+    /// Bytes that came from a leader and wait for this manager's disk.
+    #[cfg(feature = "faults")]
+    pub fn waiting_for_disk(&self) -> usize {
+        self.core.waiting.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Hands leadership over, writes what is under way, and lets go of the folder.

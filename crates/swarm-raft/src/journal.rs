@@ -56,7 +56,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     postcard::from_bytes(bytes).map_err(wrong)
 }
 
-fn weight(entry: &Entry) -> usize {
+/// What an entry takes in memory, in bytes.
+pub(crate) fn weight(entry: &Entry) -> usize {
     match &entry.payload {
         EntryPayload::Normal(command) => 64 + command.weight(),
         EntryPayload::Blank | EntryPayload::Membership(_) => 256,

@@ -3,6 +3,7 @@
 //! connections are kept for the next one.
 
 mod access;
+mod append;
 mod link;
 mod peers;
 mod raft;

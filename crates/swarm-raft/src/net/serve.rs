@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::storage::Snapshot;
 use parking_lot::RwLock;
 use rustls::ServerConfig;
@@ -20,9 +19,10 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::access::{Shown, allowed, introduce};
+use super::append::append;
 use super::wire::{self, Call, Fault, Hello, PlainChange, Reply, Request, plain};
 use crate::core::Core;
-use crate::kinds::{Kinds, Meta, Vote};
+use crate::kinds::{Meta, Vote};
 use crate::members;
 use crate::renewals::renew;
 use crate::state::Parcel;
@@ -41,10 +41,6 @@ const IDLE: Duration = Duration::from_mins(5);
 const CHUNK: Duration = Duration::from_secs(30);
 /// How long an answer may take to be taken.
 const ANSWER: Duration = Duration::from_secs(15);
-/// How long the disk may take to have what the leader sends; the leader waits no longer.
-const APPEND: Duration = Duration::from_secs(2);
-/// The same where it is known to take nothing: what comes is seen here all the same.
-const STUCK: Duration = Duration::from_millis(50);
 /// How often a watch says that it is alive.
 pub(crate) const ALIVE: Duration = Duration::from_secs(5);
 /// Values in one frame of a list, in bytes.
@@ -191,44 +187,12 @@ async fn answer(core: &Arc<Core>, request: Request) -> Result<Reply, Fault> {
     }
 }
 
-fn stopped(error: impl std::fmt::Display) -> Fault {
+pub(super) fn stopped(error: impl std::fmt::Display) -> Fault {
     Fault::Unreachable(error.to_string())
 }
 
-/// The leader's log and heartbeats. They are answered once the disk has all that came before; a disk that
-/// takes nothing keeps no connection for that, since the leader calls again ten times a second.
-async fn append(
-    core: &Core,
-    rpc: AppendEntriesRequest<Kinds>,
-) -> Result<AppendEntriesResponse<Kinds>, Fault> {
-    let is_stuck = core.disk.trouble().is_some();
-    let leader = rpc.vote.leader_id.node_id;
-    let agreed = rpc.leader_commit.map_or(0, |commit| commit.index);
-    let limit = if is_stuck { STUCK } else { APPEND };
-    let answered = if is_stuck
-        && rpc.entries.is_empty()
-        && core.leader() == Some(leader)
-        && core.fed.load(Ordering::Relaxed) >= agreed
-    {
-        // It says nothing new, and what waits for the disk would only become more.
-        None
-    } else {
-        core.fed.store(agreed, Ordering::Relaxed);
-        timeout(limit, core.raft.append_entries(rpc)).await.ok()
-    };
-    let response = answered.transpose().map_err(stopped)?;
-    let is_heard = match &response {
-        Some(response) => response.is_success(),
-        None => core.leader() == Some(leader),
-    };
-    if is_heard {
-        core.heard.store(core.state.now().max(1), Ordering::Relaxed);
-    }
-    response.ok_or_else(stuck)
-}
-
 /// What was asked waits for the disk.
-fn stuck() -> Fault {
+pub(super) fn stuck() -> Fault {
     Fault::Unreachable("its disk does not take writes".to_owned())
 }
 

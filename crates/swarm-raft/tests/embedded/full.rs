@@ -146,3 +146,27 @@ async fn one_with_a_full_disk_ends_when_it_is_told_to() {
         pool.managers[other].shutdown().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_leader_sends_again_and_again_does_not_pile_up_before_a_full_disk() {
+    let pool = Pool::of(3).await;
+    let leader = pool.leader().await;
+    let full = &pool.managers[(leader + 1) % 3];
+    full.fill_disk(true);
+    for number in 0..4 {
+        let large = Write::new(format!("d/large-{number}"), vec![7; 400 << 10]);
+        pool.managers[leader].put(large).await.unwrap();
+    }
+    let (begun, mut most) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(8) {
+        put(&pool, leader, "again").await.unwrap();
+        most = most.max(full.waiting_for_disk());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("at most {most} bytes waited");
+    assert!(most < 4 << 20, "{most}");
+    full.fill_disk(false);
+    eventually("it follows", async || full.get("d/again").await.ok().flatten()).await;
+    eventually("nothing waits", async || (full.waiting_for_disk() < 1 << 20).then_some(())).await;
+    pool.shutdown().await;
+}
