@@ -36,6 +36,7 @@ pub(crate) struct Hello {
 }
 
 /// The last field of a message, which the version before does not say.
+#[allow(clippy::unnecessary_wraps)] // The form that serde calls.
 fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
