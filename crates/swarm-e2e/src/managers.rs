@@ -38,19 +38,21 @@ impl<'l> Managers<'l> {
     /// Starts them in the networks of the hosts `places` (0: the fabric's) over the engines
     /// 1..=`engines`, and waits until each has found all of them healthy.
     pub fn start(lab: &'l Lab, places: [u8; 3], engines: u8, more: &[&str]) -> Result<Self> {
-        let this = Self::start_as(binaries::swarm()?, lab, places, &lab.nodes(engines), more)?;
+        let this =
+            Self::start_as(binaries::swarm()?, lab, places, Some(&lab.nodes(engines)), more)?;
         for pool in this.pools.iter().flatten() {
             pool.manager().wait_healthy(usize::from(engines), LONG)?;
         }
         Ok(this)
     }
 
-    /// Starts them as this binary, over the engines that `discovery` names, without waiting for any.
+    /// Starts them as this binary, over the engines that `discovery` names, or else those whose agents are in their
+    /// store; waits for none of them.
     pub fn start_as(
         binary: &Path,
         lab: &'l Lab,
         places: [u8; 3],
-        discovery: &str,
+        discovery: Option<&str>,
         more: &[&str],
     ) -> Result<Self> {
         let state = TempDir::new()?;
@@ -69,7 +71,7 @@ impl<'l> Managers<'l> {
             if i > 1 {
                 own.extend(["--store-join", &first, "--store-token-file", &token]);
             }
-            own.push(discovery);
+            own.extend(discovery);
             arguments.push(own.into_iter().map(str::to_owned).collect());
         }
         let binaries = [binary.to_owned(), binary.to_owned(), binary.to_owned()];

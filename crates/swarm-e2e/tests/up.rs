@@ -47,6 +47,30 @@ fn hierarchies() -> Result<Vec<String>> {
     Ok(split.filter(|words| words.get(1) != Some(&"0")).map(|words| words[0].to_owned()).collect())
 }
 
+/// Of all machines at once.
+fn obstacles_are_told(lab: &Lab, machines: &Machines<'_>, binary: &Path) -> Result<()> {
+    let swarm = |arguments: &[&str]| machines.swarm(binary, arguments);
+    lab.sh(3, "systemctl stop docker.service")?;
+    lab.sh(1, "docker swarm init --advertise-addr eth0 >/dev/null")?;
+    let told = swarm(&["up", "stranger1", "bob2", "h3"]).fails()?;
+    has(&told, &["nothing was changed", "bob2: this user is not root, and sudo asks"])?;
+    has(&told, &["stranger1: no way in: ssh said:", "Permission denied"])?;
+    let told = swarm(&["up", "h1", "h3"]).fails()?;
+    has(&told, &["h1: its engine is in a swarm of its own", "h3: its Docker Engine does not"])?;
+    lab.sh(1, "docker swarm leave --force >/dev/null")?;
+    lab.sh(3, "systemctl start docker.service")?;
+    Ok(())
+}
+
+/// Who has no certificate of the endpoint's authority.
+fn strangers_are_refused(machines: &Machines<'_>, certs: &Path) -> Result<()> {
+    let none = tempfile::tempdir()?;
+    std::fs::copy(certs.join("ca.pem"), none.path().join("ca.pem"))?;
+    let told = machines.endpoint(1, none.path(), &["ps"]).fails()?;
+    ensure!(told.contains("ertificate"), "{told}");
+    Ok(())
+}
+
 /// Nobody can say what ends with it: its daemon does not run, and its store is all that is left of the swarm.
 fn a_stopped_manager_is_kept(lab: &Scratch, machines: &Machines<'_>, binary: &Path) -> Result<()> {
     lab.sh(2, "systemctl stop swarm-daemon.service")?;
@@ -77,15 +101,7 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     let swarm = |arguments: &[&str]| machines.swarm(&binary, arguments);
 
     // What stands in the way is told of all machines at once, and nothing is changed.
-    lab.sh(3, "systemctl stop docker.service")?;
-    lab.sh(1, "docker swarm init --advertise-addr eth0 >/dev/null")?;
-    let told = swarm(&["up", "stranger1", "bob2", "h3"]).fails()?;
-    has(&told, &["nothing was changed", "bob2: this user is not root, and sudo asks"])?;
-    has(&told, &["stranger1: no way in: ssh said:", "Permission denied"])?;
-    let told = swarm(&["up", "h1", "h3"]).fails()?;
-    has(&told, &["h1: its engine is in a swarm of its own", "h3: its Docker Engine does not"])?;
-    lab.sh(1, "docker swarm leave --force >/dev/null")?;
-    lab.sh(3, "systemctl start docker.service")?;
+    obstacles_are_told(&lab, &machines, &binary)?;
     let certs = folder.path().join("certs");
     let words = certs.display().to_string();
     let up = ["--name", "prod", "--endpoint", "3376", "--certs", &words, "h1", "ann2", "h3"];
@@ -128,11 +144,7 @@ fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
         let listed = machines.endpoint(1, &certs, &["ps", "--format", "{{.Names}}"]).ok()?;
         Ok((listed.lines().count() == 3).then_some(()))
     })?;
-    std::fs::create_dir(folder.path().join("none"))?;
-    std::fs::copy(certs.join("ca.pem"), folder.path().join("none/ca.pem"))?;
-    ensure!(
-        machines.endpoint(1, &folder.path().join("none"), &["ps"]).fails()?.contains("ertificate")
-    );
+    strangers_are_refused(&machines, &certs)?;
 
     // Again: nothing. A worker is promoted. A newer binary restarts daemons, and no task.
     let told = swarm(&[&["up"], &up[..]].concat()).ok()?;
@@ -297,11 +309,7 @@ fn machines_become_a_pool_and_are_what_they_were() -> Result<()> {
     let (agent, store, api) = ("tcp 0.0.0.0:2376", "tcp 0.0.0.0:2378", "tcp 0.0.0.0:3376");
     (1..=3).try_for_each(|host| opens(host, &[agent, store, api]))?;
     opens(4, &[])?;
-    std::fs::create_dir(folder.path().join("none"))?;
-    std::fs::copy(certs.join("ca.pem"), folder.path().join("none/ca.pem"))?;
-    ensure!(
-        machines.endpoint(1, &folder.path().join("none"), &["ps"]).fails()?.contains("ertificate")
-    );
+    strangers_are_refused(&machines, &certs)?;
 
     // Again: nothing. A swarm is something else. One machine more.
     let told = swarm(&up).ok()?;

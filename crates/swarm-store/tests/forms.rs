@@ -19,13 +19,13 @@ fn of<T: Serialize + DeserializeOwned>(name: &'static str, sample: &T) -> Form<'
     Form::placed(name, postcard::to_stdvec(sample).unwrap(), again)
 }
 
-fn pinned() -> Option<Pinned> {
-    Some(Pinned { key: "docker/swarm/leader".to_owned(), revision: 70_000 })
+fn pinned() -> Pinned {
+    Pinned { key: "docker/swarm/leader".to_owned(), revision: 70_000 }
 }
 
 fn put(key: &str, value: &'static str, when: When) -> Command {
     let (key, value) = (key.to_owned(), Bytes::from_static(value.as_bytes()));
-    Command::Put { key, value, when, lease: Some("0b".repeat(16)), guard: pinned() }
+    Command::Put { key, value, when, lease: Some("0b".repeat(16)), guard: Some(pinned()) }
 }
 
 fn transaction() -> Transaction {
@@ -46,7 +46,7 @@ fn commands() -> Vec<Form<'static>> {
         of("command put, new", &put("pool/nodes/a", "", When::Absent)),
         of(
             "command delete",
-            &Command::Delete { key: "k".to_owned(), when: When::Always, guard: pinned() },
+            &Command::Delete { key: "k".to_owned(), when: When::Always, guard: Some(pinned()) },
         ),
         of("command grant", &Command::Grant { lease: lease(), ttl: 60_000 }),
         of("command renew", &Command::Renew { lease: lease() }),

@@ -210,14 +210,14 @@ mod tests {
         let other = told(at, "2", &[numbers(&[0, 7])]);
         assert!(other.contains("1.jsonl: numbers: it reads as another value: 0700"), "{other}");
         assert!(other.contains("2.jsonl: numbers: that version does not read"), "{other}");
-        let gone = told(at, "2", &[Form::named("words", Vec::new(), |_| Ok(Vec::new()))]);
+        let words = || Form::named("words", b"two words".to_vec(), |bytes| Ok(bytes.to_vec()));
+        let gone = told(at, "2", &[numbers(&[7, 0]), words()]);
         assert!(gone.contains("has no line for form \"words\""), "{gone}");
-        write(at, "2", &[Form::named("words", b"two words".to_vec(), |_| bail!("no"))]).unwrap();
+        write(at, "2", &[words()]).unwrap();
         let kept = fs::read_to_string(at.join("2.jsonl")).unwrap();
         assert!(kept.starts_with("{\"form\":\"numbers\",\"hex\":\"0700\"}\n"), "{kept}");
         assert!(kept.ends_with("\"text\":\"two words\"}\n"), "{kept}");
-        let words = Form::named("words", b"two words".to_vec(), |bytes| Ok(bytes.to_vec()));
-        assert_eq!(told(at, "2", &[numbers(&[7, 0]), words]), "");
+        assert_eq!(told(at, "2", &[numbers(&[7, 0]), words()]), "");
         assert!(told(at, "2", &[]).contains("nothing reads this form any more"));
     }
 }

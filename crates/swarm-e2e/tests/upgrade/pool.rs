@@ -98,7 +98,7 @@ impl Upgrade<'_> {
 fn a_pool_is_upgraded_one_manager_after_the_other() -> Result<()> {
     let (previous, new) = (previous()?, swarm_e2e::swarm()?);
     let lab = Scratch::boot(HOSTS, |_| {})?;
-    let managers = Managers::start_as(&previous, &lab, [0, 0, 0], "swarm://", &GRACE)?;
+    let managers = Managers::start_as(&previous, &lab, [0, 0, 0], None, &GRACE)?;
     let mut this =
         Upgrade { managers, agents: Vec::new(), before: Vec::new(), made: Vec::new(), steps: 0 };
     let done = upgrade(&mut this, &previous, new);
