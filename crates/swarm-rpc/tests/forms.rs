@@ -143,7 +143,7 @@ fn tunnel(
         let (id, opened) = handle.block_on(preamble::read(&mut bytes))?;
         ensure!(bytes.is_empty(), "something follows");
         let mut again = Vec::new();
-        let opened = opened.as_ref().map(|()| ()).map_err(String::as_str);
+        let opened = opened.as_ref().copied().map_err(String::as_str);
         handle.block_on(preamble::write(&mut again, &id, opened))?;
         Ok(again)
     })

@@ -1,7 +1,7 @@
 //! A pool of three managers that keep its store themselves, and agents of either version: replicas are upgraded
 //! first, then the primary.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use swarm_e2e::{Managers, Scratch, Watch, until};
@@ -105,8 +105,8 @@ fn a_pool_is_upgraded_one_manager_after_the_other() -> Result<()> {
     done.with_context(|| this.managers.logs().join("\n"))
 }
 
-fn upgrade(this: &mut Upgrade<'_>, previous: &PathBuf, new: &Path) -> Result<()> {
-    for (host, binary) in [(1, previous.as_path()), (2, new), (3, previous)] {
+fn upgrade(this: &mut Upgrade<'_>, previous: &Path, new: &Path) -> Result<()> {
+    for (host, binary) in [(1, previous), (2, new), (3, previous)] {
         let agent = this.agent(host, binary)?;
         this.agents.push(agent);
     }
