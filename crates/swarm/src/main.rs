@@ -76,9 +76,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => {
             let help = Cli::command().render_help();
-            let shown = match std::io::stdout().is_terminal() {
-                true => help.ansi().to_string(),
-                false => help.to_string(),
+            let shown = if std::io::stdout().is_terminal() {
+                help.ansi().to_string()
+            } else {
+                help.to_string()
             };
             cmd::node::print(&shown)
         }

@@ -27,6 +27,10 @@ use crate::dispatcher::{LogEvent, LogOptions, LogSelector, Missing};
 /// From this version on a stream of frames has a name of its own.
 const MULTIPLEXED: ApiVersion = ApiVersion::new(1, 42);
 
+/// What is said where the manager goes, or leads no longer, that had the nodes' lines.
+const BROKEN_OFF: &str = "Error grabbing logs: they broke off, because the manager that led the swarm is gone \
+    or leads no longer; ask again\n";
+
 /// The details that say whose a line is; the client shows them as the task's name and node.
 const CONTEXT: &str = "com.docker.swarm";
 
@@ -118,14 +122,26 @@ fn written(
     writer: Writer,
     events: mpsc::Receiver<LogEvent>,
 ) -> impl stream::Stream<Item = Chunk> + Send {
-    stream::unfold((writer, events), |(mut writer, mut events)| async move {
+    stream::unfold((writer, events, false), |(mut writer, mut events, mut over)| async move {
         loop {
-            let chunk = match events.recv().await? {
-                LogEvent::Line { node, chunk } => writer.line(&node, &chunk),
-                LogEvent::Over(missing) if missing.is_empty() => continue,
-                LogEvent::Over(missing) => writer.incomplete(&missing),
+            let chunk = match events.recv().await {
+                Some(LogEvent::Line { node, chunk }) => writer.line(&node, &chunk),
+                Some(LogEvent::Over(missing)) => {
+                    over = true;
+                    if missing.is_empty() {
+                        continue;
+                    }
+                    writer.incomplete(&missing)
+                }
+                None if over => return None,
+                // An end in order would be taken for the end of what there is to read.
+                None if writer.framed => {
+                    over = true;
+                    writer.frame(Stream::SystemError, BROKEN_OFF.as_bytes())
+                }
+                None => return Some((Err(BROKEN_OFF.trim_end().into()), (writer, events, true))),
             };
-            return Some((Ok(Frame::data(chunk)), (writer, events)));
+            return Some((Ok(Frame::data(chunk)), (writer, events, over)));
         }
     })
 }

@@ -110,9 +110,10 @@ async fn who_wants_it_quiet_is_told_results_and_failures() {
     let engines = [engine(1), engine(2)];
     let quiet = Telling { shown: Shown::Results, ..telling(None) };
     let reply = merged(&engines, quiet, |engine| async move {
-        Ok(stream_of(match engine.key().0 {
-            1 => "{\"status\":\"x\",\"id\":\"y\"}\n{\"stream\":\"Loaded image: a:1\\n\"}\n",
-            _ => "{\"error\":\"no space\"}\n",
+        Ok(stream_of(if engine.key().0 == 1 {
+            "{\"status\":\"x\",\"id\":\"y\"}\n{\"stream\":\"Loaded image: a:1\\n\"}\n"
+        } else {
+            "{\"error\":\"no space\"}\n"
         }))
     })
     .await

@@ -4,6 +4,7 @@
 //!
 //! Invariant: nothing is written, and nobody is asked.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,10 @@ pub fn in_use(env: Env<'_>) -> Result<Option<Place>, UsageError> {
         return Ok(None);
     }
     let wrong = |problem: String| UsageError::value(&named_by, &name, problem);
-    let id: String = Sha256::digest(&name).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut id = String::new();
+    for byte in Sha256::digest(&name) {
+        let _ = write!(id, "{byte:02x}");
+    }
     let file = folder.join("contexts/meta").join(&id).join("meta.json");
     let meta = fs::read(&file).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {

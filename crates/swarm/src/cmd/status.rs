@@ -1,5 +1,7 @@
 //! `swarm status`: whether a pool or a swarm is well, and if not, what is wrong and what to do about it.
 
+use std::io;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Method;
@@ -19,12 +21,24 @@ pub async fn run(flags: &StatusFlags, env: Env<'_>) -> anyhow::Result<()> {
         Ok(looked) => looked.verdict,
         Err(error) => {
             let mut verdict = Verdict::new("no manager can be asked");
-            let todo = "start it, or name another one with -H or DOCKER_HOST";
-            verdict.find(Level::Critical, said_once(&error), todo);
+            verdict.find(Level::Critical, said_once(&error), todo_about(&error));
             verdict
         }
     };
     say(&verdict, flags.json)
+}
+
+/// What is to be done about a manager that cannot be asked.
+fn todo_about(error: &anyhow::Error) -> &'static str {
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    let may_not = error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(refused)
+            || cause.downcast_ref::<Arc<io::Error>>().is_some_and(|error| refused(error))
+    });
+    if may_not {
+        return "its socket is for root and the socket's group: sudo, or join that group";
+    }
+    "start it, or name another one with -H or DOCKER_HOST"
 }
 
 /// What was asked, and what it means.
@@ -89,4 +103,19 @@ pub(super) fn wanted_tasks() -> String {
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_ask_is_told_so() {
+        let error = |kind: io::ErrorKind| anyhow::Error::from(io::Error::from(kind));
+        assert!(todo_about(&error(io::ErrorKind::PermissionDenied)).contains("sudo"));
+        assert!(todo_about(&error(io::ErrorKind::NotFound)).starts_with("start it"));
+        let shared = Arc::new(io::Error::from(io::ErrorKind::PermissionDenied));
+        let error = anyhow::Error::from(shared).context("cannot reach the manager");
+        assert!(todo_about(&error).contains("sudo"));
+    }
 }

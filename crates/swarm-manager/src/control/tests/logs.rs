@@ -136,6 +136,21 @@ async fn what_is_missing_is_said_at_the_end() {
 }
 
 #[tokio::test]
+async fn logs_whose_leader_is_gone_do_not_end_as_if_there_were_no_more() {
+    let broken = async |tty: bool| {
+        let rig = rig(tty, Vec::new()).await;
+        rig.logs.events.lock().as_mut().unwrap().pop();
+        rig.control.service_logs("web", ask("stdout=1&follow=1", "")).await
+    };
+    let frames = frames(broken(false).await).await;
+    let (stream, words) = frames.last().unwrap();
+    assert_eq!((frames.len(), *stream), (3, Stream::SystemError));
+    assert!(words.starts_with("Error grabbing logs: they broke off"), "{words}");
+    let error = broken(true).await.unwrap().body.collect().await.unwrap_err();
+    assert!(error.to_string().contains("they broke off"), "{error}");
+}
+
+#[tokio::test]
 async fn bad_queries_and_other_leaders_are_told_before_anything_is_sent() {
     let rig = rig(false, Vec::new()).await;
     for (query, words) in [
