@@ -35,6 +35,8 @@ pub(crate) struct Link {
     pub phases: Phases,
     /// Runs what outlives the HTTP part of a connection.
     pub tracker: TaskTracker,
+    /// Cancelled when the server begins to end.
+    pub stopping: CancellationToken,
     /// Cancelled when everything must end now.
     pub kill: CancellationToken,
     /// The connection's place under the limit, freed with the last part of it.
@@ -52,14 +54,10 @@ impl Link {
     }
 }
 
-/// Answers the requests of one connection. When `stopping` is cancelled the request under way is
-/// the last one.
-pub(crate) async fn drive<S, B>(
-    stream: S,
-    surface: Arc<Surface<B>>,
-    link: Link,
-    stopping: CancellationToken,
-) where
+/// Answers the requests of one connection. When the server begins to end the request under way is the
+/// last one.
+pub(crate) async fn drive<S, B>(stream: S, surface: Arc<Surface<B>>, link: Link)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: Endpoint + ?Sized,
 {
@@ -80,7 +78,7 @@ pub(crate) async fn drive<S, B>(
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
+        () = link.stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

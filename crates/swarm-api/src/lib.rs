@@ -21,6 +21,7 @@ mod build;
 mod connection;
 mod containers;
 mod coverage;
+mod endless;
 mod endpoint;
 mod eof;
 mod exec;

@@ -1,8 +1,8 @@
 //! The listening side: accepting, limiting, and ending in order.
 //!
 //! Invariants: no failure of one connection, nor a lack of file descriptors, ends a listener; after
-//! shutdown nothing is accepted, requests under way are given [`ServerOptions::drain`], and then
-//! everything is cut. Dropping the future of [`serve`] cuts everything at once.
+//! shutdown nothing is accepted, what has no end of its own is broken off (`endless`), other requests
+//! under way are given [`ServerOptions::drain`], and then everything is cut. Dropping the future of [`serve`] cuts everything at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,6 +149,7 @@ impl<B: Endpoint + ?Sized> Server<B> {
                     let link = Link {
                         phases: Phases::default(),
                         tracker: self.tracker.clone(),
+                        stopping: self.stopping.clone(),
                         kill: self.kill.clone(),
                         permit: Arc::new(place),
                     };
@@ -164,16 +165,15 @@ impl<B: Endpoint + ?Sized> Server<B> {
     }
 
     fn welcome(&self, accepted: Accepted, link: &Link) {
-        let (surface, stopping, link_) =
-            (Arc::clone(&self.surface), self.stopping.clone(), link.clone());
+        let (surface, link_) = (Arc::clone(&self.surface), link.clone());
         match accepted {
-            Accepted::Tcp(stream) => link.spawn(drive(stream, surface, link_, stopping)),
-            Accepted::Unix(stream) => link.spawn(drive(stream, surface, link_, stopping)),
-            Accepted::Handed(stream) => link.spawn(drive(stream, surface, link_, stopping)),
+            Accepted::Tcp(stream) => link.spawn(drive(stream, surface, link_)),
+            Accepted::Unix(stream) => link.spawn(drive(stream, surface, link_)),
+            Accepted::Handed(stream) => link.spawn(drive(stream, surface, link_)),
             Accepted::Tls(stream, config) => link.spawn(async move {
                 let peer = stream.peer_addr();
                 match secure(stream, config).await {
-                    Ok(stream) => drive(stream, surface, link_, stopping).await,
+                    Ok(stream) => drive(stream, surface, link_).await,
                     Err(error) => debug!(%error, ?peer, "refused a client before its request"),
                 }
             }),

@@ -31,6 +31,7 @@ use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 use tracing::{Instrument, debug, debug_span, error};
 
 use crate::connection::Link;
+use crate::endless::{Cut, is_endless};
 use crate::endpoint::Endpoint;
 use crate::eof::{Phase, Phases};
 use crate::headers::{Signature, strip_hop_by_hop, strip_request, wanted_upgrade};
@@ -79,6 +80,7 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         link: &Link,
     ) -> Response<Outgoing> {
         let method = request.method().clone();
+        let is_endless = method == Method::GET && is_endless(request.uri());
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
         let span = debug_span!("request", id, %method, path = request.uri().path());
         let mut begun = Counted::begin(&self.counted);
@@ -111,7 +113,8 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         // The phase of an upgrade ends where both sides have switched.
         let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         let ends = (!switched).then(|| link.phases.clone());
-        answer.map(|body| Outgoing { body, ends, traced, _begun: begun })
+        let cut = is_endless.then(|| Cut::by(&link.stopping));
+        answer.map(|body| Outgoing { body, cut, ends, traced, _begun: begun })
     }
 
     async fn dispatch(
@@ -238,6 +241,8 @@ fn refusal(error: &ApiError) -> Response<Body> {
 /// A body on its way to the client; with its end the request has ended.
 pub(crate) struct Outgoing {
     body: Body,
+    /// Breaks it off.
+    cut: Option<Cut>,
     ends: Option<Phases>,
     /// Its span ends here, too.
     traced: Arrived,
@@ -262,6 +267,9 @@ impl http_body::Body for Outgoing {
         cx: &mut Context<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if this.cut.as_mut().is_some_and(|cut| cut.has_come(cx)) {
+            return Poll::Ready(Some(Err("the server ends".into())));
+        }
         let _within = this.traced.span().enter();
         Pin::new(&mut this.body).poll_frame(cx)
     }

@@ -5,7 +5,7 @@ mod fake;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fake::{Fake, UPGRADE, read_head, request, run, run_on, run_with, upgrading};
@@ -329,7 +329,7 @@ async fn shutdown_lets_requests_end_and_cuts_what_does_not() {
         Fake::acting(move |call, _, _| {
             let body = silent(Arc::clone(&flag));
             async move {
-                if call == "events" {
+                if call == "save_images" {
                     return Ok(streaming(body));
                 }
                 sleep(Duration::from_millis(300)).await;
@@ -339,9 +339,9 @@ async fn shutdown_lets_requests_end_and_cuts_what_does_not() {
         options,
     )
     .await;
-    let mut endless = server.connect().await;
-    endless.write_all(&request("GET /events", &[], b"")).await.unwrap();
-    read_head(&mut endless).await;
+    let mut slow = server.connect().await;
+    slow.write_all(&request("GET /images/get", &[], b"")).await.unwrap();
+    read_head(&mut slow).await;
     let mut short = server.connect().await;
     short.write_all(&request("GET /info", &["Connection: keep-alive"], b"")).await.unwrap();
     let idle = server.connect().await;
@@ -354,6 +354,27 @@ async fn shutdown_lets_requests_end_and_cuts_what_does_not() {
     assert!(dropped.load(Ordering::SeqCst));
     assert!(TcpStream::connect(server.address).await.is_err());
     drop(idle);
+}
+
+#[tokio::test]
+async fn what_has_no_end_of_its_own_is_broken_off_at_once() {
+    let server = run(Fake::acting(|_, _, _| async { Ok(streaming(silent(Arc::default()))) })).await;
+    let mut clients = Vec::new();
+    for path in ["GET /events", "GET /containers/web/logs?follow=1", "GET /containers/web/stats"] {
+        let mut client = server.connect().await;
+        client.write_all(&request(path, &[], b"")).await.unwrap();
+        read_head(&mut client).await;
+        clients.push(client);
+    }
+    let begun = Instant::now();
+    server.stop.cancel();
+    timeout(PATIENCE, server.served).await.unwrap().unwrap();
+    assert!(begun.elapsed() < ServerOptions::default().drain / 2, "{:?}", begun.elapsed());
+    for mut client in clients {
+        let mut got = Vec::new();
+        let _ = client.read_to_end(&mut got).await;
+        assert!(!got.ends_with(b"0\r\n\r\n"), "a broken answer must not look complete");
+    }
 }
 
 #[tokio::test]
