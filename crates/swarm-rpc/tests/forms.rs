@@ -65,7 +65,10 @@ fn session() -> Vec<Form<'static>> {
         roots: text("-----BEGIN CERTIFICATE-----\n"),
         issuer: text("08b5"),
         spec: json(),
+        // Not told by the first versions.
+        certificate_life: 0,
     };
+    let short = v1::Wish { certificate_life: 3_600, ..wish.clone() };
     let wanted = v1::LogsWanted {
         subscription: text("l"),
         task_ids: vec![text("t")],
@@ -87,6 +90,7 @@ fn session() -> Vec<Form<'static>> {
         leader("leader welcome", to_agent::What::Welcome(welcome)),
         leader("leader assignments", to_agent::What::Assignments(assignments)),
         leader("leader wish", to_agent::What::Wish(wish)),
+        leader("leader wish of a certificate's life", to_agent::What::Wish(short)),
         leader("leader wants logs", to_agent::What::LogsWanted(wanted)),
         leader("leader ends logs", to_agent::What::LogsOver(text("l"))),
         leader("leader opens", to_agent::What::Tunnel(v1::OpenTunnel { id: vec![7; 32].into() })),
@@ -127,6 +131,20 @@ fn logs() -> Vec<Form<'static>> {
     ]
 }
 
+fn ways() -> Vec<Form<'static>> {
+    let end =
+        |id: &str, hostname: &str| Some(v1::WayEnd { id: text(id), hostname: text(hostname) });
+    let way = v1::Way {
+        to: end("b", "host-2"),
+        address: text("10.0.0.2:2377"),
+        failure: text("in words"),
+    };
+    vec![
+        of("ways request", &v1::WaysRequest {}),
+        of("ways reply", &v1::WaysReply { from: end("a", "host-1"), ways: vec![way] }),
+    ]
+}
+
 /// What is said on a tunnel.
 fn tunnel(
     runtime: &tokio::runtime::Runtime,
@@ -155,6 +173,7 @@ fn what_released_versions_said_is_understood() {
     let mut forms = authority();
     forms.extend(session());
     forms.extend(logs());
+    forms.extend(ways());
     forms.push(tunnel(&runtime, "tunnel open", Ok(())));
     forms.push(tunnel(&runtime, "tunnel refused", Err("dockerd is not there")));
     check(env!("CARGO_MANIFEST_DIR"), env!("CARGO_PKG_VERSION"), &forms).unwrap();

@@ -44,13 +44,12 @@ impl Place {
 /// The context in use; `None` where it is the default one.
 pub fn in_use(env: Env<'_>) -> Result<Option<Place>, UsageError> {
     let Some(folder) = docker_folder(env) else { return Ok(None) };
-    let (named_by, name) = match set(env, "DOCKER_CONTEXT") {
-        Some(name) => ("DOCKER_CONTEXT".to_owned(), name),
-        None => {
-            let file = folder.join("config.json");
-            let name = current(&file)?;
-            (format!("the context of {}", file.display()), name)
-        }
+    let (named_by, name) = if let Some(name) = set(env, "DOCKER_CONTEXT") {
+        ("DOCKER_CONTEXT".to_owned(), name)
+    } else {
+        let file = folder.join("config.json");
+        let name = current(&file)?;
+        (format!("the context of {}", file.display()), name)
     };
     if name.is_empty() || name == DEFAULT {
         return Ok(None);
