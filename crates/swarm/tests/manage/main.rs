@@ -11,8 +11,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, Method};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use swarm_engine::{ClientOptions, EngineAddress, EngineClient, TlsClient, TlsFiles};
+use serde_json::Value;
+use swarm_backend::empty;
+use swarm_engine::{ClientOptions, EngineAddress, EngineClient, Outgoing, TlsClient, TlsFiles};
 use swarm_testkit::fleet::{Fleet, FleetConfig};
 
 use crate::daemon::Daemon;
@@ -97,20 +100,47 @@ async fn a_socket_in_use_is_refused_and_a_dead_one_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_stream_is_waited_for_until_the_second_signal() {
-    let fleet = fleet(1).await;
+async fn a_request_under_way_is_waited_for_until_the_second_signal() {
+    let config =
+        FleetConfig { engines: 1, containers_per_engine: 1, running: 1, ..FleetConfig::default() };
+    let fleet = Fleet::start(config).await.unwrap();
     let line = ["manage", "-H", "tcp://127.0.0.1:0", &fleet.discovery_url()];
     for signal in ["TERM", "INT"] {
         let mut daemon = Daemon::start(&line, &[]);
         let client = client(&daemon.tcp_address().await, None);
         wait_for_healthy(&client, 1).await;
+        let list: Vec<Value> = client.get_json("/containers/json", SOON).await.unwrap();
+        let id = list[0]["Id"].as_str().unwrap();
+        let wait = Outgoing {
+            method: Method::POST,
+            path_and_query: format!("/containers/{id}/wait"),
+            version: None,
+            headers: HeaderMap::new(),
+            body: empty(),
+            upgrade: None,
+        };
+        let waiting = client.send(wait, Some(SOON)).await.unwrap();
+        // Nobody waits for this one.
         let events = client.events(None).await.unwrap();
         daemon.signal(signal);
         daemon.wait_for("send it again to end at once").await;
         daemon.signal(signal);
         assert_eq!(daemon.wait(Duration::from_secs(5)), Some(1), "{signal}");
-        drop(events);
+        drop((waiting, events));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_events_does_not_keep_it() {
+    let fleet = fleet(1).await;
+    let mut daemon =
+        Daemon::start(&["manage", "-H", "tcp://127.0.0.1:0", &fleet.discovery_url()], &[]);
+    let client = client(&daemon.tcp_address().await, None);
+    wait_for_healthy(&client, 1).await;
+    let events = client.events(None).await.unwrap();
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(Duration::from_secs(5)), Some(0));
+    drop(events);
 }
 
 #[tokio::test(flavor = "multi_thread")]
