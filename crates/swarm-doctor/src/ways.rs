@@ -31,14 +31,19 @@ pub fn reach_managers(managers: &[Reached]) -> Verdict {
 /// The ways between the node that was asked, whose `GET /info` this is, and the managers. Those from here
 /// that `told` names already are left out.
 pub fn ways(info: &Value, ways: &Value, told: &[Reached]) -> Verdict {
-    let own = (&info["Swarm"]["NodeID"], text(&info["Name"]));
-    let name = |end: &Value| match text(&end["Hostname"]) {
-        _ if end["ID"] == *own.0 => own.1.clone(),
-        name if name.is_empty() => text(&end["ID"]),
-        name => name,
+    let (own_id, own_name) = (&info["Swarm"]["NodeID"], text(&info["Name"]));
+    let name = |end: &Value| {
+        let name = text(&end["Hostname"]);
+        if end["ID"] == *own_id {
+            own_name.clone()
+        } else if name.is_empty() {
+            text(&end["ID"])
+        } else {
+            name
+        }
     };
     let is_told = |way: &Value| {
-        let here = way["From"]["ID"] == *own.0;
+        let here = way["From"]["ID"] == *own_id;
         here && told.iter().any(|one| one.failure.is_some() && way["Addr"] == one.address)
     };
     let mut verdict = Verdict::new(String::new());
@@ -54,11 +59,9 @@ pub fn ways(info: &Value, ways: &Value, told: &[Reached]) -> Verdict {
         verdict.find(Level::Warning, what, REMEDY);
     }
     if !ways.is_empty() {
-        let open = ways.len() - closed.len();
-        let of = ways.len();
+        let (open, all) = (ways.len() - closed.len(), ways.len());
         verdict.fact(format!(
-            "{open} of {of} ways between {} and the managers are open, each tried from its own end",
-            own.1
+            "{open} of {all} ways between {own_name} and the managers are open, each tried from its own end"
         ));
     }
     verdict
