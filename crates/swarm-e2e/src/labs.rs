@@ -92,6 +92,15 @@ impl Scratch {
         Ok(lab)
     }
 
+    /// The same as machines are before anything of ours is on them: with systemd, and engines that listen on no
+    /// port.
+    pub fn machines(hosts: u8) -> Result<Self> {
+        Self::boot(hosts, |config| {
+            config.default.systemd = true;
+            config.default.listen.clear();
+        })
+    }
+
     /// An empty lab.
     pub fn open(change: impl FnOnce(&mut LabConfig)) -> Result<Self> {
         let mut config = LabConfig::named(name());

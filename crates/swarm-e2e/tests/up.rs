@@ -87,10 +87,7 @@ fn a_stopped_manager_is_kept(lab: &Scratch, machines: &Machines<'_>, binary: &Pa
 #[test]
 fn machines_become_a_swarm_and_are_what_they_were() -> Result<()> {
     let ours = hierarchies()?;
-    let lab = Scratch::boot(3, |config| {
-        config.default.systemd = true;
-        config.default.listen.clear();
-    })?;
+    let lab = Scratch::machines(3)?;
     ensure!(hierarchies()? == ours, "the hosts' systemd changed this machine's cgroups");
     let machines = Machines::new(&lab)?;
     let folder = tempfile::tempdir()?;
@@ -238,10 +235,7 @@ fn another_manager_takes_over(lab: &Lab, machines: &Machines<'_>, certs: &Path) 
 
 #[test]
 fn machines_become_a_pool_and_are_what_they_were() -> Result<()> {
-    let lab = Scratch::boot(4, |config| {
-        config.default.systemd = true;
-        config.default.listen.clear();
-    })?;
+    let lab = Scratch::machines(4)?;
     let machines = Machines::new(&lab)?;
     let folder = tempfile::tempdir()?;
     let binary = stripped(folder.path(), "swarm", b"")?;

@@ -134,11 +134,11 @@ impl Lab {
             let Some(pid) = self.init(i) else {
                 bail!("host {i} died; {}", tail(&host.join("boot.log")));
             };
-            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            // Of systemd, the socket by which its tools reach it.
-            let private = format!("/proc/{pid}/root/run/systemd/private");
+            let init = Path::new("/proc").join(pid.to_string());
+            let comm = fs::read_to_string(init.join("comm")).unwrap_or_default();
             let booted = if systemd {
-                comm.trim() == "systemd" && Path::new(&private).exists()
+                // The socket by which its tools reach it.
+                comm.trim() == "systemd" && init.join("root/run/systemd/private").exists()
             } else {
                 comm.trim() == "tini"
             };

@@ -39,10 +39,7 @@ pub fn run(options: &Options) -> Result<String> {
 
 /// First, again, one more, down.
 fn measured(hosts: u8, pool: bool) -> Result<[Duration; 4]> {
-    let lab = Scratch::boot(hosts + 1, |config| {
-        config.default.systemd = true;
-        config.default.listen.clear();
-    })?;
+    let lab = Scratch::machines(hosts + 1)?;
     let machines = Machines::new(&lab)?;
     let folder = tempfile::tempdir()?;
     let binary = stripped(folder.path(), "swarm", b"")?;
