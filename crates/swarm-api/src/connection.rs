@@ -1,7 +1,6 @@
 //! One client's connection: HTTP/1.1 on any stream, to its end.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,50 +8,18 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::endpoint::Endpoint;
-use crate::eof::{EofHold, Phases};
-use crate::refusal::Worded;
+use crate::eof::EofHold;
+use crate::link::Link;
+use crate::refusal::{LARGEST_HEAD, Worded};
 use crate::surface::Surface;
 
 /// How long a connection may stay without a complete request head. It covers idle keep-alive
 /// connections too, which SDKs hold for a while, so it is generous; the connection limit is what
 /// bounds a flood of slow clients.
 const HEAD_DEADLINE: Duration = Duration::from_mins(2);
-
-/// Largest request head, and most that is buffered per connection and direction, bytes. Registry
-/// credentials (`X-Registry-Config`) can be tens of KiB. Larger heads get 431.
-pub(crate) const LARGEST_HEAD: usize = 128 << 10;
-
-/// A connection's place in the server.
-#[derive(Debug, Clone)]
-pub(crate) struct Link {
-    /// What the connection is doing.
-    pub phases: Phases,
-    /// Runs what outlives the HTTP part of a connection.
-    pub tracker: TaskTracker,
-    /// Cancelled when the server begins to end.
-    pub stopping: CancellationToken,
-    /// Cancelled when everything must end now.
-    pub kill: CancellationToken,
-    /// The connection's place under the limit, freed with the last part of it.
-    pub permit: Arc<OwnedSemaphorePermit>,
-}
-
-impl Link {
-    /// Runs `raw` until it ends or the server does; it keeps the connection's place meanwhile.
-    pub(crate) fn spawn(&self, raw: impl Future<Output = ()> + Send + 'static) {
-        let (kill, permit) = (self.kill.clone(), Arc::clone(&self.permit));
-        self.tracker.spawn(async move {
-            let _ = kill.run_until_cancelled(raw).await;
-            drop(permit);
-        });
-    }
-}
 
 /// Answers the requests of one connection. When the server begins to end the request under way is the
 /// last one.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use swarm_docker::ApiVersion;
 
-use crate::route::{Disposition, RESOURCES, Resources, RouteOf};
+use crate::route::{Disposition, Resources, RouteOf};
+use crate::table::RESOURCES;
 
 /// The whole page. Deterministic, so that a test can hold the file against it.
 pub fn coverage_markdown() -> String {

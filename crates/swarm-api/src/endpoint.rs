@@ -6,7 +6,8 @@
 
 use swarm_backend::{Backend, NodeBackend, Served};
 
-use crate::route::{Cut, Hit, RESOURCES, Resources, RouteOf};
+use crate::route::{Cut, Hit, Resources, RouteOf};
+use crate::table::RESOURCES;
 
 /// A kind of backend, and the routes that lead to it.
 pub(crate) trait Endpoint: Send + Sync + 'static {

@@ -15,7 +15,7 @@
 //! - no header, body or query is ever logged: they can hold credentials;
 //! - a request that panics, stalls or is abandoned costs its own connection and nothing else.
 //!
-//! Reading order: `route`, the resource files, `surface`, `connection`, `server`.
+//! Reading order: `route`, the resource files, `table`, `surface`, `connection`, `server`.
 
 mod build;
 mod connection;
@@ -28,6 +28,7 @@ mod exec;
 mod headers;
 mod images;
 mod intake;
+mod link;
 mod listener;
 mod metrics;
 mod networks;
@@ -41,11 +42,13 @@ mod server;
 mod surface;
 mod swarm;
 mod system;
+mod table;
 pub mod tls;
 mod volumes;
 
 pub use coverage::coverage_markdown;
 pub use listener::{BindError, Handed, Listener};
 pub use metrics::ApiMetrics;
-pub use route::{Disposition, Route, RouteOf, routes};
+pub use route::{Disposition, Route, RouteOf};
 pub use server::{ServerOptions, serve, serve_node};
+pub use table::routes;

@@ -193,7 +193,8 @@ mod tests {
     use prometheus_client::encoding::text;
 
     use super::*;
-    use crate::route::{self, RESOURCES};
+    use crate::route;
+    use crate::table::RESOURCES;
 
     fn published(metrics: &ApiMetrics) -> String {
         let mut registry = Registry::default();

@@ -20,8 +20,11 @@ use swarm_backend::ApiError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use crate::connection::LARGEST_HEAD;
 use crate::eof::Phases;
+
+/// Largest request head, and most that is buffered per connection and direction, bytes. Registry
+/// credentials (`X-Registry-Config`) can be tens of KiB. Larger heads get 431.
+pub(crate) const LARGEST_HEAD: usize = 128 << 10;
 
 /// How long a refused client's remaining input is read away.
 const DRAIN: Duration = Duration::from_millis(500);

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use crate::connection::{Link, drive};
+use crate::connection::drive;
 use crate::endpoint::Endpoint;
 use crate::eof::Phases;
 use crate::headers::Signature;
+use crate::link::Link;
 use crate::listener::{Accepted, Listener};
 use crate::metrics::ApiMetrics;
 use crate::surface::Surface;

@@ -30,12 +30,12 @@ use swarm_trace::Arrived;
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
 use tracing::{Instrument, debug, debug_span, error};
 
-use crate::connection::Link;
 use crate::endless::{Cut, is_endless};
 use crate::endpoint::Endpoint;
 use crate::eof::{Phase, Phases};
 use crate::headers::{Signature, strip_hop_by_hop, strip_request, wanted_upgrade};
 use crate::intake::{arriving, take_in};
+use crate::link::Link;
 use crate::metrics::{ApiMetrics, Begun, Counted};
 use crate::path::{check_version, read_name, split_version};
 use crate::route::{self, Disposition, Hit};

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer as _, X509Certificate};
 use x509_parser::time::ASN1Time;
 
+/// The root's common name, and the name under which managers serve as the authority.
+pub(crate) const AUTHORITY: &str = "swarm-ca";
+
 /// What a node may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
@@ -103,7 +106,7 @@ impl Subject {
     pub fn names(&self) -> Vec<String> {
         let mut names = vec![self.role.unit().to_owned(), self.node_id.clone()];
         if self.role == Role::Manager {
-            names.push(crate::root::NAME.to_owned());
+            names.push(AUTHORITY.to_owned());
         }
         names
     }

@@ -15,11 +15,7 @@ use crate::identity::Subject;
 use crate::pair::Pair;
 use crate::pem;
 use crate::request::{RequestError, requested_key};
-use crate::root::{LIFE, RootCa, RootError};
-
-/// Certificates begin this long before they are issued, for clocks that are behind
-/// (swarmkit `ca/certificates.go`: `CertBackdate`).
-pub const BACKDATE: Duration = Duration::from_hours(1);
+use crate::root::{BACKDATE, LIFE, RootCa, RootError};
 
 /// Why no certificate was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rand::Rng;
 
-use crate::issue::BACKDATE;
+use crate::root::BACKDATE;
 
 /// The first wait after a failure (swarmkit `ca/renewer.go`: `RenewTLSExponentialBackoff`).
 const FIRST: Duration = Duration::from_secs(5);

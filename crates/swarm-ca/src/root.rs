@@ -12,14 +12,15 @@ use swarm_model::Secret;
 use x509_parser::asn1_rs::Tag;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Name};
 
-use crate::identity::dates;
-use crate::issue::BACKDATE;
+use crate::identity::{AUTHORITY, dates};
 use crate::pair::Pair;
 use crate::pem;
 use crate::roots::{Roots, RootsError};
 
-/// The root's common name, and the name under which managers serve as the authority.
-pub(crate) const NAME: &str = "swarm-ca";
+/// Certificates begin this long before they are issued, for clocks that are behind
+/// (swarmkit `ca/certificates.go`: `CertBackdate`).
+pub const BACKDATE: Duration = Duration::from_hours(1);
+
 /// 20 years of 365 days (swarmkit `ca/certificates.go`: `RootCAExpiration` = 630720000 s).
 pub(crate) const LIFE: Duration = Duration::from_hours(20 * 365 * 24);
 
@@ -64,7 +65,7 @@ impl RootCa {
         let key = Pair::generate()?;
         let mut parameters = authority(now - BACKDATE, now + LIFE);
         let mut name = DistinguishedName::new();
-        name.push(DnType::CommonName, DnValue::PrintableString(NAME.try_into()?));
+        name.push(DnType::CommonName, DnValue::PrintableString(AUTHORITY.try_into()?));
         parameters.distinguished_name = name;
         let certificate = parameters.self_signed(&key)?.der().clone();
         Ok(Self { certificate, key: key.to_pem() })

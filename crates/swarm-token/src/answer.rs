@@ -14,14 +14,12 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Millis;
 use crate::route::{Call, NoCall};
 use crate::service::Nodes;
-use crate::{Refusal, Service, Token, address, route};
+use crate::{Refusal, Service, address, route};
 
 /// The index of the set in the answer, for the next blocking query.
 pub(crate) const INDEX: &str = "x-swarm-index";
@@ -35,44 +33,6 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 const HELP: &str = include_str!("help.html");
 /// The page asks for nothing, and runs nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-
-/// What is known of one engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-pub(crate) enum NodeState {
-    /// Renewed so many milliseconds ago, for so many seconds.
-    Registered { ttl: u32, renewed_ms: Millis },
-    /// It took its leave.
-    Left,
-    /// It ran out, or never was.
-    Absent,
-}
-
-/// One token, for its service's owner.
-#[derive(Debug, Serialize)]
-pub(crate) struct ClusterRow {
-    #[serde(serialize_with = "as_text")]
-    pub(crate) token: Token,
-    pub(crate) nodes: Vec<Box<str>>,
-    pub(crate) created: Time,
-    pub(crate) used: Time,
-    pub(crate) expires: Time,
-}
-
-fn as_text<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(token)
-}
-
-/// A time, written as RFC 3339 in whole seconds; one beyond all calendars is their last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Time(pub(crate) Millis);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let seconds = i64::try_from(self.0 / 1_000).unwrap_or(i64::MAX);
-        serializer.collect_str(&Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX))
-    }
-}
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 

@@ -26,6 +26,7 @@ mod disk;
 mod owner;
 mod refusal;
 mod route;
+mod rows;
 mod server;
 mod service;
 mod token;

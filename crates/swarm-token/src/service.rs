@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::answer::{ClusterRow, NodeState, Time};
 use crate::book::Book;
 use crate::clock::{Clock, Millis, millis};
 use crate::creations::Creations;
 use crate::disk::{Change, Disk};
 use crate::route::Poll;
+use crate::rows::{ClusterRow, NodeState, Time};
 use crate::writer::Writer;
 use crate::{DiskError, Limits, OwnerKey, Refusal, Token};
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::NoServerSessionStorage;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig};
@@ -13,11 +12,7 @@ use crate::roots::Roots;
 use crate::tls::admission::Admission;
 use crate::tls::expect::Expect;
 use crate::tls::live::{Live, TlsError};
-use crate::tls::verify::{Nodes, Servers};
-
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
+use crate::tls::verify::{Nodes, Servers, provider};
 
 /// Whether a client shows a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use crate::tls::configs::provider;
 use crate::tls::live::TlsError;
 use crate::tls::verify::only_tls13;
+use crate::tls::verify::provider;
 
 /// The client's side of fetching roots, to be compared with a join token.
 pub fn first_contact() -> Result<ClientConfig, TlsError> {

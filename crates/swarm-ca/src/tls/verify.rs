@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature,
+};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
@@ -15,12 +17,16 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::identity::Identity;
 use crate::roots::Roots;
-use crate::tls::configs::provider;
 use crate::tls::expect::{Expect, Refusal};
 use crate::tls::live::Live;
 
 /// Never seen, because nothing else is offered; a verifier has to answer all the same.
 pub(crate) const ONLY_13: &str = "nodes speak TLS 1.3 alone";
+
+/// The cryptography of all connections between nodes.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
 
 /// What a handshake may be signed with.
 pub(crate) fn algorithms() -> WebPkiSupportedAlgorithms {

@@ -15,13 +15,15 @@
 mod binpack;
 mod board;
 mod drain;
+mod evening;
 mod load;
 mod plan;
 pub mod resident;
 mod spread;
 
 pub use drain::drain;
-pub use plan::{Move, Plan, Pool, Settings, Stay, plan};
+pub use evening::plan;
+pub use plan::{Move, Plan, Pool, Settings, Stay};
 pub use resident::{Cause, LABEL_REBALANCE, Movable, Resident, movable};
 
 #[cfg(test)]

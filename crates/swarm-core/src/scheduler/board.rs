@@ -8,7 +8,6 @@ use swarm_model::service::{GenericResource, Protocol, TaskSpec};
 use swarm_model::{Id, Node, Task, TaskState, Time};
 
 use super::amounts::Left;
-use super::room::fixed_ports;
 
 /// A service that failed this often on a node comes there last (swarmkit's number).
 pub const MANY_FAILURES: usize = 5;
@@ -47,6 +46,12 @@ struct Held {
     given: Vec<GenericResource>,
     ports: Vec<(Protocol, u16)>,
     wanted: bool,
+}
+
+/// The ports that no two tasks on a node can share; where the engine chooses, it chooses a free one.
+pub(super) fn fixed_ports(task: &Task) -> Vec<(Protocol, u16)> {
+    let ports = task.host_ports.iter().map(|port| (port.protocol, port.published_port));
+    ports.filter(|(_, published)| *published != 0).collect()
 }
 
 /// All nodes and what is held on them.

@@ -8,19 +8,13 @@ use swarm_model::node::NodeState;
 use swarm_model::service::{Protocol, Resources, TaskSpec};
 use swarm_model::{Node, Task};
 
-use super::board::Load;
+use super::board::{Load, fixed_ports};
 use super::fits::Fits;
 use super::refusal::Filter;
 
 /// Whether a node is given tasks at all.
 pub fn takes_tasks(node: &Node) -> bool {
     node.status.state == NodeState::Ready && node.spec.availability == Availability::Active
-}
-
-/// The ports that no two tasks on a node can share; where the engine chooses, it chooses a free one.
-pub(super) fn fixed_ports(task: &Task) -> Vec<(Protocol, u16)> {
-    let ports = task.host_ports.iter().map(|port| (port.protocol, port.published_port));
-    ports.filter(|(_, published)| *published != 0).collect()
 }
 
 /// What tasks of one group ask for, read once.

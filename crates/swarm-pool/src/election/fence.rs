@@ -17,17 +17,13 @@ use swarm_backend::ApiError;
 use swarm_kv::Guard;
 
 use super::boottime::Clock;
-use super::role::{Role, Standing};
+use super::role::{Epoch, Role, Standing};
 
 /// The share of a lease that is not counted on: for two machines' clocks that do not go at the
 /// same speed, and for a request that is on its way when the lease ends.
 const MARGIN: u32 = 10;
 /// Bounds of the margin.
 const MARGINS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-
-/// Counts the primaries of a pool; a later one has a higher number. 0 where nobody is elected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Epoch(pub u64);
 
 /// What a primary acts under.
 #[derive(Debug, Clone, PartialEq, Eq)]

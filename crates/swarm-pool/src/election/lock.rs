@@ -17,7 +17,8 @@ use std::time::Duration;
 use swarm_kv::{Expect, Guard, Item, KeyValue, Lease, Revision, StoreError, Write};
 
 use super::boottime::Clock;
-use super::fence::{Epoch, Mandate};
+use super::fence::Mandate;
+use super::role::Epoch;
 
 /// What to take, and as whom.
 #[derive(Debug)]

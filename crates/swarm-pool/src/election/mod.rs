@@ -29,8 +29,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use appointed::{Appointer, Called};
-pub use fence::{Epoch, Fence, Mandate};
-pub use role::Role;
+pub use fence::{Fence, Mandate};
+pub use role::{Epoch, Role};
 
 use appointed::Appointment;
 use boottime::{BootTime, Clock};

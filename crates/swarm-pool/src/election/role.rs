@@ -8,11 +8,13 @@ use parking_lot::Mutex;
 use swarm_backend::ApiError;
 use tokio::sync::watch;
 
-use super::fence::Epoch;
-
 /// What a manager that runs without `--replication` adds to its name in the lock, so that others
 /// do not take the name for an address to forward to.
 const LONE: &str = " (without --replication)";
+
+/// Counts the primaries of a pool; a later one has a higher number. 0 where nobody is elected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
 
 /// What this manager is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod cache;
 mod container;
+mod failures;
 mod health;
 mod identity;
 mod marks;
@@ -25,12 +26,12 @@ use tokio::sync::watch;
 
 pub use cache::{EngineView, Objects};
 pub use container::Container;
+pub(crate) use failures::Failures;
 pub use health::Status;
 pub use identity::Identity;
 pub use marks::Mark;
 pub(crate) use worker::run;
 
-use crate::metrics::Failures;
 use marks::Marks;
 
 /// An engine's number, unique in a manager's life.

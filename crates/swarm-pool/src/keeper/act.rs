@@ -6,36 +6,16 @@ use http::{Method, StatusCode};
 use swarm_backend::ApiError;
 use swarm_core::reschedule::transition;
 use swarm_core::reschedule::{Action, Step};
-use swarm_kv::StoreError;
 use swarm_model::{EngineRef, Intent, Place};
 use tracing::{info, warn};
 
 use super::remake::Outcome;
+use super::step::StepError;
 use super::{Cause, Turn};
 use crate::Pool;
 use crate::backend::intents::removed;
 use crate::clock;
 use crate::engine::{Engine, Mark, READ_DEADLINE};
-
-/// Why a step did not work.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum StepError {
-    /// The store did not keep the announcement: nothing was done.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// An engine refused, or placement did.
-    #[error("{}", .0.message)]
-    Engine(ApiError),
-    /// The intent is not any more what the step was planned for.
-    #[error("it has changed meanwhile")]
-    Changed,
-}
-
-impl From<ApiError> for StepError {
-    fn from(error: ApiError) -> Self {
-        Self::Engine(error)
-    }
-}
 
 impl Pool {
     /// Carries `step` out; what goes wrong is told, and planned for again later.

@@ -4,12 +4,10 @@
 //! ended is wanted stopped only after it has stayed so on a working engine for a while: an engine
 //! that shuts down stops its containers before it falls silent, and nobody wanted that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_backend::InSwarm;
-use swarm_docker::container::{ListEntry, State as Running};
-use swarm_docker::volume::VolumeEntry;
+use swarm_docker::container::State as Running;
 use swarm_model::{Availability, Desired, EngineRecord, EngineRef, FORMAT};
 
 use crate::Pool;
@@ -17,6 +15,7 @@ use crate::clock;
 use crate::engine::{Container, EngineView, Identity};
 use crate::state::State;
 
+use super::data::data;
 use super::survey::is_of;
 
 /// How long a container must have been seen ended before it counts as wanted so.
@@ -112,45 +111,10 @@ pub(crate) fn follow_volumes_of(state: &State, container: &Container, view: &Eng
     state.intents.change(id, |intent| intent.volumes = volumes);
 }
 
-/// Where in a container volumes of its engine are, those that its image asks for too. A volume
-/// counts until it is known to be a plugin's: its engine may fall silent before its volumes are read.
-pub(super) fn data<'c>(
-    container: &'c ListEntry,
-    known: &'c [Arc<VolumeEntry>],
-) -> impl Iterator<Item = &'c str> {
-    let is_plugins =
-        |name: &str| known.iter().any(|volume| *volume.name == *name && !volume.is_local());
-    // The other mounts are named by their path on the host.
-    let here = move |(name, _): &(&str, &str)| !name.starts_with('/') && !is_plugins(name);
-    container.mounts().iter().filter(here).map(|(_, path)| path)
-}
-
 fn is_same(record: &EngineRecord, identity: &Identity) -> bool {
     record.engine.name == identity.name
         && record.address == identity.address
         && (record.cpus, record.memory) == (identity.cpus, identity.memory)
         && record.labels == *identity.labels
         && !record.gone
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_volume_is_data_until_it_is_known_to_be_a_plugins() {
-        let listed = br#"{"Id":"c","Names":["/c"],"Image":"i","ImageID":"sha256:i","Command":"",
-            "Created":1,"Ports":[],"Labels":{},"State":"running","Status":"Up","HostConfig":{},
-            "NetworkSettings":{"Networks":{}},"Mounts":[
-            {"Type":"volume","Name":"0f","Source":"","Destination":"/data","Driver":"local"},
-            {"Type":"volume","Name":"nfs","Source":"","Destination":"/shared","Driver":"nfs"},
-            {"Type":"bind","Source":"/srv","Destination":"/srv"}]}"#;
-        let entry = ListEntry::parse(listed, "node", "192.0.2.1", None).unwrap();
-        assert_eq!(data(&entry, &[]).collect::<Vec<_>>(), ["/data", "/shared"]);
-        let list =
-            br#"{"Volumes":[{"Name":"nfs","Driver":"nfs","Mountpoint":"","Scope":"global"}]}"#;
-        let known: Vec<_> =
-            VolumeEntry::parse_list(list).unwrap().0.into_iter().map(Arc::new).collect();
-        assert_eq!(data(&entry, &known).collect::<Vec<_>>(), ["/data"]);
-    }
 }

@@ -13,6 +13,7 @@
 mod act;
 mod attempts;
 mod count;
+mod data;
 mod drain;
 mod follow;
 mod forget;
@@ -21,6 +22,7 @@ mod moves;
 mod rebalance;
 mod remake;
 mod stale;
+mod step;
 mod survey;
 mod tell;
 

@@ -21,7 +21,7 @@ use swarm_model::{Desired, EngineRef, Intent, Place};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::act::StepError;
+use super::step::StepError;
 use super::{Cause, Turn};
 use crate::Pool;
 use crate::clock;

@@ -14,7 +14,7 @@ use swarm_model::{Desired, EngineRef, Intent};
 use tracing::warn;
 
 use super::Cause;
-use super::act::StepError;
+use super::step::StepError;
 use crate::Pool;
 use crate::backend::create::Wish;
 use crate::backend::intents::body_of;

@@ -8,7 +8,7 @@ use swarm_core::reschedule::{Step, transition};
 use swarm_model::{EngineRef, StalePolicy};
 use tracing::info;
 
-use super::act::StepError;
+use super::step::StepError;
 use crate::Pool;
 use crate::engine::{CHANGE_DEADLINE, Mark, post_json};
 

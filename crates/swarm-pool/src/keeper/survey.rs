@@ -11,7 +11,7 @@ use swarm_model::{Intent, Place};
 use crate::Pool;
 use crate::engine::{Container, EngineView};
 
-use super::follow::data;
+use super::data::data;
 
 /// The pool at one moment.
 pub(crate) struct Survey {

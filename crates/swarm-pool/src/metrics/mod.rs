@@ -21,6 +21,7 @@ use swarm_core::placement::filter::Filter;
 use swarm_docker::ApiError;
 
 use crate::Pool;
+use crate::engine::Failures;
 use crate::scheduler::NotPlaced;
 use readings::{Nodes, Readings};
 
@@ -36,17 +37,6 @@ const NO_ENGINE: &str = "none";
 const CREATES: [&str; 3] = ["created", "refused", "failed"];
 
 type Label = (&'static str, &'static str);
-
-/// Failed requests to engines, by whose they were and how they failed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Failures(Family<[Label; 2], Counter>);
-
-impl Failures {
-    /// One more.
-    pub fn count(&self, purpose: &'static str, reason: &'static str) {
-        self.0.get_or_create(&[("purpose", purpose), ("reason", reason)]).inc();
-    }
-}
 
 /// What is counted.
 #[derive(Debug)]
@@ -140,7 +130,7 @@ impl Metrics {
             "engine_failures",
             "Requests to engines that failed, by whose they were (request: a client's or the \
              keeper's; watch: the pool's own probes, readings and event streams) and how",
-            self.failures.0.clone(),
+            self.failures.family(),
         );
         registry.register(
             "engine_reconnects",
