@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::browser::Browser;
 
 /// From the API's telling to the screen, on a busy machine too.
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Columns by the names of their nodes. A tile belongs to the column in which it is drawn.

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::devtools::Devtools;
 
-/// Far more than a page takes, on a busy machine too.
-const SOON: Duration = Duration::from_secs(20);
+/// Far more than a page takes, and what it waits for (a node that is found dead, and what runs elsewhere then), on
+/// a busy machine too.
+const SOON: Duration = Duration::from_mins(1);
 /// Between two looks at a page.
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use swarm_testkit::lab::{Daemon, Lab, until};
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ use crate::client::{Client, Ran};
 use crate::labs::IMAGE;
 
 /// For nodes to be what they should.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Daemons of one lab.
 #[derive(Debug)]
@@ -136,6 +136,17 @@ impl<'l> Daemons<'l> {
     /// `GET /info` of a host's node endpoint.
     pub fn info(&self, host: u8) -> Result<serde_json::Value> {
         Ok(ask(&self.sock(host), "GET", "/info", "")?.json())
+    }
+
+    /// `docker node` with something that changes a node. The client reads the node and writes it back; what the node
+    /// says of itself between the two makes that out of sequence, as with Docker's own, and is tried again.
+    pub fn node(&self, by: u8, change: &[&str]) -> Result<()> {
+        until(PATIENCE, format_args!("docker node {}", change.join(" ")), || {
+            let ran = self.docker(by, &[&["node"], change].concat()).output()?;
+            let told = String::from_utf8_lossy(&ran.stderr);
+            ensure!(ran.status.success() || told.contains("update out of sequence"), "{told}");
+            Ok(ran.status.success().then_some(()))
+        })
     }
 
     /// A service with one container on each node, which ends at once when it is told to.

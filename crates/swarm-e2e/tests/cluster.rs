@@ -69,14 +69,14 @@ fn all_nodes_are_one_engine_from_every_manager() -> Result<()> {
     ensure!(told == "active true 3", "{told}");
 
     // What a swarm says of its nodes holds for placement.
-    nodes.docker(1, &["node", "update", "--availability", "pause", "host-3"]).ok()?;
+    nodes.node(1, &["update", "--availability", "pause", "host-3"])?;
     until(LONG, "a paused node is given no containers", || {
         let run = ["create", "-e", "constraint:node==host-3", IMAGE];
         let told = cluster(&nodes, 2).run(&run).output()?;
         Ok((!told.status.success()).then_some(()))
     })?;
-    nodes.docker(1, &["node", "update", "--availability", "active", "host-3"]).ok()?;
-    nodes.docker(1, &["node", "promote", "host-3"]).ok()?;
+    nodes.node(1, &["update", "--availability", "active", "host-3"])?;
+    nodes.node(1, &["promote", "host-3"])?;
     complete(&nodes, 3)?;
     the_leader_goes(&mut nodes)
 }
@@ -84,8 +84,11 @@ fn all_nodes_are_one_engine_from_every_manager() -> Result<()> {
 /// What a person does with containers, at one manager's endpoint.
 fn flows(nodes: &Daemons<'_>, host: u8) -> Result<()> {
     let docker = cluster(nodes, host);
-    let events = ["events", "--filter", "type=container", "--format", "{{.Action}} {{.From}}"];
-    let mut events = Watch::start(docker.command(&events))?;
+    // From now on, however long the client takes to begin.
+    let since = jiff::Timestamp::now().to_string();
+    let events = ["events", "--since", &since, "--filter", "type=container"];
+    let format = ["--format", "{{.Action}} {{.From}}"];
+    let mut events = Watch::start(docker.command(&[&events[..], &format].concat()))?;
     for node in 1..=3 {
         let (name, at) = (format!("c{host}{node}"), format!("constraint:node==host-{node}"));
         let say = "echo begun; exec sleep 1d";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use swarm_e2e::{IMAGE, Pool, exclusive, until};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn names(pool: &Pool, arguments: &[&str]) -> Result<BTreeSet<String>> {
     let listed = pool.docker(&[&["ps", "--format", "{{.Names}}"], arguments].concat()).ok()?;

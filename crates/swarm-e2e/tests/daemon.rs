@@ -8,17 +8,6 @@ use swarm_e2e::{Daemons, IMAGE, ask, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
 
-/// `docker node promote` or `demote`. The client reads the node and writes it back; what the node says of
-/// itself between the two makes that out of sequence, as with Docker's own, and is tried again.
-fn change_role(nodes: &Daemons<'_>, change: &str, node: &str) -> Result<()> {
-    until(LONG, format_args!("{change} {node}"), || {
-        let ran = nodes.docker(1, &["node", change, node]).output()?;
-        let told = String::from_utf8_lossy(&ran.stderr);
-        ensure!(ran.status.success() || told.contains("update out of sequence"), "{told}");
-        Ok(ran.status.success().then_some(()))
-    })
-}
-
 #[test]
 fn in_no_swarm_the_node_is_its_engine() -> Result<()> {
     let lab = exclusive()?;
@@ -81,7 +70,7 @@ fn nodes_begin_with_the_availability_that_they_are_given() -> Result<()> {
     ensure!(on("web")? == ["host-3", "host-3"], "{:?}", on("web")?);
     ensure!(on("global")? == ["host-3"], "{:?}", on("global")?);
     for host in ["host-1", "host-2"] {
-        nodes.docker(1, &["node", "update", "--availability", "active", host]).ok()?;
+        nodes.node(1, &["update", "--availability", "active", host])?;
     }
     nodes.docker(1, &["service", "scale", "web=4"]).ok()?;
     ensure!(on("web")? == ["host-1", "host-2", "host-3", "host-3"], "{:?}", on("web")?);
@@ -121,15 +110,12 @@ fn a_swarm_begins_grows_and_shrinks() -> Result<()> {
     let listed = nodes.docker(3, &["node", "ls", "--format", format]).ok()?;
     let mut lines: Vec<_> = listed.lines().collect();
     lines.sort_unstable();
-    ensure!(
-        lines
-            == [
-                "host-1 Ready Active Leader",
-                "host-2 Ready Active ",
-                "host-3 Ready Active Reachable"
-            ],
-        "{listed}"
-    );
+    // Where the machine stalls, the other one may have been chosen.
+    let led = |one: &str, other: &str| {
+        let one = format!("host-1 Ready Active {one}");
+        lines == [&*one, "host-2 Ready Active ", &*format!("host-3 Ready Active {other}")]
+    };
+    ensure!(led("Leader", "Reachable") || led("Reachable", "Leader"), "{listed}");
     let told = nodes.docker(2, &["node", "ls"]).fails()?;
     ensure!(told.contains("Worker nodes can't be used"), "{told}");
 
@@ -164,9 +150,9 @@ fn a_swarm_begins_grows_and_shrinks() -> Result<()> {
     nodes.ready(1, 3)?;
 
     // Roles change where the node is.
-    nodes.docker(1, &["node", "promote", "host-2"]).ok()?;
+    nodes.node(1, &["promote", "host-2"])?;
     until(LONG, "host-2 is a manager", || Ok(nodes.docker(2, &["node", "ls"]).ok().ok()))?;
-    nodes.docker(1, &["node", "demote", "host-3"]).ok()?;
+    nodes.node(1, &["demote", "host-3"])?;
     until(LONG, "host-3 is a worker", || {
         let told = nodes.docker(3, &["node", "ls"]).fails();
         Ok(told.ok().filter(|told| told.contains("Worker nodes can't be used")))
@@ -177,14 +163,14 @@ fn a_swarm_begins_grows_and_shrinks() -> Result<()> {
     })?;
     // Who is promoted, demoted and promoted again at once is a manager in the end.
     for change in ["promote", "demote", "promote"] {
-        change_role(&nodes, change, "host-3")?;
+        nodes.node(1, &[change, "host-3"])?;
     }
     until(LONG, "host-3 is a manager among three", || {
         let format = "{{.Hostname}} {{.ManagerStatus}}";
         let listed = nodes.docker(3, &["node", "ls", "--format", format]).ok();
         Ok(listed.ok().filter(|listed| listed.contains("host-3 Reachable")))
     })?;
-    change_role(&nodes, "demote", "host-3")?;
+    nodes.node(1, &["demote", "host-3"])?;
 
     // The engine's own networks are there beside the swarm's.
     ensure!(

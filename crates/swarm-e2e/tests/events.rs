@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use swarm_e2e::{IMAGE, Lab, Pool, Watch, exclusive, until};
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(30);
 
 /// `docker events` in JSON, once the manager has it as a listener.
 fn listen(pool: &Pool, filters: &[&str]) -> Result<Watch> {

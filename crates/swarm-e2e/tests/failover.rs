@@ -88,7 +88,9 @@ fn managers_take_over_and_a_primary_that_was_frozen_changes_nothing() -> Result<
     let others: Vec<usize> = (0..3).filter(|i| *i != first).collect();
     // Through a replica.
     let replica = managers.pool(others[0])?;
-    let events = replica.watch(&["events", "--filter", "container=web"])?;
+    // From now on, however long the client takes to begin.
+    let since = jiff::Timestamp::now().to_string();
+    let events = replica.watch(&["events", "--since", &since, "--filter", "container=web"])?;
     replica.sleeper("web", &MOVES).ok()?;
     events.wait_for("container start", LONG)?;
     let attached = replica.docker(&["run", "--rm", IMAGE, "echo", "through"]).ok()?;
@@ -101,8 +103,12 @@ fn managers_take_over_and_a_primary_that_was_frozen_changes_nothing() -> Result<
     let second = managers.primary(&others)?;
     println!("a frozen primary to the next one (ttl 4 s): {:?}", start.elapsed());
     let pool = managers.pool(second)?;
+    // Of one that failed the name may be taken all the same.
+    let mut tried = 0;
     until(LONG, "a write goes through", || {
-        Ok(pool.docker(&["create", "--name", "after", IMAGE]).ok().is_ok().then_some(()))
+        tried += 1;
+        let name = format!("after-{tried}");
+        Ok(pool.docker(&["create", "--name", &name, IMAGE]).ok().is_ok().then_some(()))
     })?;
     lab.kill(number(&from)?)?;
     let (to, _) = pool.moved("web", &from, LONG)?;

@@ -1,24 +1,54 @@
 //! Engines that fail, return, join, leave and lie about who they are.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use swarm_e2e::{IMAGE, Lab, Pool, Scratch, exclusive, until};
 
-const SOON: Duration = Duration::from_secs(20);
-/// How soon a silent engine is to be noticed, and its return.
-const NOTICED: Duration = Duration::from_secs(5);
-const RETURNED: Duration = Duration::from_secs(2);
-/// What a request that needs no sick engine may take on a busy machine; the client's own start
-/// included.
+const SOON: Duration = Duration::from_secs(30);
+/// How soon a silent engine is to be noticed, and its return: 4.4 s and 1.8 s by the clock of who asks (the pool's
+/// own tests look at those), and as much again for a machine whose cores have other work.
+const NOTICED: Duration = Duration::from_secs(9);
+const RETURNED: Duration = Duration::from_secs(5);
+/// What a request that needs no sick engine may take where the machine is quick; the client's own start included.
 const PROMPT: Duration = Duration::from_millis(1_500);
 
-fn prompt<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let start = Instant::now();
-    let outcome = work()?;
-    let took = start.elapsed();
-    ensure!(took < PROMPT, "{what} took {took:?}");
-    Ok(outcome)
+/// How long requests take while all engines are well, on this machine as busy as it is.
+struct Usual(Duration);
+
+impl Usual {
+    /// By the slowest of some rounds.
+    fn of(pool: &Pool) -> Result<Self> {
+        let mut usual = Self(Duration::MAX);
+        let mut slowest = Duration::ZERO;
+        for number in 0..3 {
+            slowest = slowest.max(usual.round(pool, &format!("usual-{number}"))?);
+        }
+        usual.0 = slowest;
+        Ok(usual)
+    }
+
+    /// Does it in no more time than it takes when all is well; how long it took.
+    fn prompt<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+        let start = Instant::now();
+        let outcome = work()?;
+        let (took, bound) = (start.elapsed(), PROMPT.max(self.0.saturating_mul(3)));
+        ensure!(took < bound, "{what} took {took:?}, and usually {:?}", self.0);
+        Ok((outcome, took))
+    }
+
+    /// Requests that need only the engines of the hosts 2 and 3; the slowest of them.
+    fn round(&self, pool: &Pool, name: &str) -> Result<Duration> {
+        let create = ["create", "--name", name, "-e", "constraint:node!=host-1", IMAGE];
+        let all = [&["ps", "--all"][..], &["inspect", "on-2"], &create, &["rm", name], &["info"]];
+        let mut slowest = Duration::ZERO;
+        for arguments in all {
+            let (_, took) = self.prompt(arguments[0], || pool.docker(arguments).ok())?;
+            slowest = slowest.max(took);
+        }
+        Ok(slowest)
+    }
 }
 
 /// The pool over three hosts with a container on each, host 1's engine about to fail.
@@ -35,35 +65,42 @@ fn healthy(pool: &Pool) -> Result<usize> {
 }
 
 /// Requests that need only the other engines, again and again until the failure is noticed.
-fn others_are_served_meanwhile(pool: &Pool) -> Result<()> {
+fn others_are_served_meanwhile(pool: &Pool, usual: &Usual) -> Result<()> {
     let start = Instant::now();
-    let mut round = 0;
-    while healthy(pool)? == 3 {
-        ensure!(start.elapsed() < NOTICED, "not noticed within {NOTICED:?}");
-        round += 1;
-        let name = format!("round-{round}");
-        prompt("ps", || pool.docker(&["ps", "--all"]).ok())?;
-        prompt("inspect", || pool.docker(&["inspect", "on-2"]).ok())?;
-        prompt("create", || {
-            let on = ["create", "--name", &name, "-e", "constraint:node!=host-1", IMAGE];
-            pool.docker(&on).ok()
-        })?;
-        prompt("rm", || pool.docker(&["rm", &name]).ok())?;
-        prompt("info", || pool.docker(&["info"]).ok())?;
-    }
-    ensure!(start.elapsed() < NOTICED, "noticed after {:?}", start.elapsed());
-    Ok(())
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Beside the requests: the last round of them is none of the time.
+        let noticed = scope.spawn(|| {
+            let noticed = until(NOTICED, "the failure is noticed", || {
+                Ok((healthy(pool)? < 3).then(|| start.elapsed()))
+            });
+            over.store(true, Ordering::SeqCst);
+            noticed
+        });
+        let (mut round, mut served) = (0, Ok(Duration::ZERO));
+        while served.is_ok() && !over.load(Ordering::SeqCst) {
+            round += 1;
+            served = usual.round(pool, &format!("round-{round}"));
+        }
+        let noticed = noticed.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let slowest = served?;
+        println!(
+            "noticed after {noticed:.1?}, in {round} rounds, the last one's slowest {slowest:.1?}"
+        );
+        Ok(())
+    })
 }
 
 /// What everybody sees of the engine of host 1 while it is down.
-fn loss_is_shown(pool: &Pool, lab: &Lab) -> Result<()> {
+fn loss_is_shown(pool: &Pool, lab: &Lab, usual: &Usual) -> Result<()> {
     let listed = pool.docker(&["ps", "--all", "--format", "{{.Names}} {{.Status}}"]).ok()?;
     assert!(listed.lines().any(|line| line == "host-1/on-1 Host Down"), "{listed}");
     assert_eq!(listed.matches("Host Down").count(), 1, "{listed}");
     for arguments in
         [&["stop", "on-1"][..], &["logs", "on-1"], &["exec", "on-1", "true"], &["rm", "-f", "on-1"]]
     {
-        let words = prompt("a request to the lost engine", || pool.docker(arguments).fails())?;
+        let asked = || pool.docker(arguments).fails();
+        let (words, _) = usual.prompt("a request to the lost engine", asked)?;
         assert!(words.contains("host-1") && words.contains("unhealthy"), "{arguments:?}: {words}");
     }
     let pinned = ["create", "-e", "constraint:node==host-1", IMAGE];
@@ -84,9 +121,10 @@ fn loss_is_shown(pool: &Pool, lab: &Lab) -> Result<()> {
 fn a_power_cut_is_noticed_and_delays_nobody_else() -> Result<()> {
     let lab = exclusive()?;
     let pool = populated(&lab)?;
+    let usual = Usual::of(&pool)?;
     lab.kill(1)?;
-    others_are_served_meanwhile(&pool)?;
-    loss_is_shown(&pool, &lab)?;
+    others_are_served_meanwhile(&pool, &usual)?;
+    loss_is_shown(&pool, &lab, &usual)?;
     lab.start(1)?;
     pool.manager().wait_healthy(3, RETURNED)?;
     let shown =
@@ -99,9 +137,10 @@ fn a_power_cut_is_noticed_and_delays_nobody_else() -> Result<()> {
 fn a_frozen_engine_is_noticed_and_delays_nobody_else() -> Result<()> {
     let lab = exclusive()?;
     let pool = populated(&lab)?;
+    let usual = Usual::of(&pool)?;
     lab.pause_dockerd(1)?;
-    others_are_served_meanwhile(&pool)?;
-    loss_is_shown(&pool, &lab)?;
+    others_are_served_meanwhile(&pool, &usual)?;
+    loss_is_shown(&pool, &lab, &usual)?;
     lab.resume_dockerd(1)?;
     pool.manager().wait_healthy(3, RETURNED)?;
     pool.docker(&["stop", "on-1"]).ok().map(drop)

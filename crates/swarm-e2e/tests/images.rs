@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::Value;
 use swarm_e2e::{IMAGE, Lab, Pool, RegistryConfig, exclusive, run};
 
-const NOTICED: Duration = Duration::from_secs(10);
+const NOTICED: Duration = Duration::from_secs(30);
 const FORMAT: [&str; 2] = ["--format", "{{.Repository}}:{{.Tag}}"];
 
 /// What `docker images` lists, the test image left out.

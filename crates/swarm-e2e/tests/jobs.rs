@@ -79,14 +79,14 @@ fn so_many_of_a_job_at_once_until_all_have_ended_well() -> Result<()> {
 fn a_job_runs_once_on_every_node_and_one_that_fails_says_so() -> Result<()> {
     let lab = exclusive()?;
     let nodes = Daemons::swarm(&lab, &[1, 2, 3], 1)?;
-    nodes.docker(1, &["node", "update", "--availability", "pause", "host-3"]).ok()?;
+    nodes.node(1, &["update", "--availability", "pause", "host-3"])?;
     let begin = ["service", "create", "--name", "each", "--mode", "global-job"];
     let task = ["--hostname", "{{.Node.Hostname}}", IMAGE, "hostname"];
     let said = nodes.docker(1, &[&begin[..], &task].concat()).ok()?;
     ensure!(said.contains("job complete"), "{said}");
     ensure!(counted(&nodes, "each")? == "0/0 (2/2 completed)", "{}", counted(&nodes, "each")?);
     // A node that comes later has its part to do.
-    nodes.docker(1, &["node", "update", "--availability", "active", "host-3"]).ok()?;
+    nodes.node(1, &["update", "--availability", "active", "host-3"])?;
     until(LONG, "the third has done its part", || {
         let logs = nodes.docker(1, &["service", "logs", "--raw", "each"]).ok()?;
         let mut hosts: Vec<_> = logs.lines().collect();

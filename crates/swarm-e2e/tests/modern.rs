@@ -112,8 +112,9 @@ fn stack(nodes: &Daemons<'_>, folder: &Path) -> Result<()> {
         "app_job 0/2 (2/2 completed)",
         "app_each 0/0 (2/2 completed)",
     ])?;
-    let logs = nodes.docker(1, &["service", "logs", "--raw", "app_web"]).ok()?;
-    ensure!(logs == "hunter2hello\nhunter2hello", "{logs}");
+    said("hunter2hello\nhunter2hello", || {
+        nodes.docker(1, &["service", "logs", "--raw", "app_web"])
+    })?;
     let listed = nodes.engine(2, &["ps", "--quiet", "--filter", "name=app_web"]).ok()?;
     let seen: Value = serde_json::from_str(&nodes.engine(2, &["inspect", &listed]).ok()?)?;
     let (config, host) = (&seen[0]["Config"], &seen[0]["HostConfig"]);
@@ -159,6 +160,17 @@ fn stack(nodes: &Daemons<'_>, folder: &Path) -> Result<()> {
     })
 }
 
+/// Waits until this, and nothing else, is what containers have said: they run before they say it.
+fn said(expected: &str, logs: impl Fn() -> Ran) -> Result<()> {
+    let mut last = String::new();
+    until(LONG, format_args!("{expected:?} is said"), || {
+        last = logs().ok()?;
+        ensure!(last.len() <= expected.len(), "more than {expected:?}: {last:?}");
+        Ok((last == expected).then_some(()))
+    })
+    .with_context(|| last)
+}
+
 /// What both files ask for.
 fn limits(host: &Value) -> Result<()> {
     ensure!(host["Init"] == true && host["NanoCpus"] == 500_000_000, "{host}");
@@ -186,8 +198,9 @@ fn project(nodes: &Daemons<'_>, folder: &Path) -> Result<()> {
     ensure!(listed.contains("/modern-db-1 running healthy"), "{listed}");
     let hosts = ["host-1/modern-web", "host-2/modern-web"];
     ensure!(hosts.iter().all(|host| listed.contains(host)), "{listed}");
-    let logs = compose(&["logs", "--no-color", "--no-log-prefix", "web"]).ok()?;
-    ensure!(logs == "hunter2good day\nhunter2good day", "{logs}");
+    said("hunter2good day\nhunter2good day", || {
+        compose(&["logs", "--no-color", "--no-log-prefix", "web"])
+    })?;
     let web = docker.run(&["inspect", "modern-web-1", "modern-db-1"]).ok()?;
     let web: Value = serde_json::from_str(&web)?;
     limits(&web[0]["HostConfig"])?;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Result;
 use swarm_e2e::{IMAGE, Pool, Scratch, exclusive, until};
 
-/// How soon a silent engine is to be noticed, and its return.
-const NOTICED: Duration = Duration::from_secs(5);
-const RETURNED: Duration = Duration::from_secs(2);
+/// How soon a silent engine is to be noticed, and its return, where tests of the same machine run beside this one.
+const NOTICED: Duration = Duration::from_secs(15);
+const RETURNED: Duration = Duration::from_secs(10);
 
 /// Arguments of `docker run` for a container that stays, and dies at once when it is stopped.
 fn run<'a>(name: &'a str, more: &[&'a str]) -> Vec<&'a str> {

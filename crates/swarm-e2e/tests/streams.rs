@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use swarm_e2e::{Client, IMAGE, Pool, Ran, connect, shared, until};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// What a 300 MB stream may add to the manager's memory: some buffers, never the stream.
 const STREAM: u64 = 300_000_000;
 const GROWTH_KIB: u64 = 24 << 10;

@@ -254,6 +254,9 @@ fn managers_wait_for_their_leader_as_long_as_they_are_told() -> Result<()> {
     let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 3)?;
     sleepers(&nodes, "web", "3")?;
     let before = running(&nodes, 1, "web")?;
+    let begun =
+        |nodes: &Daemons<'_>| nodes.logs().matches("this node is a manager address=").count();
+    let managers = begun(&nodes);
     // No client has flags for it.
     let shown = ask(&nodes.sock(2), "GET", "/swarm", "")?.json();
     let mut spec = shown["Spec"].clone();
@@ -261,10 +264,12 @@ fn managers_wait_for_their_leader_as_long_as_they_are_told() -> Result<()> {
     let path = format!("/swarm/update?version={}", shown["Version"]["Index"]);
     let answered = ask(&nodes.sock(2), "POST", &path, &spec.to_string())?;
     ensure!(answered.status == 200, "{}", answered.text());
+    // Not before the last one is back: it led, and who asks while it closes its store hears of it still.
     let leader = until(LONG, "each manager has opened its store again", || {
         let opened = nodes.logs().matches("opened again with another pace").count();
+        let is_whole = opened == 3 && begun(&nodes) == managers + 3;
         let Ok((3, Some(leader))) = leaders(&nodes, 1) else { return Ok(None) };
-        Ok((opened == 3).then_some(leader))
+        Ok(is_whole.then_some(leader))
     })
     .with_context(|| nodes.logs())?;
     ensure!(running(&nodes, 1, "web")? == before, "no task was touched");

@@ -1,6 +1,7 @@
 //! What a swarm keeps to itself: a registry's password, which reaches the nodes that pull with it, and
 //! secrets; neither stands on a manager's disk or in a log in the clear.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,8 +38,12 @@ fn holding(folder: &Path, sought: &[Vec<u8>]) -> Result<Vec<String>> {
             if path.is_dir() {
                 open.push(path);
             } else if path.is_file() {
+                let bytes = match std::fs::read(&path) {
+                    // A daemon replaces files while they are looked at.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    bytes => bytes?,
+                };
                 read += 1;
-                let bytes = std::fs::read(&path)?;
                 let has = |one: &Vec<u8>| bytes.windows(one.len()).any(|part| part == one);
                 if sought.iter().any(has) {
                     found.push(path.display().to_string());

@@ -107,7 +107,7 @@ fn managers_are_locked_until_somebody_has_the_key() -> Result<()> {
     nodes.ready(1, 3)?;
 
     // A worker's disk is not locked, and a manager's not once locking was turned off.
-    nodes.docker(1, &["node", "demote", "host-3"]).ok()?;
+    nodes.node(1, &["demote", "host-3"])?;
     until(LONG, "the worker's key is plain", || {
         let pem = std::fs::read(nodes.folder(3).join("data/certificates/swarm-node.pem"))?;
         Ok(pem.starts_with(b"-----BEGIN PRIVATE KEY").then_some(()))

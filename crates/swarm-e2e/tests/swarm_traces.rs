@@ -19,7 +19,9 @@ const STATSD: &str = "127.0.0.1:8125";
 fn spans(nodes: &Daemons<'_>, host: u8, last: &str) -> Result<Vec<Value>> {
     until(LONG, format_args!("host {host} tells of {last}"), || {
         let log = std::fs::read_to_string(nodes.folder(host).join("log"))?;
-        let lines = log.lines().filter(|line| line.starts_with("{\"trace_id\""));
+        // The last one may be written just now.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let lines = whole.lines().filter(|line| line.starts_with("{\"trace_id\""));
         let spans = lines.map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
         let ours: Vec<_> = spans.into_iter().filter(|span| span["trace_id"] == TRACE).collect();
         Ok(ours.iter().any(|span| span["name"] == last).then_some(ours))

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use swarm_e2e::{Daemons, IMAGE, exclusive, until};
 
 const LONG: Duration = Duration::from_mins(1);
@@ -50,6 +50,17 @@ impl Rig<'_> {
         self.nodes.docker(1, &["service", "inspect", "--format", format, service]).ok()
     }
 
+    /// Waits until it is so, as far as this says it. The client is content when all have run for the time of the
+    /// update's monitor, as it has seen it.
+    fn becomes(&self, service: &str, expected: &str) -> Result<()> {
+        let mut last = String::new();
+        until(LONG, format_args!("{service} is {expected}"), || {
+            last = self.state(service)?;
+            Ok(last.starts_with(expected).then_some(()))
+        })
+        .with_context(|| last)
+    }
+
     /// Ids of the tasks that run this image.
     fn running(&self, service: &str, image: &str) -> Result<Vec<String>> {
         let format = "{{.ID}} {{.Image}} {{.DesiredState}} {{.CurrentState}}";
@@ -83,8 +94,7 @@ fn an_update_that_fails_pauses_is_taken_back_or_goes_on() -> Result<()> {
     let errors = ["service", "ps", "--no-trunc", "--format", "{{.Error}}", "web"];
     let errors = rig.nodes.docker(1, &errors).ok()?;
     ensure!(errors.contains("No such image: not-there:1"), "{errors}");
-    let state = rig.state("web")?;
-    ensure!(state.starts_with(&format!("{MISSING} paused: {words}")), "{state}");
+    rig.becomes("web", &format!("{MISSING} paused: {words}"))?;
     let stayed = rig.running("web", IMAGE)?;
     ensure!(stayed.len() == 3 && stayed.iter().all(|id| before.contains(id)), "{stayed:?}");
     // By hand back to what it was: the three go on.
@@ -97,8 +107,7 @@ fn an_update_that_fails_pauses_is_taken_back_or_goes_on() -> Result<()> {
     let said = rig.update("web", &["--image", MISSING, "--update-failure-action", "rollback"])?;
     ensure!(said.ok && said.last.contains("converged"), "{}", said.all);
     ensure!(said.all.contains("rollback"), "{}", said.all);
-    let state = rig.state("web")?;
-    ensure!(state.starts_with(&format!("{IMAGE} rollback_completed: ")), "{state}");
+    rig.becomes("web", &format!("{IMAGE} rollback_completed: "))?;
     let now = rig.running("web", IMAGE)?;
     ensure!(now.len() == 4 && stayed.iter().all(|id| now.contains(id)), "{stayed:?} {now:?}");
     rig.remove("web")?;
@@ -109,9 +118,7 @@ fn an_update_that_fails_pauses_is_taken_back_or_goes_on() -> Result<()> {
     until(LONG, "none of the old ones is left", || {
         Ok(rig.running("on", IMAGE)?.is_empty().then_some(()))
     })?;
-    until(LONG, "it has gone through", || {
-        Ok(rig.state("on")?.starts_with(&format!("{MISSING} completed: ")).then_some(()))
-    })?;
+    rig.becomes("on", &format!("{MISSING} completed: "))?;
     rig.remove("on")
 }
 
@@ -156,8 +163,7 @@ fn so_many_may_fail_and_a_new_one_starts_first() -> Result<()> {
     let begun = Instant::now();
     let said = rig.update("ill", &check)?;
     ensure!(said.ok && said.last.contains("converged"), "{}", said.all);
-    let state = rig.state("ill")?;
-    ensure!(state.starts_with(&format!("{IMAGE} rollback_completed: ")), "{state}");
+    rig.becomes("ill", &format!("{IMAGE} rollback_completed: "))?;
     println!("an unhealthy update was taken back after {:.1?}", begun.elapsed());
     let format = "{{json .Spec.TaskTemplate.ContainerSpec.Healthcheck}}";
     let shown = rig.nodes.docker(1, &["service", "inspect", "--format", format, "ill"]).ok()?;

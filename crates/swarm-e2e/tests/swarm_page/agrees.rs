@@ -174,8 +174,7 @@ fn create(nodes: &Daemons<'_>, name: &str, more: &[&str]) -> Result<()> {
 /// Things happen, and after each of them the board is as the API says.
 async fn follow(nodes: &mut Daemons<'_>, browser: &Browser) -> Result<()> {
     browser.agrees("an empty swarm", async || columns(nodes)).await?;
-    let label = ["node", "update", "--label-add", "rack=b", "--label-add", "storage=ssd", "host-3"];
-    nodes.docker(1, &label).ok()?;
+    nodes.node(1, &["update", "--label-add", "rack=b", "--label-add", "storage=ssd", "host-3"])?;
     let reserve = ["--reserve-cpu", "0.25", "--reserve-memory", "64M"];
     let port = ["--publish", "mode=host,target=80"];
     create(nodes, "web", &[&reserve[..], &port, &["--replicas", "2"]].concat())?;
@@ -214,11 +213,11 @@ async fn follow(nodes: &mut Daemons<'_>, browser: &Browser) -> Result<()> {
         ensure!(!error.is_empty() && told.contains(&error), "{error}\n{told}");
     }
     nodes.docker(1, &["service", "rm", "bad", "far"]).ok()?;
-    nodes.docker(1, &["node", "update", "--availability", "pause", "host-2"]).ok()?;
-    nodes.docker(1, &["node", "promote", "host-2"]).ok()?;
+    nodes.node(1, &["update", "--availability", "pause", "host-2"])?;
+    nodes.node(1, &["promote", "host-2"])?;
     browser.agrees("removals, a cordon and a promotion", async || columns(nodes)).await?;
     nodes.docker(1, &["service", "scale", "--detach", "web=1"]).ok()?;
-    nodes.docker(1, &["node", "update", "--availability", "active", "host-2"]).ok()?;
+    nodes.node(1, &["update", "--availability", "active", "host-2"])?;
     browser.agrees("fewer", async || columns(nodes)).await?;
 
     // A worker dies. What it had may go nowhere else, or does.

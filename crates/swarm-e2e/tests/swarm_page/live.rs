@@ -12,9 +12,12 @@ use super::{LONG, PORT, SHOWS, cluster};
 
 /// From the API's telling to the screen.
 const SOON: Duration = Duration::from_secs(1);
+/// The same in looks at the screen, of which each takes some 10 ms: where the machine has so much other work that
+/// they take longer, so does the page.
+const LOOKS: u32 = 20;
 
-/// What was waited for, and how long.
-struct Lags(Vec<(String, Duration)>);
+/// What was waited for, how long, and how long it may take.
+struct Lags(Vec<(String, Duration, Duration)>);
 
 impl Lags {
     /// Waits until the API tells of something, and then until the page says so: `script` makes the
@@ -29,18 +32,21 @@ impl Lags {
         let told = until(LONG, what, told)?;
         let begun = Instant::now();
         browser.until(what, &script(&told)).await?;
-        self.0.push((what.to_owned(), begun.elapsed()));
+        let lag = begun.elapsed();
+        let begun = Instant::now();
+        browser.run("return document.title").await?;
+        self.0.push((what.to_owned(), lag, SOON.max(begun.elapsed() * LOOKS)));
         Ok(told)
     }
 
     /// Prints them, the slowest first; none may be too slow.
     fn judge(mut self) -> Result<()> {
-        self.0.sort_by_key(|(_, lag)| std::cmp::Reverse(*lag));
-        for (what, lag) in &self.0 {
-            println!("{:>5} ms  {what}", lag.as_millis());
+        self.0.sort_by_key(|(_, lag, _)| std::cmp::Reverse(*lag));
+        for (what, lag, most) in &self.0 {
+            println!("{:>5} ms of {:>5}  {what}", lag.as_millis(), most.as_millis());
         }
-        let slow: Vec<_> = self.0.iter().filter(|(_, lag)| *lag >= SOON).collect();
-        ensure!(slow.is_empty(), "more than {SOON:?} after the API: {slow:?}");
+        let slow: Vec<_> = self.0.iter().filter(|(_, lag, most)| lag >= most).collect();
+        ensure!(slow.is_empty(), "too long after the API: {slow:?}");
         Ok(())
     }
 }
@@ -184,7 +190,7 @@ async fn services(nodes: &Daemons<'_>, browser: &Browser, lags: &mut Lags) -> Re
     let others = || Ok(running(nodes, 2, "web", 6)?.filter(|now| *now != ids));
     lags.seen(browser, "tasks were killed: others run", others, |ids| all_run("web", ids)).await?;
 
-    nodes.docker(1, &["node", "update", "--availability", "drain", "host-3"]).ok()?;
+    nodes.node(1, &["update", "--availability", "drain", "host-3"])?;
     let drained = || {
         let found = api(nodes, 2, "/nodes/host-3")?;
         Ok((found["Spec"]["Availability"] == "drain").then(String::new))
@@ -200,7 +206,7 @@ async fn services(nodes: &Daemons<'_>, browser: &Browser, lags: &mut Lags) -> Re
         Ok(running(nodes, 2, "web", 6)?.filter(|_| !is_left))
     };
     lags.seen(browser, "a node is drained: all is away", away, |ids| all_run("web", ids)).await?;
-    nodes.docker(1, &["node", "update", "--availability", "active", "host-3"]).ok()?;
+    nodes.node(1, &["update", "--availability", "active", "host-3"])?;
     nodes.docker(1, &["service", "scale", "--detach", "web=2"]).ok()?;
     let two = || running(nodes, 2, "web", 2);
     lags.seen(browser, "scaled down", two, |ids| all_run("web", ids)).await.map(drop)

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use swarm_e2e::{Browser, Client, Daemons, Doorway, IMAGE, exclusive, until};
 
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_mins(1);
 const PORT: u16 = 8080;
 /// Only shows; and acts.
 const SHOWS: [&str; 2] = ["--ui", "127.0.0.1:8080"];
@@ -84,7 +84,7 @@ async fn what_a_swarm_s_page_shows_is_what_the_api_says_and_what_is_clicked_is_d
     let words = "document.getElementById('warning').textContent";
     let worker = format!("{words}.includes('is a worker') && {words}.includes('{}')", lab.ip(1));
     browser.until("a worker's words", &worker).await?;
-    nodes.docker(1, &["node", "promote", "host-3"]).ok()?;
+    nodes.node(1, &["promote", "host-3"])?;
     node_says(&browser, "host-3", &["ready", "manager"]).await?;
 
     shows(&nodes, &browser, &second).await.with_context(|| nodes.logs())?;

@@ -74,7 +74,7 @@ async fn objects(nodes: &Daemons<'_>, browser: &Browser) -> Result<()> {
     // A node has a history, too.
     browser.click(".head").await?;
     browser.click("[data-part=history]").await?;
-    nodes.docker(1, &["node", "update", "--availability", "pause", "host-1"]).ok()?;
+    nodes.node(1, &["update", "--availability", "pause", "host-1"])?;
     let paused = "document.querySelector('#pane .events')?.innerText.includes('active → pause')";
     browser.until("what was done to a node", paused).await?;
     browser.click("#tab-objects").await?;
