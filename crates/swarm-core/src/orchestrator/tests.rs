@@ -105,6 +105,43 @@ fn nobody_knows_yet_is_not_down() {
 }
 
 #[test]
+fn what_a_new_leader_has_not_heard_of_is_not_kept_instead_of_what_runs() {
+    let mut world = replicas(3);
+    for node in ["a", "b", "c"] {
+        world.node(node, json!({"Status": {"State": "unknown"}}));
+    }
+    world.update(json!({"Mode": {"Replicated": {"Replicas": 1}}}));
+    assert_eq!(world.plan().steps, [], "which two go is not known");
+    for node in ["b", "c"] {
+        world.node(node, json!({"Status": {"State": "ready"}}));
+        assert_eq!(world.plan().steps, []);
+    }
+    down(&mut world, "a");
+    world.settle();
+    assert_eq!((world.on("a"), world.running().len()), (0, 1));
+    assert_eq!(world.tasks.values().filter(|task| &*task.node_id != "a").count(), 1);
+    // Where none is to be left there is nothing to know.
+    world.node("b", json!({"Status": {"State": "unknown"}}));
+    world.node("c", json!({"Status": {"State": "unknown"}}));
+    world.update(json!({"Mode": {"Replicated": {"Replicas": 0}}}));
+    world.turn();
+    assert!(world.tasks.values().all(|task| !task.is_wanted()));
+}
+
+#[test]
+fn what_is_on_a_dead_node_is_scaled_away_first_and_not_followed() {
+    for dead in ["a", "b", "c"] {
+        let mut world = replicas(3);
+        down(&mut world, dead);
+        world.update(json!({"Mode": {"Replicated": {"Replicas": 2}}}));
+        let plan = world.plan();
+        assert_eq!(plan.steps.len(), 1, "{plan:?}");
+        world.settle();
+        assert_eq!((world.on(dead), world.running().len()), (0, 2));
+    }
+}
+
+#[test]
 fn a_drained_node_s_tasks_start_once_the_old_ones_have_ended() {
     let mut world = replicas(3);
     world.node("a", json!({"Spec": {"Availability": "drain"}}));

@@ -119,6 +119,8 @@ pub struct Cache {
     pub identity: Option<Arc<Identity>>,
     address: Arc<str>,
     containers: Objects<Container>,
+    /// Those of them in which a swarm's tasks run.
+    tasks: HashSet<Arc<str>>,
     images: Objects<ImageEntry>,
     networks: Objects<NetworkEntry>,
     volumes: Objects<VolumeEntry>,
@@ -135,6 +137,7 @@ impl Cache {
             identity: None,
             address: address.into(),
             containers: Objects::default(),
+            tasks: HashSet::default(),
             images: Objects::default(),
             networks: Objects::default(),
             volumes: Objects::default(),
@@ -147,6 +150,11 @@ impl Cache {
     /// The containers known now, for a reading that need not ask again what did not change.
     pub fn containers(&self) -> Objects<Container> {
         Arc::clone(&self.containers)
+    }
+
+    /// Whether a swarm's task runs in the container with this id, as far as is known now.
+    pub fn is_of_task(&self, id: &str) -> bool {
+        self.tasks.contains(id)
     }
 
     /// Fingerprint of the last list of all containers.
@@ -206,6 +214,7 @@ impl Cache {
         let there: HashSet<&str> = containers.iter().map(|container| container.id()).collect();
         change.gone.extend(known.keys().filter(|id| !there.contains(*id)).map(|id| (*id).into()));
         if !change.present.is_empty() || !change.gone.is_empty() {
+            self.tasks = containers.iter().filter_map(of_task).collect();
             self.containers = containers.into();
         }
     }
@@ -222,6 +231,10 @@ impl Cache {
         change.gone.extend(
             asked.iter().filter(|id| !there.contains(id.as_str())).map(|id| id.as_str().into()),
         );
+        for id in asked {
+            self.tasks.remove(id.as_str());
+        }
+        self.tasks.extend(found.iter().filter_map(of_task));
         let stays = |container: &&Arc<Container>| !asked.contains(container.id());
         self.containers =
             self.containers.iter().filter(stays).chain(&found).map(Arc::clone).collect();
@@ -307,4 +320,50 @@ fn fitness(health: &Health) -> Fitness {
 
 fn share<T>(objects: Vec<T>) -> Objects<T> {
     objects.into_iter().map(Arc::new).collect()
+}
+
+fn of_task(container: &Arc<Container>) -> Option<Arc<str>> {
+    container.is_of_task().then(|| container.shared_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_docker::container::LABEL_TASK_ID;
+    use swarm_engine::EngineAddress;
+
+    use super::*;
+
+    fn container(id: &str, label: &str) -> Arc<Container> {
+        let info = serde_json::from_str("{}").unwrap();
+        let address: EngineAddress = "tcp://10.0.0.1:2375".parse().unwrap();
+        let identity = Identity::new(info, &address, 0);
+        let listed =
+            format!("{{\"Id\":\"{id}\",\"Names\":[\"/{id}\"],\"Labels\":{{\"{label}\":\"x\"}}}}");
+        Arc::new(Container::new(listed.as_bytes(), None, &identity).unwrap())
+    }
+
+    #[test]
+    fn containers_of_tasks_are_known_from_each_reading_until_they_are_gone() {
+        let mut cache = Cache::new("10.0.0.1:2375".to_owned(), 0.0);
+        let of_tasks = |cache: &Cache| {
+            let ids = ["a", "b", "c", "d"];
+            ids.iter().copied().filter(|id| cache.is_of_task(id)).collect::<String>()
+        };
+        let mut absorb = |seen| {
+            cache.absorb(Observed { containers: Some(seen), ..Observed::default() });
+            of_tasks(&cache)
+        };
+        let some = |asked: &[&str], found| Seen::Some {
+            asked: asked.iter().map(|&id| id.to_owned()).collect(),
+            found,
+        };
+        let task = |id| container(id, LABEL_TASK_ID);
+        let all = vec![task("a"), container("b", "team"), task("c")];
+        assert_eq!(absorb(Seen::All { containers: all.clone(), list: 1 }), "ac");
+        assert_eq!(absorb(some(&["a", "d", "b"], vec![task("d"), all[1].clone()])), "cd");
+        assert_eq!(absorb(some(&["c", "d"], vec![task("d")])), "d");
+        assert_eq!(absorb(Seen::All { containers: all, list: 2 }), "ac");
+        cache.clear();
+        assert_eq!(of_tasks(&cache), "");
+    }
 }

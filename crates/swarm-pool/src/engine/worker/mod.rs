@@ -238,7 +238,7 @@ impl Worker {
         // Events of networks do not tell a container's labels.
         event.attributes().get(LABEL_TASK_ID).is_some()
             || self.engine.marks.has(id)
-            || self.cache.containers().iter().any(|known| known.id() == id && known.is_of_task())
+            || self.cache.is_of_task(id)
     }
 
     fn start_reading(&self, pause: Duration) -> Option<Reading> {
