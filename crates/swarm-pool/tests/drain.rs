@@ -14,7 +14,7 @@ use rig::{
     whole,
 };
 use serde_json::{Value, json};
-use swarm_backend::{Nodes as _, Pools as _};
+use swarm_backend::{Nodes as _, Pools as _, Reply};
 use swarm_kv::{KeyValue as _, Write};
 use swarm_model::{EngineRef, Intent, Kept as _, Place};
 use swarm_pool::Pool;
@@ -73,10 +73,13 @@ async fn drained(rig: &Rig, name: &str) -> Value {
 
 async fn rebalance(rig: &Rig, query: &[(&str, &str)]) -> rig::Answer<Vec<Value>> {
     let asked = exchange(Method::POST, ("/pool/rebalance", ""), query, &Value::Null);
-    let reply = rig.pool.rebalance(asked).await?;
+    Ok(lines(rig.pool.rebalance(asked).await?).await)
+}
+
+async fn lines(reply: Reply) -> Vec<Value> {
     let bytes = reply.body.collect().await.unwrap().to_bytes();
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.map(|line| serde_json::from_slice(line).unwrap()).collect())
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
 }
 
 /// Fails when two containers of one name ran at once, by the engines' own events.
@@ -306,6 +309,37 @@ async fn whoever_leads_next_ends_a_move_that_was_written() {
         })
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebalance_that_is_stopped_ends_the_move_under_way() {
+    let rig = Rig::of(2).await;
+    set(&rig, "engine-0001", "pause").await;
+    for number in 0..6 {
+        let body = json!({"Env": ["reschedule:on-node-failure"]});
+        run(&rig, &format!("web-{number}"), body).await;
+    }
+    set(&rig, "engine-0001", "active").await;
+    let idle = rebalance(&rig, &[("stop", "1")]).await.unwrap();
+    assert_eq!(idle, [json!({"Stopping": 0})]);
+    // A move takes so long that it is under way still.
+    engine(&rig, "engine-0001").delay(Duration::from_millis(200));
+    let asked = exchange(Method::POST, ("/pool/rebalance", ""), &[("apply", "1")], &Value::Null);
+    let under_way = rig.pool.rebalance(asked).await.unwrap();
+    eventually("a move is under way", LONG, async || {
+        engine(&rig, "engine-0001").containers().0 > 0
+    })
+    .await;
+    let stopped = rebalance(&rig, &[("stop", "1")]).await.unwrap();
+    assert_eq!(stopped, [json!({"Stopping": 1})]);
+    let told = lines(under_way).await;
+    assert_eq!(told[1]["MovedTo"], "engine-0001", "{told:?}");
+    let sums = json!({"Moved": 1, "Failed": 0, "Error": "2 not begun: it was stopped"});
+    assert_eq!(told[2..], [sums], "{told:?}");
+    engine(&rig, "engine-0001").delay(Duration::ZERO);
+    // The next one is another one.
+    let next = rebalance(&rig, &[("apply", "1")]).await.unwrap();
+    assert_eq!(next.last().unwrap(), &json!({"Moved": 2, "Failed": 0}));
 }
 
 #[tokio::test(flavor = "multi_thread")]

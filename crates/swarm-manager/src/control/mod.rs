@@ -40,7 +40,7 @@ mod unlock;
 mod write;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -48,6 +48,7 @@ use swarm_ca::tls::Live;
 use swarm_docker::{ApiError, OUT_OF_SEQUENCE};
 use swarm_kv::StoreError;
 use swarm_model::{Id, Time};
+use tokio::sync::watch;
 
 use crate::dispatcher::LogSource;
 use crate::replica::{Replica, Tables};
@@ -72,6 +73,10 @@ pub struct Control {
     alone: Mutex<Option<u64>>,
     /// Who we are, towards external authorities.
     identity: OnceLock<Arc<Live>>,
+    /// How often rebalances under way were told to stop.
+    rebalances: watch::Sender<u64>,
+    /// For what goes on beside an answer.
+    this: Weak<Self>,
 }
 
 impl fmt::Debug for Control {
@@ -84,8 +89,15 @@ impl fmt::Debug for Control {
 impl Control {
     /// Answers from this manager's objects; what tasks wrote comes from `logs`.
     pub fn new(replica: Arc<Replica>, logs: impl LogSource) -> Arc<Self> {
-        let (alone, events) = (Mutex::default(), events::Events::default());
-        Arc::new(Self { replica, logs: Box::new(logs), events, alone, identity: OnceLock::new() })
+        Arc::new_cyclic(|this| Self {
+            replica,
+            logs: Box::new(logs),
+            events: events::Events::default(),
+            alone: Mutex::default(),
+            identity: OnceLock::new(),
+            rebalances: watch::Sender::default(),
+            this: Weak::clone(this),
+        })
     }
 
     /// Whom to show external authorities that we are; without it none can be reached.

@@ -82,6 +82,8 @@ pub(crate) struct Keeper {
     /// What was asked for and is to be begun.
     works: Mutex<VecDeque<Work>>,
     work_turn: Arc<Semaphore>,
+    /// Stops the one that was begun last.
+    work_halt: Mutex<CancellationToken>,
     arrivals: Mutex<Arrivals>,
     epoch: Instant,
 }
@@ -101,6 +103,7 @@ impl Keeper {
             drain_turns: Arc::new(Semaphore::new(drain::AT_ONCE)),
             works: Mutex::default(),
             work_turn: Arc::new(Semaphore::new(1)),
+            work_halt: Mutex::default(),
             arrivals: Mutex::default(),
             epoch: Instant::now(),
         }

@@ -38,6 +38,8 @@ pub(crate) struct Work {
     at_once: usize,
     /// Who wants to know; when he is gone, no further move is begun.
     told: Option<mpsc::Sender<Outcome>>,
+    /// When somebody says so, no further move is begun.
+    halt: CancellationToken,
     /// Only one work at a time.
     _turn: OwnedSemaphorePermit,
 }
@@ -74,19 +76,29 @@ impl Arrivals {
 }
 
 impl Pool {
-    /// Has a plan carried out; `None` while another one is.
+    /// Has a plan carried out; by what it can be stopped, nothing while another one is.
     pub(crate) fn begin_work(
         &self,
         plan: Plan,
         at_once: usize,
         told: Option<mpsc::Sender<Outcome>>,
-    ) -> bool {
+    ) -> Option<CancellationToken> {
         let keeping = &self.shared.keeping;
-        let Ok(turn) = Arc::clone(&keeping.work_turn).try_acquire_owned() else { return false };
+        let turn = Arc::clone(&keeping.work_turn).try_acquire_owned().ok()?;
         let orders = plan.moves.into_iter().map(order).collect();
-        keeping.works.lock().push_back(Work { orders, at_once, told, _turn: turn });
+        let halt = CancellationToken::new();
+        *keeping.work_halt.lock() = halt.clone();
+        let asked = halt.clone();
+        keeping.works.lock().push_back(Work { orders, at_once, told, halt, _turn: turn });
         self.shared.keeper.notify_one();
-        true
+        Some(asked)
+    }
+
+    /// No further move of the work under way is begun; whether there is one.
+    pub(crate) fn halt_work(&self) -> bool {
+        let keeping = &self.shared.keeping;
+        keeping.work_halt.lock().cancel();
+        keeping.work_turn.available_permits() == 0
     }
 
     /// Begins what was asked for since the last look.
@@ -105,11 +117,11 @@ impl Pool {
     }
 
     async fn carry_all(&self, work: Work) {
-        let Work { orders, at_once, told, _turn } = work;
+        let Work { orders, at_once, told, halt, _turn } = work;
         let told = told.as_ref();
         futures_util::stream::iter(orders)
             .for_each_concurrent(at_once, async |order| {
-                if told.is_some_and(mpsc::Sender::is_closed) {
+                if halt.is_cancelled() || told.is_some_and(mpsc::Sender::is_closed) {
                     return;
                 }
                 let ended = match self.shared.keeping.attempts.begin(&order.intent) {
@@ -140,7 +152,7 @@ impl Pool {
             let plan = self.plan_rebalance(LIMIT);
             info!(engines = came.len(), plan = plan.note, "engines came: evening the pool out");
             if !plan.moves.is_empty() {
-                self.begin_work(plan, 1, None);
+                let _ = self.begin_work(plan, 1, None);
             }
         }
         next

@@ -1,10 +1,12 @@
-//! `swarm rebalance`: the manager's plan to even the pool out, and with `--apply` how each move went.
+//! `swarm rebalance`: the manager's plan to even the pool out, and with `--apply` how each move went, as it
+//! ends. Ctrl-C ends it after the moves under way; a second one leaves at once.
 
 use anyhow::bail;
 use comfy_table::{Table, presets};
 use http::Method;
 use serde_json::Value;
 use swarm_docker::json::text;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::manager::Manager;
 use super::node::print;
@@ -17,16 +19,30 @@ pub async fn run(flags: RebalanceFlags, env: Env<'_>) -> anyhow::Result<()> {
     let RebalanceFlags { apply, at_once, limit, .. } = flags;
     let path = format!("/pool/rebalance?apply={}&at_once={at_once}&limit={limit}", u8::from(apply));
     let mut lines = manager.lines(Method::POST, &path).await?;
+    // Before anything is shown that somebody may want to stop; without --apply it ends anyway.
+    let mut interrupts = apply.then(|| signal(SignalKind::interrupt())).transpose()?;
     let Some(plan) = lines.next().await? else { bail!("the manager answered nothing") };
     show(&plan)?;
-    if !apply {
+    let Some(interrupts) = &mut interrupts else {
         if plan["Moves"].as_array().is_some_and(|moves| !moves.is_empty()) {
             print("nothing was moved; --apply moves\n")?;
         }
         return Ok(());
-    }
-    let mut last = Value::Null;
-    while let Some(line) = lines.next().await? {
+    };
+    let (mut last, mut is_stopping) = (Value::Null, false);
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line?,
+            _ = interrupts.recv() => {
+                if is_stopping {
+                    bail!("not waited for: the moves under way go on, and no other is begun");
+                }
+                is_stopping = true;
+                stop(&manager).await?;
+                continue;
+            }
+        };
+        let Some(line) = line else { break };
         let name = text(&line["Container"]);
         if line["Container"].is_null() {
             last = line;
@@ -40,12 +56,23 @@ pub async fn run(flags: RebalanceFlags, env: Env<'_>) -> anyhow::Result<()> {
         bail!("the answer ended early: what was begun goes on; look with swarm rebalance");
     }
     if last["Error"].is_string() {
-        bail!("{}", text(&last["Error"]));
+        bail!("{} moved, {}", last["Moved"], text(&last["Error"]));
     }
     match last["Failed"].as_u64() {
         Some(0) => Ok(()),
         _ => bail!("{} of the moves failed", last["Failed"]),
     }
+}
+
+/// Has no further move begun.
+async fn stop(manager: &Manager) -> anyhow::Result<()> {
+    let answered = manager.ask(Method::POST, "/pool/rebalance?stop=1", None).await?;
+    // A manager of an older version stops when nobody listens any more.
+    if answered["Stopping"].is_null() {
+        bail!("the moves under way go on, and no other is begun");
+    }
+    eprintln!("it ends after the moves under way; Ctrl-C again to wait for none");
+    Ok(())
 }
 
 fn show(plan: &Value) -> anyhow::Result<()> {

@@ -165,6 +165,31 @@ async fn a_rebalance_is_shown_and_then_applied() {
     assert_eq!(rig.fleet.engine(1).containers().0, 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebalance_tells_each_move_and_ends_in_order_when_interrupted() {
+    let rig = Rig::of(2).await;
+    assert_eq!(code(&rig.swarm(&["node", "cordon", "engine-0001"]).await), Some(0));
+    for number in 0..6 {
+        let body = json!({"Image": "busybox", "Env": ["reschedule:on-node-failure"]});
+        rig.run(&format!("web-{number}"), body).await;
+    }
+    assert_eq!(code(&rig.swarm(&["node", "uncordon", "engine-0001"]).await), Some(0));
+    rig.fleet.engine(1).delay(Duration::from_millis(200));
+    let mut asked = Daemon::start(&["rebalance", "--apply"], &[("DOCKER_HOST", &rig.address)]);
+    let end = Instant::now() + SOON;
+    while rig.fleet.engine(1).containers().0 == 0 {
+        assert!(Instant::now() < end, "no move is made: {}", asked.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    asked.signal("INT");
+    asked.wait_for("it ends after the moves under way").await;
+    let ended = tokio::task::spawn_blocking(move || (asked.wait(SOON), asked.log())).await;
+    let (status, said) = ended.unwrap();
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("1 moved, 2 not begun: it was stopped"), "{said}");
+    assert_eq!(rig.fleet.engine(1).containers().0, 1);
+}
+
 #[test]
 fn a_wrong_command_line_and_a_manager_that_is_not_there_are_told() {
     let swarm = |arguments: &[&str]| {

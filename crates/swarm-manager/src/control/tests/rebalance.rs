@@ -1,11 +1,10 @@
 //! Services evened out: what is planned, what is left alone, and a move followed to its end.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use swarm_backend::Pools as _;
+use swarm_backend::{Body, Pools as _};
 use swarm_model::{Node, Service, Task, TaskState};
 
 use super::{Rig, ask, read, refused};
@@ -65,15 +64,14 @@ async fn a_plan_names_moves_and_what_stays() {
     assert_eq!(plan["Kept"].as_array().map(Vec::len), Some(2), "{plan}");
 }
 
-#[tokio::test]
-async fn a_move_is_marked_and_followed_until_another_runs() {
-    let rig = rig().await;
-    let control = Arc::clone(&rig.control);
-    let asked = tokio::spawn(async move { control.rebalance(ask("apply=1", "")).await });
+/// The first task that is marked to move; how often one was.
+async fn marked(rig: &Rig) -> Task {
     let marked = async {
         loop {
             let found = rig.replica.read(|tables| {
-                tables.tasks.values().find(|task| task.lineage.moves).map(|task| Task::clone(task))
+                let mut tasks = tables.tasks.values();
+                let found = tasks.find(|task| task.lineage.moves && task.is_wanted());
+                found.map(|task| Task::clone(task))
             });
             match found {
                 Some(task) => return task,
@@ -81,19 +79,69 @@ async fn a_move_is_marked_and_followed_until_another_runs() {
             }
         }
     };
-    let mut old = tokio::time::timeout(Duration::from_secs(10), marked).await.unwrap();
-    assert_eq!(&*old.id, "web3");
-    // What the leader does then.
-    rig.put(&task("web", "new", 3, "b")).await;
+    tokio::time::timeout(Duration::from_secs(10), marked).await.unwrap()
+}
+
+/// What the leader does then: another task in its place.
+async fn moved(rig: &Rig, mut old: Task) {
+    let slot = old.slot;
+    rig.put(&task("web", &format!("new{slot}"), slot, "b")).await;
     old.desired_state = TaskState::Shutdown;
     rig.put(&old).await;
-    let body = asked.await.unwrap().unwrap().body.collect().await.unwrap().to_bytes();
-    let lines: Vec<Value> = body
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice(line).ok())
-        .collect();
-    assert_eq!(
-        lines[1..],
-        [json!({"Container": "web.3", "MovedTo": "b"}), json!({"Moved": 1, "Failed": 0})]
-    );
+}
+
+/// The next line of an answer; nothing at its end.
+async fn line(body: &mut Body) -> Option<Value> {
+    let frame = tokio::time::timeout(Duration::from_secs(10), body.frame()).await.unwrap()?;
+    Some(serde_json::from_slice(frame.unwrap().data_ref().unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn each_move_is_told_of_when_another_task_runs() {
+    let rig = rig().await;
+    grown(&rig).await;
+    let mut body = rig.control.rebalance(ask("apply=1", "")).await.unwrap().body;
+    assert_eq!(line(&mut body).await.unwrap()["Moves"].as_array().map(Vec::len), Some(2));
+    let first = marked(&rig).await;
+    let name = format!("web.{}", first.slot);
+    moved(&rig, first).await;
+    // Before the second one is made.
+    assert_eq!(line(&mut body).await.unwrap(), json!({"Container": name, "MovedTo": "b"}));
+    let second = marked(&rig).await;
+    let name = format!("web.{}", second.slot);
+    moved(&rig, second).await;
+    assert_eq!(line(&mut body).await.unwrap(), json!({"Container": name, "MovedTo": "b"}));
+    assert_eq!(line(&mut body).await.unwrap(), json!({"Moved": 2, "Failed": 0}));
+    assert_eq!(line(&mut body).await, None);
+}
+
+#[tokio::test]
+async fn a_rebalance_that_is_stopped_ends_the_move_under_way() {
+    let rig = rig().await;
+    grown(&rig).await;
+    let stopped = read(rig.control.rebalance(ask("stop=1", "")).await).await;
+    assert_eq!(stopped, json!({"Stopping": 0}));
+    let mut body = rig.control.rebalance(ask("apply=1", "")).await.unwrap().body;
+    line(&mut body).await.unwrap();
+    let first = marked(&rig).await;
+    let stopped = read(rig.control.rebalance(ask("stop=1", "")).await).await;
+    assert_eq!(stopped, json!({"Stopping": 1}));
+    moved(&rig, first).await;
+    assert_eq!(line(&mut body).await.unwrap()["MovedTo"], "b");
+    let last = json!({"Moved": 1, "Failed": 0, "Error": "1 not begun: it was stopped"});
+    assert_eq!(line(&mut body).await.unwrap(), last);
+    assert_eq!(line(&mut body).await, None);
+    assert!(rig.replica.read(|tables| {
+        tables.tasks.values().all(|task| !task.lineage.moves || !task.is_wanted())
+    }));
+}
+
+/// Two more of the service on the same node: two moves even it out.
+async fn grown(rig: &Rig) {
+    for slot in 4..=5 {
+        rig.put(&task("web", &format!("web{slot}"), slot, "a")).await;
+    }
+    let mut service = rig.replica.read(|tables| Service::clone(&tables.services["web"]));
+    service.spec.mode = serde_json::from_value(json!({"Replicated": {"Replicas": 5}})).unwrap();
+    rig.put(&service).await;
 }

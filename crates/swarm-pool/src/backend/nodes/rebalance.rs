@@ -1,5 +1,6 @@
 //! `POST /pool/rebalance`: the plan as one JSON object; with `apply`, the same object as the first
-//! line, one line for each move as it ends, and a line of sums.
+//! line, one line for each move as it ends, and a line of sums. With `stop` the one that is being carried out
+//! ends after the moves under way.
 
 use std::collections::HashMap;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use swarm_backend::{ApiError, Body, BoxError, Exchange, Reply, Result};
 use swarm_core::rebalance::Plan;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::Pool;
 use crate::keeper::Outcome;
@@ -34,6 +36,9 @@ impl Pool {
         if !self.shared.state.is_loaded() {
             return Err(ApiError::unavailable("this manager is taking over; try again"));
         }
+        if exchange.query.flag("stop") {
+            return Reply::ok(&json!({"Stopping": u8::from(self.halt_work())}));
+        }
         let plan = self.plan_rebalance(limit);
         let shown = self.plan_json(&plan);
         if !exchange.query.flag("apply") {
@@ -41,10 +46,13 @@ impl Pool {
         }
         let (told, outcomes) = mpsc::channel(WAITING);
         let count = plan.moves.len();
-        if !self.begin_work(plan, at_once, Some(told)) {
+        let Some(halt) = self.begin_work(plan, at_once, Some(told)) else {
             return Err(ApiError::conflict("the pool is being rebalanced already"));
-        }
-        Ok(Reply::streaming_json(StatusCode::OK, lines(&shown, count, outcomes)))
+        };
+        let first = Some(line(&shown));
+        let telling =
+            Telling { first, outcomes, planned: count, halt, moved: 0, failed: 0, done: false };
+        Ok(Reply::streaming_json(StatusCode::OK, lines(telling)))
     }
 
     pub(super) fn plan_json(&self, plan: &Plan) -> Value {
@@ -76,6 +84,7 @@ struct Telling {
     moved: usize,
     failed: usize,
     planned: usize,
+    halt: CancellationToken,
     done: bool,
 }
 
@@ -92,7 +101,12 @@ impl Telling {
             let left = self.planned - self.moved - self.failed;
             let mut last = json!({"Moved": self.moved, "Failed": self.failed});
             if left > 0 {
-                last["Error"] = format!("{left} not made: this manager leads no longer").into();
+                let why = if self.halt.is_cancelled() {
+                    "begun: it was stopped"
+                } else {
+                    "made: this manager leads no longer"
+                };
+                last["Error"] = format!("{left} not {why}").into();
             }
             return Some(line(&last));
         };
@@ -115,9 +129,7 @@ fn line(value: &Value) -> Bytes {
     format!("{value}\n").into()
 }
 
-fn lines(plan: &Value, planned: usize, outcomes: mpsc::Receiver<Outcome>) -> Body {
-    let first = Some(line(plan));
-    let telling = Telling { first, outcomes, planned, moved: 0, failed: 0, done: false };
+fn lines(telling: Telling) -> Body {
     let frames = stream::unfold(telling, |mut telling| async move {
         let bytes = telling.next().await?;
         let frame: std::result::Result<_, BoxError> = Ok(Frame::data(bytes));
