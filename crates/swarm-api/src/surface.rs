@@ -28,7 +28,7 @@ use swarm_backend::{
 use swarm_docker::Query;
 use swarm_trace::Arrived;
 use tokio_util::compat::FuturesAsyncReadCompatExt as _;
-use tracing::{Instrument, debug, debug_span, error};
+use tracing::{Instrument, debug, error, info_span};
 
 use crate::endless::{Cut, is_endless};
 use crate::endpoint::Endpoint;
@@ -82,7 +82,7 @@ impl<B: Endpoint + ?Sized> Surface<B> {
         let method = request.method().clone();
         let is_endless = method == Method::GET && is_endless(request.uri());
         let id = self.requests.fetch_add(1, Ordering::Relaxed);
-        let span = debug_span!("request", id, %method, path = request.uri().path());
+        let span = info_span!("request", id, %method, path = request.uri().path());
         let mut begun = Counted::begin(&self.counted);
         let mut traced = swarm_trace::arrived(&request, self.name, id);
         let answered = async {

@@ -51,6 +51,9 @@ pub fn pool(info: &Value, nodes: &Value) -> Verdict {
         // Silent nodes have been told of.
         if warning.starts_with("the clock of node ") {
             find(Level::Warning, warning.to_owned(), "set the clock there, by NTP for example");
+        } else if warning.starts_with("the pool's store fails: ") {
+            let todo = "look at the store, and at the way to it; the manager goes on by itself";
+            find(Level::Warning, warning.to_owned(), todo);
         } else if !warning.starts_with("node ") {
             find(Level::Warning, warning.to_owned(), "");
         }
@@ -174,6 +177,13 @@ mod tests {
                 "no node answers",
             ),
             (&primary, clock, json!([well]), Level::Warning, "set the clock there"),
+            (
+                &primary,
+                json!(["WARNING: the pool's store fails: etcd://e does not answer"]),
+                json!([well]),
+                Level::Warning,
+                "etcd://e does not answer\n    look at the store, and at the way to it",
+            ),
             (&waits, json!([]), json!([well]), Level::Warning, "not rescheduled: db: it has data"),
             (&primary, json!([]), json!([node("n1", "ready", failed)]), Level::Warning, failed),
             (&primary, json!(["WARNING: two"]), json!([well]), Level::Warning, "warning: two\n"),

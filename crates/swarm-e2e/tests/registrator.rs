@@ -12,6 +12,8 @@ use swarm_testkit::stores::consul::{Config, ConsulServer};
 use swarm_testkit::stores::{EtcdOptions, EtcdServer};
 
 const SOON: Duration = Duration::from_secs(30);
+/// Consul takes out what is critical for a minute, and looks each half a minute.
+const REAPED: Duration = Duration::from_secs(60 + 30);
 
 struct Rig<'a> {
     lab: &'a Lab,
@@ -61,9 +63,13 @@ impl Rig<'_> {
 
     /// Waits until exactly these are registered; how long that took.
     fn has(&self, ids: &[String]) -> Result<Duration> {
+        self.has_within(SOON, ids)
+    }
+
+    fn has_within(&self, limit: Duration, ids: &[String]) -> Result<Duration> {
         let begun = Instant::now();
         let mut last = Vec::new();
-        until(SOON, format_args!("the catalogue has {ids:?}"), || {
+        until(limit, format_args!("the catalogue has {ids:?}"), || {
             let services = self.services()?;
             last = services.as_object().context("no object")?.keys().cloned().collect();
             last.sort();
@@ -74,11 +80,39 @@ impl Rig<'_> {
     }
 }
 
+/// A host that is lost with all that is on it and never comes back, and a Consul that is left alone meanwhile: it
+/// takes its time to take out what nobody refreshes.
+struct Lost<'a> {
+    rig: Rig<'a>,
+    since: Instant,
+}
+
+impl<'a> Lost<'a> {
+    fn host_3(lab: &'a Lab) -> Result<Self> {
+        let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
+        let rig = Rig { lab, consul };
+        let mut registrator = rig.registrator(3, &["--ttl", "3s"])?;
+        rig.web(3, "web", 8001, &[])?;
+        rig.has(&[format!("{}:web:80", lab.hostname(3))])?;
+        lab.kill(3)?;
+        registrator.signal(Signal::SIGKILL)?;
+        registrator.wait_end(SOON)?;
+        Ok(Self { rig, since: Instant::now() })
+    }
+
+    fn is_taken_out(&self) -> Result<()> {
+        self.rig.has_within((REAPED + SOON).saturating_sub(self.since.elapsed()), &[])?;
+        println!("a lost host's entry was taken out after {:?}", self.since.elapsed());
+        Ok(())
+    }
+}
+
 #[test]
 fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
     let lab = exclusive()?;
     let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
     let mut rig = Rig { lab: &lab, consul };
+    let lost = Lost::host_3(&lab)?;
     let id = |host: u8, name: &str| format!("{}:{name}:80", lab.hostname(host));
     let mut one = rig.registrator(1, &[])?;
     let mut two = rig.registrator(2, &["--on-stop", "deregister"])?;
@@ -138,7 +172,7 @@ fn a_catalogue_of_two_hosts_follows_their_containers() -> Result<()> {
         ensure!(registrator.wait_end(SOON)?.success(), "{:?}", registrator.lines());
         rig.has(left)?;
     }
-    Ok(())
+    lost.is_taken_out()
 }
 
 #[test]

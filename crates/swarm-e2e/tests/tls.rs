@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::sys::signal::Signal;
-use swarm_e2e::{Certs, Client, IMAGE, Pool, Ran, Scratch, until};
+use swarm_e2e::{Certs, Client, IMAGE, Pool, Ran, Scratch, Watch, until};
+use swarm_testkit::stores::consul::{Config, ConsulServer};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -115,9 +116,9 @@ fn error_of(pool: &Pool, address: &str) -> Result<String> {
 #[test]
 fn a_verifying_manager_serves_only_clients_with_a_certificate() -> Result<()> {
     let wired = wired()?;
-    let pool = wired.manage("--tlsverify", &wired.ours, 3376, &[1])?;
+    let pool = wired.manage("--tlsverify", &wired.ours, 3382, &[1])?;
     pool.manager().wait_healthy(1, SOON)?;
-    let docker = |more: &[&str]| wired.docker_as(&wired.ours, 3376, more);
+    let docker = |more: &[&str]| wired.docker_as(&wired.ours, 3382, more);
     let id =
         docker(&["run", "-d", "--stop-signal=KILL", "--name=in", IMAGE, "sleep", "1d"]).ok()?;
     assert_eq!(docker(&["ps", "--quiet", "--no-trunc"]).ok()?, id);
@@ -127,12 +128,12 @@ fn a_verifying_manager_serves_only_clients_with_a_certificate() -> Result<()> {
     assert_eq!(docker(&["exec", "in", "sh", "-c", "exit 7"]).output()?.status.code(), Some(7));
     docker(&["rm", "--force", "in"]).ok()?;
 
-    let nobody = wired.docker(3376, &["--tls", "--tlscacert", &wired.ours.ca(), "ps"]).fails()?;
+    let nobody = wired.docker(3382, &["--tls", "--tlscacert", &wired.ours.ca(), "ps"]).fails()?;
     assert!(nobody.contains("certificate required"), "{nobody}");
     // A Go client keeps a certificate to itself that the manager's authorities did not sign.
-    let stranger = wired.docker_as(&wired.other, 3376, &["ps"]).fails()?;
+    let stranger = wired.docker_as(&wired.other, 3382, &["ps"]).fails()?;
     assert!(stranger.contains("certificate required"), "{stranger}");
-    let plain = wired.docker(3376, &["ps"]).fails()?;
+    let plain = wired.docker(3382, &["ps"]).fails()?;
     assert!(plain.contains("HTTP request to an HTTPS server"), "{plain}");
     assert!(!pool.manager().log().contains("ANYONE WHO REACHES"), "clients are verified");
     Ok(())
@@ -243,5 +244,47 @@ fn an_open_port_without_tls_is_warned_of_loudly() -> Result<()> {
         assert_eq!(log.contains("ANYONE WHO REACHES"), warned, "{log}");
         assert!(log.contains(&format!("listening on {host}")), "{log}");
     }
+    Ok(())
+}
+
+/// What docker-machine's `--swarm`, `--swarm-master` and `--swarm-discovery` start on its machines, word for word but for
+/// the folder of the certificates. An agent has none, though its engine speaks nothing but TLS.
+#[test]
+fn the_lines_of_docker_machine_make_a_pool() -> Result<()> {
+    let wired = wired()?;
+    let lab = &wired.lab;
+    let consul = lab.inside(0, || ConsulServer::start(Config::default()))?;
+    let discovery = consul.url("machines");
+    let swarm = swarm_e2e::swarm()?.display().to_string();
+    let mut agent = lab.fabric_command(&swarm);
+    agent.args(["join", "--advertise", &wired.address(1), &discovery]);
+    let mut agent = Watch::start(agent)?;
+    agent.wait_for(" registered ", SOON)?;
+
+    let file = |flag: &str, path: &str| format!("--{flag}={path}");
+    let ca = file("tlscacert", &wired.ours.ca());
+    let cert = file("tlscert", &wired.ours.cert("manager"));
+    let key = file("tlskey", &wired.ours.key("manager"));
+    let master = ["manage", "--tlsverify", &ca, &cert, &key, "-H", "tcp://0.0.0.0:3376"];
+    let more = ["--strategy", "spread", "--advertise", &format!("{}:3376", lab.ip(0)), &discovery];
+    let mut command = lab.fabric_command(&swarm);
+    command.args(master).args(more);
+    let _master = Watch::start(command)?;
+
+    let docker = |more: &[&str]| wired.docker_as(&wired.ours, 3376, more);
+    until(SOON, "the machine is in the pool", || {
+        let info = docker(&["info"]).ok().unwrap_or_default();
+        Ok((info.contains("Strategy: spread") && info.contains("Status: Healthy")).then_some(()))
+    })
+    .with_context(|| format!("{:?}", docker(&["info"]).ok()))?;
+    let run = ["run", "-d", "--stop-signal=KILL", "--name=machine", IMAGE, "sleep", "1d"];
+    let id = docker(&run).ok()?;
+    assert_eq!(docker(&["ps", "--quiet", "--no-trunc"]).ok()?, id);
+    let listed = docker(&["ps", "--format", "{{.Names}}"]).ok()?;
+    assert_eq!(listed, "host-1/machine");
+    docker(&["rm", "--force", "machine"]).ok()?;
+    wired.docker(3376, &["ps"]).fails()?;
+    agent.signal(Signal::SIGTERM)?;
+    assert!(agent.wait_end(SOON)?.success(), "{:?}", agent.lines());
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! break or a brace in it ends the rendering, not the proxy's rules; what is not defined is an error; a
 //! rendering ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minijinja::value::Value;
@@ -83,6 +83,17 @@ impl Template {
         let bad = |error: Error| BadTemplate { name: name.to_owned(), reason: in_words(&error) };
         environment.add_template_owned("template", source).map_err(bad)?;
         Ok(Self { name: name.to_owned(), environment, settings, vars })
+    }
+
+    /// What of `vars` it looks at; `None` where it passes over all of them.
+    pub fn asked_for(&self) -> Option<BTreeSet<String>> {
+        let template = self.environment.get_template("template").ok()?;
+        let names = template.undeclared_variables(true);
+        if names.contains("vars") {
+            return None;
+        }
+        let own = names.iter().filter_map(|name| name.strip_prefix("vars."));
+        Some(own.filter_map(|name| name.split('.').next()).map(str::to_owned).collect())
     }
 
     /// The text for what is there.

@@ -123,13 +123,18 @@ fn head(sight: &Sight) -> Paragraph<'static> {
         None if !sight.waiting.is_empty() => {
             Line::styled(format!("not rescheduled: {}", sight.waiting), bad)
         }
-        None if sight.warnings > 0 => Line::styled(
-            format!("{} warnings: swarm status tells them", sight.warnings),
-            Style::new().fg(Color::Yellow),
-        ),
-        None => Line::default(),
+        None => Line::styled(warned(&sight.warnings), Style::new().fg(Color::Yellow)),
     };
     Paragraph::new(vec![Line::from(first), load, third])
+}
+
+/// The first warning, and where the others are.
+fn warned(warnings: &[String]) -> String {
+    match warnings {
+        [] => String::new(),
+        [only] => format!("warning: {only}"),
+        [first, ..] => format!("{} warnings, see docker info: {first}", warnings.len()),
+    }
 }
 
 /// A share as a bar of fixed width.

@@ -107,7 +107,7 @@ pub struct Sight {
     pub(crate) leader: String,
     pub(crate) is_swarm: bool,
     pub(crate) strategy: String,
-    pub(crate) warnings: usize,
+    pub(crate) warnings: Vec<String>,
     pub(crate) waiting: String,
     /// Why what is shown is old, while it is.
     pub(crate) trouble: Option<String>,
@@ -124,7 +124,9 @@ impl Sight {
         };
         (self.role, self.primary) = (row("Role"), row("Primary"));
         (self.strategy, self.waiting) = (row("Strategy"), row("Waiting"));
-        self.warnings = info["Warnings"].as_array().map_or(0, Vec::len);
+        let warnings = info["Warnings"].as_array().into_iter().flatten().map(text);
+        self.warnings =
+            warnings.map(|said| said.trim_start_matches("WARNING: ").to_owned()).collect();
         self.is_swarm = swarm::is_swarm(answers);
         if self.is_swarm {
             // What the pool behind its endpoint is called means nothing to a swarm's people.

@@ -59,12 +59,12 @@ impl PageFlags {
         let guarded = tls && token.is_some();
         if !guarded && !is_loopback(&address) {
             let missing = match (tls, token.is_some()) {
-                (false, false) => "TLS and a token",
-                (false, true) => "TLS",
-                (true, _) => "a token",
+                (false, false) => "TLS and a token are",
+                (false, true) => "TLS is",
+                (true, _) => "a token is",
             };
             let problem = format!(
-                "whoever reaches this address would see everything of the pool, and {missing} is \
+                "whoever reaches this address would see everything of the pool, and {missing} \
                  missing: give --tls (or --tlsverify) with --tlscert FILE and --tlskey FILE, and \
                  --ui-token-file FILE with a secret of 16 characters or more (such as `openssl rand \
                  -hex 16` prints); or serve it on 127.0.0.1 and reach it through `ssh -L`"
@@ -164,7 +164,7 @@ mod tests {
         let token = ["--ui-token-file", "t"];
         for open in [":80", "0.0.0.0:80", "10.0.0.1:80", "[::]:80", "manager.example:80"] {
             for (tls, token, missing) in [
-                (false, &[][..], "TLS and a token is missing"),
+                (false, &[][..], "and TLS and a token are missing: give"),
                 (false, &token, "TLS is missing"),
                 (true, &[], "a token is missing"),
             ] {

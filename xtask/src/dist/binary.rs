@@ -11,40 +11,85 @@ use super::Release;
 use crate::cargo::{cargo, metadata, root, show};
 
 /// How large it is at most.
-const LARGEST: u64 = 25_000_000;
+const LARGEST: usize = 25_000_000;
 /// A program header that names the dynamic linker.
 const INTERPRETER: u32 = 3;
+
+/// A folder whose name differs from machine to machine: what it is called instead, and what of it the compiler
+/// would name.
+struct Place<'a> {
+    folder: &'a Path,
+    called: &'static str,
+    below: &'static str,
+}
+
+/// The workspace, cargo's home, and the target folder, wherever that is, with what build scripts generate in it. Of
+/// several that fit the compiler takes the last one, and the target folder is mostly in the workspace.
+fn places<'a>(root: &'a Path, home: Option<&'a Path>, target: &'a Path) -> Vec<Place<'a>> {
+    let place = |folder, called, below| Place { folder, called, below };
+    let home = home.map(|home| place(home, "/cargo", "registry/"));
+    let (root, target) = (place(root, "/swarm", "crates/"), place(target, "/target", ""));
+    [Some(root), home, Some(target)].into_iter().flatten().collect()
+}
+
+/// What the compiler is told.
+fn flags(places: &[Place<'_>], architecture: &str) -> Vec<String> {
+    let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
+    // Where it was built is nobody's business, and would make other bytes of it.
+    flags.extend(
+        places.iter().map(|place| {
+            format!("--remap-path-prefix={}={}", place.folder.display(), place.called)
+        }),
+    );
+    // Relocations as bits instead of 24 bytes each, which saves 1 MB, and functions of one code once.
+    flags.push("-C link-arg=-Wl,-z,pack-relative-relocs".to_owned());
+    if architecture == "x86_64" {
+        // There Rust links by its own lld; other linkers do not know this.
+        flags.push("-C link-arg=-Wl,--icf=all".to_owned());
+    }
+    flags
+}
 
 /// Builds it, and says where it is.
 pub fn build(release: &Release) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let home = std::env::var("CARGO_HOME")
-        .or_else(|_| std::env::var("HOME").map(|home| format!("{home}/.cargo")));
-    let mut flags = vec!["-C target-feature=+crt-static".to_owned()];
-    // Where it was built is nobody's business, and differs from machine to machine.
-    flags.push(format!("--remap-path-prefix={}=/swarm", root().display()));
-    if let Ok(home) = home {
-        flags.push(format!("--remap-path-prefix={home}=/cargo"));
-    }
-    // Relocations as bits instead of 24 bytes each, which saves 1 MB, and functions of one code once.
-    flags.push("-C link-arg=-Wl,-z,pack-relative-relocs".to_owned());
-    if std::env::consts::ARCH == "x86_64" {
-        // There Rust links by its own lld; other linkers do not know this.
-        flags.push("-C link-arg=-Wl,--icf=all".to_owned());
-    }
-    let mut command = cargo(&["build", "--release", "--locked", "--package", "swarm"]);
-    command.args(["--target", &target]).env("RUSTFLAGS", flags.join(" "));
-    command.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_INCREMENTAL", "0");
-    command.env("SOURCE_DATE_EPOCH", &release.time);
-    show(command)?;
     let metadata = metadata()?;
     let folder = metadata["target_directory"].as_str().context("no target directory")?;
-    let binary = PathBuf::from(folder).join(target).join("release/swarm");
-    let size = fs::metadata(&binary).with_context(|| binary.display().to_string())?.len();
-    if size > LARGEST {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let root = root();
+    let places = places(&root, home.as_deref(), Path::new(folder));
+    let mut command = cargo(&["build", "--release", "--locked", "--package", "swarm"]);
+    let flags = flags(&places, std::env::consts::ARCH).join(" ");
+    command.args(["--target", &target]).env("RUSTFLAGS", flags);
+    command.env("CARGO_PROFILE_RELEASE_STRIP", "symbols").env("CARGO_INCREMENTAL", "0");
+    command.env("SOURCE_DATE_EPOCH", &release.time).env("SWARM_COMMIT", &release.commit);
+    show(command)?;
+    let binary = PathBuf::from(folder).join(&target).join("release/swarm");
+    let bytes = fs::read(&binary).with_context(|| binary.display().to_string())?;
+    if bytes.len() > LARGEST {
+        let size = bytes.len();
         bail!("the binary has {size} bytes, and {LARGEST} are promised: see [profile.release]");
     }
+    if !has(&bytes, &release.commit) {
+        bail!("the binary does not know that it was built from commit {}", release.commit);
+    }
+    if let Some(place) = places.iter().find(|place| place.is_named(&bytes)) {
+        let folder = place.folder.display();
+        bail!("the binary names {folder}: built elsewhere it would have other bytes");
+    }
     Ok(binary)
+}
+
+impl Place<'_> {
+    fn is_named(&self, binary: &[u8]) -> bool {
+        let name = format!("{}/{}", self.folder.display(), self.below);
+        self.folder != Path::new(self.called) && has(binary, &name)
+    }
+}
+
+fn has(binary: &[u8], word: &str) -> bool {
+    binary.windows(word.len()).any(|part| part == word.as_bytes())
 }
 
 /// Whether it is what is promised: static, and of this version.
@@ -103,5 +148,49 @@ mod tests {
         // This very test is a program as cargo makes them.
         let own = fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(needs_linker(&own).unwrap());
+    }
+
+    /// A package as ours are: code that a build script generates, and panics that tell where they are.
+    fn package(folder: &Path) {
+        let write = |file: &str, text: &str| fs::write(folder.join(file), text).unwrap();
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let manifest =
+            "[package]\nname = \"small\"\nversion = \"1.0.0\"\nedition = \"2024\"\n[workspace]\n";
+        write("Cargo.toml", manifest);
+        write(
+            "build.rs",
+            "fn main() {\n    let out = std::env::var(\"OUT_DIR\").unwrap();\n    \
+             let text = \"pub fn made(n: usize) -> u8 { [1, 2, 3][n] }\";\n    \
+             std::fs::write(format!(\"{out}/made.rs\"), text).unwrap();\n}\n",
+        );
+        write(
+            "src/main.rs",
+            "include!(concat!(env!(\"OUT_DIR\"), \"/made.rs\"));\n\
+             fn main() { println!(\"{}\", made(std::env::args().count())) }\n",
+        );
+    }
+
+    /// Builds it with a release's flags, in a folder and with a target folder of these names.
+    fn built(folder: &Path, target: &Path) -> Vec<u8> {
+        package(folder);
+        let mut command = cargo(&["build", "--release", "--offline"]);
+        let places = places(folder, None, target);
+        let flags = flags(&places, std::env::consts::ARCH);
+        command.current_dir(folder).env("CARGO_TARGET_DIR", target);
+        command.env("RUSTFLAGS", flags.join(" ")).env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+        checked(&mut command).unwrap();
+        let binary = fs::read(target.join("release/small")).unwrap();
+        assert!(has(&binary, "/target/"), "its panic tells a place");
+        assert!(!places.iter().any(|place| place.is_named(&binary)));
+        binary
+    }
+
+    #[test]
+    fn where_it_is_built_does_not_change_a_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let one = built(&at("one"), &at("one/target"));
+        let other = built(&at("another/place"), &at("elsewhere"));
+        assert!(one == other, "{} and {} bytes that differ", one.len(), other.len());
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Release {
     version: String,
     /// Debian's name of the architecture.
     architecture: &'static str,
+    /// What it is built from: the commit, with `+changes` where there are some beside it.
+    commit: String,
     /// When the commit was made, in Unix seconds: the time of every file.
     time: String,
     /// Where everything goes.
@@ -77,12 +79,15 @@ impl Release {
             checked(Command::new("git").current_dir(root()).args(arguments))
                 .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         };
+        let mut commit = git(&["rev-parse", "--short=12", "HEAD"])?;
         if !git(&["status", "--porcelain"])?.is_empty() {
+            commit.push_str("+changes");
             eprintln!("  ! there are changes that are not committed: this is no release");
         }
         Ok(Self {
             version: version.to_owned(),
             architecture: architecture()?,
+            commit,
             time: git(&["log", "-1", "--format=%ct"])?,
             out,
         })

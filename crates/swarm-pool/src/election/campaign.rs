@@ -117,6 +117,7 @@ impl Campaign {
                     return Some(tenure);
                 }
                 self.announce(seen, told);
+                self.tell_of_store(seen.failing());
                 next_try = Instant::now() + pauses.next(&self.jitter);
             }
             // A watch whose connection died without a word must not leave the pool without a
@@ -140,6 +141,7 @@ impl Campaign {
                     }
                 }
             }
+            self.tell_of_store(seen.failing());
         }
         None
     }
@@ -217,7 +219,7 @@ impl Campaign {
                 ),
                 Some(Holder::Lone(_)) | None => {}
             }
-            if let Some(warning) = self.standing.warning() {
+            if let Some(warning) = self.standing.in_the_way() {
                 warn!("{warning}");
             }
             told.holder = holder;
@@ -250,6 +252,14 @@ impl Campaign {
             () = self.lapse() => End::Lapsed,
             () = self.theft(tenure, watch) => End::Stolen,
             () = self.renewals(tenure) => End::Lost,
+        }
+    }
+
+    /// Tells whoever asks how the pool's store fails. Where managers are elected elsewhere the store is the
+    /// swarm's own, which tells of itself.
+    fn tell_of_store(&self, failing: Option<&str>) {
+        if self.appointment.is_none() {
+            self.standing.store(failing);
         }
     }
 
@@ -287,12 +297,19 @@ impl Campaign {
                 match timeout(period, self.lock.store.renew(lease)).await {
                     Ok(Ok(())) => break begun,
                     Ok(Err(StoreError::LeaseLost { .. })) => return,
-                    Ok(Err(error)) => debug!(%error, "the lock was not renewed; trying again"),
-                    Err(_) => debug!("the lock was not renewed within {period:?}; trying again"),
+                    Ok(Err(error)) => {
+                        debug!(%error, "the lock was not renewed; trying again");
+                        self.tell_of_store(Some(&error.to_string()));
+                    }
+                    Err(_) => {
+                        debug!("the lock was not renewed within {period:?}; trying again");
+                        self.tell_of_store(Some(&format!("no answer within {period:.1?}")));
+                    }
                 }
                 sleep(pauses.next(&self.jitter)).await;
             };
             self.fence.extend(begun, lease.holds);
+            self.tell_of_store(None);
             pauses.reset();
         }
     }

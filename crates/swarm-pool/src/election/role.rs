@@ -81,6 +81,8 @@ struct Known {
     last: Option<String>,
     /// Another manager that runs without `--replication` and holds the lock.
     lone: Option<String>,
+    /// How the store fails.
+    failing: Option<String>,
 }
 
 impl Standing {
@@ -118,8 +120,16 @@ impl Standing {
 
     /// This manager is the primary.
     pub(super) fn lead(&self, epoch: Epoch) {
-        *self.known.lock() = Known { last: Some(self.name.clone()), lone: None };
+        *self.known.lock() = Known { last: Some(self.name.clone()), ..Known::default() };
         self.set(Role::Primary { epoch });
+    }
+
+    /// Whether the store takes and gives what it should, and if not, its words.
+    pub(super) fn store(&self, failing: Option<&str>) {
+        let mut known = self.known.lock();
+        if known.failing.as_deref() != failing {
+            known.failing = failing.map(str::to_owned);
+        }
     }
 
     /// This manager is none; `holder` has the lock.
@@ -190,8 +200,21 @@ impl Standing {
         )
     }
 
-    /// A line for `docker info` and the log where two managers are in each other's way.
+    /// A line for `docker info`.
     pub(super) fn warning(&self) -> Option<String> {
+        let failing = || {
+            let known = self.known.lock();
+            let error = known.failing.as_ref()?;
+            Some(format!(
+                "the pool's store fails: {error}; until it is well again no container is moved, and \
+                 none is made that is to be rescheduled"
+            ))
+        };
+        self.in_the_way().or_else(failing)
+    }
+
+    /// A line where two managers are in each other's way.
+    pub(super) fn in_the_way(&self) -> Option<String> {
         let known = self.known.lock();
         if let Some(lone) = &known.lone {
             return Some(self.conflict(lone));
@@ -296,6 +319,26 @@ mod tests {
         standing.lead(Epoch(4));
         assert_eq!(rows(), ["primary", "a:1"]);
         assert_eq!(replica(false).rows(), [("Role", "primary".to_owned())]);
+    }
+
+    #[test]
+    fn a_store_that_fails_is_warned_of_until_it_is_well() {
+        let standing = replica(false);
+        standing.store(Some("consul://c:8500 does not answer: refused"));
+        let warning = standing.warning().unwrap();
+        let words =
+            "the pool's store fails: consul://c:8500 does not answer: refused; until it is well";
+        assert!(warning.starts_with(words), "{warning}");
+        standing.follow(None);
+        assert_eq!(standing.warning(), Some(warning), "the election goes on without it");
+        standing.follow(Some(&Holder::Lone("b".into())));
+        assert!(standing.warning().unwrap().contains("start both"), "what nobody mends by waiting");
+        standing.follow(None);
+        standing.store(None);
+        assert_eq!(standing.warning(), None);
+        standing.store(Some("gone"));
+        standing.lead(Epoch(2));
+        assert_eq!(standing.warning(), None, "who has the lock has the store");
     }
 
     #[test]

@@ -57,14 +57,14 @@ pub(super) struct Seen {
     looks: u32,
     /// A lease of ours that may still hold the lock.
     pub stale: Option<Lease>,
-    /// The store fails; told once.
-    failing: bool,
+    /// How the store fails; told once.
+    failing: Option<String>,
 }
 
 impl Seen {
     pub(super) fn nothing() -> Self {
         let (lock, shown) = (Sight::Unknown, Sight::Unknown);
-        Self { lock, shown, looks: 0, stale: None, failing: false }
+        Self { lock, shown, looks: 0, stale: None, failing: None }
     }
 
     /// The lock was read.
@@ -91,7 +91,7 @@ impl Seen {
     }
 
     pub(super) fn failed(&mut self, error: &StoreError) {
-        if std::mem::replace(&mut self.failing, true) {
+        if self.failing.replace(error.to_string()).is_some() {
             debug!(%error, "the election waits for the store");
         } else {
             warn!(%error, "the election waits for the store");
@@ -99,9 +99,14 @@ impl Seen {
     }
 
     pub(super) fn well(&mut self) {
-        if std::mem::take(&mut self.failing) {
+        if self.failing.take().is_some() {
             info!("the store answers again");
         }
+    }
+
+    /// How the store fails, if it does.
+    pub(super) fn failing(&self) -> Option<&str> {
+        self.failing.as_deref()
     }
 
     /// Takes in what the watch shows of the lock at `key`.

@@ -79,6 +79,20 @@ fn trouble_and_what_waits_are_said_at_the_top() {
 }
 
 #[test]
+fn what_the_manager_warns_of_is_said_at_the_top() {
+    let top = |warnings: Value| {
+        let mut sight = Sight::default();
+        sight.answered(&Answers { info: json!({ "Warnings": warnings }), ..Answers::default() });
+        text(&sight, &mut Screen::default(), 120)
+    };
+    let one = top(json!(["WARNING: API is accessible on http://0.0.0.0:2375"]));
+    assert!(one.contains("\nwarning: API is accessible on http://0.0.0.0:2375"), "{one}");
+    let two = top(json!(["WARNING: node n2 is down: timed out", "WARNING: another"]));
+    assert!(two.contains("\n2 warnings, see docker info: node n2 is down: timed out"), "{two}");
+    assert!(!top(json!([])).contains("warning"));
+}
+
+#[test]
 fn a_pool_larger_than_the_screen_is_seen_in_parts() {
     let mut sight = Sight::default();
     let nodes: Vec<_> = (0..50).map(|n| node(&format!("n{n:02}"), "ready", "")).collect();

@@ -68,7 +68,22 @@ async fn template(flags: &ProxyFlags, kind: Kind) -> anyhow::Result<Template> {
         Some(file) => (file.as_str(), read(Path::new(file)).await?),
         None => (flags.kind.as_str(), Template::ready(kind).to_owned()),
     };
-    Ok(Template::read(name, source, settings, vars)?)
+    let given: Vec<String> = vars.keys().cloned().collect();
+    let template = Template::read(name, source, settings, vars)?;
+    asked_for(&template, &given)?;
+    Ok(template)
+}
+
+/// A variable that nothing looks at is a slip: what was to be set keeps its usual value without a word.
+fn asked_for(template: &Template, given: &[String]) -> Result<(), UsageError> {
+    let Some(asked) = template.asked_for() else { return Ok(()) };
+    let Some(unknown) = given.iter().find(|name| !asked.contains(*name)) else { return Ok(()) };
+    let all = asked.into_iter().collect::<Vec<_>>().join(", ");
+    let problem = match all.as_str() {
+        "" => "the template looks at no variable".to_owned(),
+        all => format!("the template looks at no variable of that name, but at {all}"),
+    };
+    Err(UsageError::value("--set", unknown, problem))
 }
 
 async fn read(file: &Path) -> anyhow::Result<String> {
@@ -178,5 +193,27 @@ mod tests {
             let found = outcome(more).unwrap_err();
             assert!(found.contains(expected), "{more:?}: {found}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_the_template_does_not_look_at_is_told() {
+        let ready = Template::ready(Kind::Nginx);
+        let told = |source: &str, name: &str| {
+            let (settings, vars) = (Settings::default(), BTreeMap::new());
+            let template = Template::read("t", source.to_owned(), settings, vars).unwrap();
+            asked_for(&template, &[name.to_owned()]).map_err(|error| error.to_string())
+        };
+        for name in ["http_port", "drain", "pid", "max_body"] {
+            assert_eq!(told(ready, name), Ok(()));
+        }
+        let words = told(ready, "http-port").unwrap_err();
+        assert!(words.contains("--set \"http-port\""), "{words}");
+        assert!(words.ends_with("but at drain, http_port, max_body, pid"), "{words}");
+        assert!(told("{{ nodes }}", "x").unwrap_err().ends_with("looks at no variable"));
+        let made = "{% macro m(x) %}{{ vars.tier.name }}{{ x }}{% endmacro %}{{ m(1) }}";
+        assert_eq!(told(made, "tier"), Ok(()));
+        // One that passes over all of them, or names them as it goes, may look at any.
+        assert_eq!(told("{% for name in vars %}{{ name }}{% endfor %}", "x"), Ok(()));
+        assert_eq!(told("{% set n = 'x' %}{{ vars[n] }}", "x"), Ok(()));
     }
 }

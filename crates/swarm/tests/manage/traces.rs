@@ -99,6 +99,9 @@ async fn a_create_is_one_trace_from_the_client_through_placement_to_the_engine()
     let line = log.lines().find(|line| line.contains("\"created\"")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(line["trace_id"], TRACE, "{line}");
+    // And they carry the number of their request, without being asked to be more talkative.
+    assert_eq!(line["span"]["name"], "request", "{line}");
+    assert_eq!(line["span"]["id"].to_string(), said(server, "swarm.request"), "{line}");
     let outside = log.lines().find(|line| line.contains("starting the pool")).unwrap();
     assert!(!outside.contains("trace_id") && !log.contains("s3cret"), "{log}");
 

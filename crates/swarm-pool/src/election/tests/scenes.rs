@@ -275,6 +275,33 @@ async fn two_without_replication_serve_both_and_one_has_the_mandate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_is_silent_is_told_of_soon_and_until_it_answers() {
+    for replication in [false, true] {
+        let store = Memory::new();
+        let line = Line::new(Arc::clone(&store), 1);
+        let manager = Manager::with(Arc::clone(&line), "m:1", replication, TTL, 1);
+        until("it leads", || manager.is_primary()).await;
+        assert_eq!(manager.election.warning(), None);
+        line.cut(true);
+        let told = || {
+            let words = manager.election.warning().unwrap_or_default();
+            words.starts_with("the pool's store fails: ")
+        };
+        let waited = until("it tells, while it still leads", told).await;
+        assert!(waited < TTL && manager.is_primary(), "{waited:?}");
+        until("it leads no more", || !manager.is_primary()).await;
+        // Through all that it tries meanwhile.
+        for _ in 0..300 {
+            sleep(SECOND).await;
+            assert!(told());
+        }
+        line.cut(false);
+        until("it leads again", || manager.is_primary()).await;
+        assert_eq!(manager.election.warning(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_epoch_that_is_no_number_stops_the_election_with_words() {
     let store = Memory::new();
     store.put(Write::new(layout().epoch(), "many")).await.unwrap();
