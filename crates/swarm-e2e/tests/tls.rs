@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use nix::sys::signal::Signal;
 use swarm_e2e::{Certs, Client, IMAGE, Pool, Ran, Scratch, until};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Engines behind TLS: 1 is right, 2 has a stranger's certificate, 3 lets in only clients of
 /// the other authority, 4 has a certificate for another name, 5 speaks no TLS.
