@@ -1,19 +1,19 @@
 //! A manager with its page over simulated engines.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use swarm_testkit::fleet::{Fleet, FleetConfig};
+use swarm_testkit::stores::free_port;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::binaries;
 
 /// Far more than a start takes, on a busy machine too.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -43,8 +43,7 @@ impl Shown {
         let fleet = Fleet::start(config).await?;
         let folder = tempfile::tempdir()?;
         // The same port before and after a restart, so that a browser finds the manager again.
-        let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let page = free.to_string();
+        let page = format!("127.0.0.1:{}", free_port()?);
         let manager = manage(&fleet, (&page, acts), &folder)?;
         let shown = Self { fleet, manager, page, acts, folder };
         shown.answers().await?;

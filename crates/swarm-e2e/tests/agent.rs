@@ -24,7 +24,8 @@ impl Dial for Plain {
     async fn channel(&self, address: &str) -> Result<Channel, swarm_backend::BoxError> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .http2_keep_alive_interval(Duration::from_millis(200))
-            .keep_alive_timeout(Duration::from_millis(500))
+            // No stall of a busy machine is a session's end.
+            .keep_alive_timeout(Duration::from_secs(20))
             .keep_alive_while_idle(true);
         Ok(endpoint.connect().await?)
     }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use swarm_e2e::{IMAGE, Lab, Pool, Watch, exclusive, until};
 use tempfile::TempDir;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// `swarm` beside the managers.
 fn swarm(lab: &Lab, arguments: &[&str]) -> Result<Command> {

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use swarm_e2e::{Certs, Client, IMAGE, Lab, Pool, Scratch, Watch, until};
 use tempfile::TempDir;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A pool of two engines, each behind its agent.
 struct Doors {

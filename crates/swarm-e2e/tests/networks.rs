@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 use swarm_e2e::{Lab, Pool, Scratch, exclusive, shared, until};
 
-const HEALTHY: Duration = Duration::from_secs(20);
+const HEALTHY: Duration = Duration::from_mins(1);
 
 /// The names of custom networks that the pool lists.
 fn listed(pool: &Pool) -> Result<Vec<String>> {

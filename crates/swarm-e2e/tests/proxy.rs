@@ -13,7 +13,7 @@ use swarm_e2e::{
     until,
 };
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 const HOST: &str = "shop.test";
 const PORT: u16 = 8080;
 

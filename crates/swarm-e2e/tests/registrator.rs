@@ -11,7 +11,8 @@ use swarm_e2e::{Client, IMAGE, Lab, Watch, exclusive, until};
 use swarm_testkit::stores::consul::{Config, ConsulServer};
 use swarm_testkit::stores::{EtcdOptions, EtcdServer};
 
-const SOON: Duration = Duration::from_secs(30);
+/// Consul keeps a session for up to twice its time.
+const SOON: Duration = Duration::from_mins(1);
 /// Consul takes out what is critical for a minute, and looks each half a minute.
 const REAPED: Duration = Duration::from_secs(60 + 30);
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use swarm_e2e::{IMAGE, Lab, Scratch, exclusive, run, until};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What a command on a host printed, if it succeeded.
 fn on(lab: &Lab, host: u8, program: &str, arguments: &[&str]) -> Result<String> {

@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
 use swarm_e2e::{IMAGE, Kind, Lab, Pool, Scratch, Stored, Watch, host_number as number, until};
 
-const SOON: Duration = Duration::from_secs(30);
+/// Who was without the store tries again every 15 s at the latest.
+const SOON: Duration = Duration::from_mins(1);
 /// What is done at once may take so long on a machine that runs other tests; what is not heard of comes with the
 /// next reading.
 const AT_ONCE: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use swarm_e2e::{Certs, Client, IMAGE, Pool, Ran, Scratch, Watch, until};
 use swarm_testkit::stores::consul::{Config, ConsulServer};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Engines behind TLS: 1 is right, 2 has a stranger's certificate, 3 lets in only clients of
 /// the other authority, 4 has a certificate for another name, 5 speaks no TLS.

@@ -8,7 +8,7 @@ use swarm_e2e::{IMAGE, Newer, Pool, Ran, Scratch, until};
 
 const OLD_API: &str = "1.41";
 const NEW_API: &str = "1.51";
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_mins(1);
 
 type Docker<'a> = &'a dyn Fn(&[&str]) -> Result<String>;
 

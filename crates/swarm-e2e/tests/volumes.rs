@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use swarm_e2e::{Pool, Scratch, exclusive};
 
-const HEALTHY: Duration = Duration::from_secs(20);
+const HEALTHY: Duration = Duration::from_mins(1);
 
 /// What `docker volume ls` with more arguments lists, in order.
 fn listed(pool: &Pool, more: &[&str]) -> Result<Vec<String>> {

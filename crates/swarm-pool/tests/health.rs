@@ -13,7 +13,15 @@ use serde_json::json;
 use swarm_testkit::fleet::{Fault, Fleet, FleetConfig};
 use tokio::time::Instant;
 
-const MILLIS_500: Duration = Duration::from_millis(500);
+/// For what waits for no sick engine, on a machine whose cores have other work: who waits does so for as long as it
+/// takes to notice.
+const PROMPT: Duration = Duration::from_millis(1_500);
+/// A silent engine is noticed 4.4 s later at most by its watcher's own clock (`engine::health` looks at that), one that
+/// is back 1.8 s later; the rest is for such a machine, too.
+const NOTICED: Duration = Duration::from_secs(8);
+const RETURNED: Duration = Duration::from_secs(5);
+/// Two probes that are not answered, 0.8 s each, take no engine down.
+const HASTY: Duration = Duration::from_millis(1_700);
 
 /// `containers` on each of `engines`.
 fn filled(engines: usize, containers_per_engine: usize) -> FleetConfig {
@@ -32,17 +40,21 @@ async fn a_silent_engine_is_noticed_and_hinders_nobody() {
     // As long as it is not known to be silent, everything that does not need it goes on.
     while rig.row(silent, "Status").await.as_deref() == Some("Healthy") {
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(5), "silence went unnoticed for {took:?}");
-        within("a list", MILLIS_500, list(&rig.pool, &[("all", "1")])).await;
+        assert!(took < NOTICED, "silence went unnoticed for {took:?}");
+        within("a list", PROMPT, list(&rig.pool, &[("all", "1")])).await;
         let name = format!("meanwhile-{made}");
         let pinned = json!({"Env": [format!("constraint:node=={}", rig.fleet.engine(0).name())]});
-        within("a create", MILLIS_500, create(&rig.pool, &name, pinned)).await.unwrap();
-        within("an inspect", MILLIS_500, inspect(&rig.pool, &name)).await.unwrap();
-        within("info", MILLIS_500, info(&rig.pool)).await;
+        within("a create", PROMPT, create(&rig.pool, &name, pinned)).await.unwrap();
+        within("an inspect", PROMPT, inspect(&rig.pool, &name)).await.unwrap();
+        within("info", PROMPT, info(&rig.pool)).await;
         made += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(made > 5, "it was taken down after {made} rounds: too hasty");
+    let took = start.elapsed();
+    assert!(
+        made > 0 && took > HASTY,
+        "it was taken down after {took:?} and {made} rounds: too hasty"
+    );
     rig.status(silent, "Unhealthy", LONG).await;
 
     let listed = list(&rig.pool, &[("all", "1")]).await;
@@ -51,17 +63,17 @@ async fn a_silent_engine_is_noticed_and_hinders_nobody() {
     assert_eq!(down.len(), theirs.len(), "its containers stay, and are shown as what they are");
     assert_eq!(listed.len(), before.len() + made);
 
-    let error = within("a refusal", MILLIS_500, inspect(&rig.pool, &theirs[0])).await.unwrap_err();
+    let error = within("a refusal", PROMPT, inspect(&rig.pool, &theirs[0])).await.unwrap_err();
     assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
     let address = silent.address().to_string();
     for word in [silent.name(), address.as_str(), "unhealthy", "within"] {
         assert!(error.message.contains(word), "{word:?} is missing: {}", error.message);
     }
-    let error = within("a refusal", MILLIS_500, act(&rig.pool, &theirs[0], "stop", &json!(null)));
+    let error = within("a refusal", PROMPT, act(&rig.pool, &theirs[0], "stop", &json!(null)));
     assert_eq!(error.await.unwrap_err().status(), StatusCode::SERVICE_UNAVAILABLE);
 
     silent.restore();
-    rig.status(silent, "Healthy", Duration::from_secs(2)).await;
+    rig.status(silent, "Healthy", RETURNED).await;
     inspect(&rig.pool, &theirs[0]).await.unwrap();
     let listed = list(&rig.pool, &[("all", "1")]).await;
     assert!(listed.iter().all(|entry| entry["Status"] != "Host Down"));
@@ -74,7 +86,7 @@ async fn an_engine_that_goes_silent_as_its_event_stream_breaks_is_noticed_as_fas
     let silent = rig.fleet.engine(1);
     silent.silence();
     silent.cut_events();
-    rig.status(silent, "Unhealthy", Duration::from_secs(5)).await;
+    rig.status(silent, "Unhealthy", NOTICED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,9 +102,9 @@ async fn a_list_does_not_wait_for_a_write_that_a_silent_engine_never_shows() {
     // The first reader waits a bounded time for the write; nobody pays twice.
     within("the first list", Duration::from_secs(3), list(&rig.pool, &[])).await;
     for _ in 0..5 {
-        within("a later list", MILLIS_500, list(&rig.pool, &[])).await;
+        within("a later list", PROMPT, list(&rig.pool, &[])).await;
     }
-    within("a miss", MILLIS_500, inspect(&rig.pool, "nobody")).await.unwrap_err();
+    within("a miss", PROMPT, inspect(&rig.pool, "nobody")).await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +112,7 @@ async fn an_engine_that_refuses_connections_is_down_with_its_error_until_it_is_b
     let rig = Rig::of(2).await;
     let stopped = rig.fleet.engine(0);
     stopped.stop();
-    rig.status(stopped, "Unhealthy", Duration::from_secs(5)).await;
+    rig.status(stopped, "Unhealthy", NOTICED).await;
     eventually("the refusal is shown", LONG, async || {
         rig.row(stopped, "Error").await.unwrap().contains("refused")
     })
@@ -110,7 +122,7 @@ async fn an_engine_that_refuses_connections_is_down_with_its_error_until_it_is_b
     }
     assert_eq!(rig.fleet.engine(1).containers().0, 4);
     stopped.resume().unwrap();
-    rig.status(stopped, "Healthy", Duration::from_secs(2)).await;
+    rig.status(stopped, "Healthy", RETURNED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +145,7 @@ async fn every_kind_of_nonsense_takes_only_its_engine_down_and_is_shown() {
             // It still answers pings: only a reading shows what it is worth.
             continue;
         }
-        rig.status(engine, "Unhealthy", Duration::from_secs(5)).await;
+        rig.status(engine, "Unhealthy", NOTICED).await;
         eventually(&format!("{fault:?} is shown"), LONG, async || {
             rig.row(engine, "Error").await.is_some_and(|error| error.contains(words))
         })
@@ -143,7 +155,7 @@ async fn every_kind_of_nonsense_takes_only_its_engine_down_and_is_shown() {
     for number in 0..nonsense.len() {
         rig.fleet.engine(number).restore();
     }
-    rig.all_healthy(Duration::from_secs(5)).await;
+    rig.all_healthy(NOTICED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

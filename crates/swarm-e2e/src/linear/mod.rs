@@ -21,7 +21,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use swarm_testkit::linear::{Op, Outcome, check};
 
-use crate::Daemons;
+use crate::{Daemons, until};
 
 use self::client::Client;
 use self::history::History;
@@ -31,6 +31,8 @@ use self::storm::Storm;
 const MANAGERS: [u8; 3] = [1, 2, 3];
 /// Clients of each manager.
 const CLIENTS: usize = 2;
+/// For a manager to answer when all is over.
+const LAST: Duration = Duration::from_mins(1);
 /// The configs: each is judged by itself.
 const NAMES: [&str; 2] = ["one", "other"];
 
@@ -75,7 +77,9 @@ pub fn play(daemons: &mut Daemons<'_>, seed: u64, lasting: Duration) -> Result<J
         let rng = StdRng::seed_from_u64(seed);
         let client = Client::new(100 + place, MANAGERS[place], sock, &history, rng);
         for name in NAMES {
-            ensure!(client.read(name).is_ok(), "host {}: no answer at last", MANAGERS[place]);
+            until(LAST, format_args!("host {} answers at last", MANAGERS[place]), || {
+                Ok(client.read(name).ok())
+            })?;
         }
     }
     judge(&history, faults)

@@ -2,7 +2,6 @@
 //! asks and acts, and has missed nothing when the server is back.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,10 +12,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use swarm_e2e::{Browser, Shown, until};
 use swarm_testkit::fleet::FleetConfig;
+use swarm_testkit::stores::free_port;
 
 use super::{create, tiles_become};
 
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_mins(1);
 /// Not this machine's own name, and not over TLS: a browser does not say itself which page asks.
 const NAME: &str = "proxy.test";
 
@@ -45,7 +45,7 @@ struct Nginx {
 impl Nginx {
     fn start(manager: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let users = folder.path().join("users");
         std::fs::write(&users, "somebody:{PLAIN}secret\n")?;
         let mut places =

@@ -15,7 +15,7 @@ use super::run::{run, until};
 use super::{Lab, http};
 
 /// For a daemon to answer, or to end when asked to.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// For one question while waiting.
 const GLANCE: Duration = Duration::from_secs(2);
 /// Where its process id is, on its host.

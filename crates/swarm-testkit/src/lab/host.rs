@@ -22,7 +22,7 @@ use super::{Lab, http, sweep};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// More than the kernel ever took to make a namespace or to clear one of its processes.
-const KERNEL: Duration = Duration::from_secs(15);
+const KERNEL: Duration = Duration::from_mins(1);
 
 impl Lab {
     /// A command inside host `i`, in all its namespaces; `docker` there talks to its engine.

@@ -17,7 +17,7 @@ use super::run::until;
 use super::{Lab, http};
 
 /// For a manager to listen, or to end when asked to.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One running manager.
 #[derive(Debug)]

@@ -45,7 +45,7 @@ pub struct Registry {
 }
 
 /// For the registry to listen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Lab {
     /// Starts a registry and waits until it listens.

@@ -25,7 +25,7 @@ use super::run::until;
 const NSFS: FsType = FsType(0x6e73_6673);
 
 /// For processes to die and their cgroups to become free.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Removes everything of a lab. Call under its lock.
 pub fn down(layout: &Layout) -> Result<()> {

@@ -3,6 +3,7 @@
 //! Invariants: it dies with the test process, however that ends; stopping it touches no process
 //! but its own.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use parking_lot::Mutex;
 
 /// How long a server may take to end when asked to.
 const FAREWELL: Duration = Duration::from_secs(20);
@@ -171,11 +173,15 @@ fn leash(id: u32) -> Result<Child> {
 /// the server's start, or while the server is down.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// A port of the loopback address that was free a moment ago.
+/// A port of the loopback address that was free a moment ago, and is given once by this process: whoever has it
+/// may not listen yet.
 pub fn free_port() -> Result<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock();
     for _ in 0..100 {
         let port = rand::random_range(PORTS);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if !given.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            given.insert(port);
             return Ok(port);
         }
     }
@@ -198,6 +204,12 @@ fn all_stopped(process: u32) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_port_is_given_twice() {
+        let given: BTreeSet<_> = (0..1_000).map(|_| free_port().unwrap()).collect();
+        assert_eq!(given.len(), 1_000);
+    }
 
     #[test]
     fn a_server_is_started_frozen_crashed_and_started_again() {
