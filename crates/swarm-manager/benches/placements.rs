@@ -6,7 +6,7 @@
 //! their TLS connections. It judges nothing and prints figures; a shared machine would fail it at random.
 #![allow(clippy::unwrap_used, clippy::panic)] // A benchmark that cannot go on breaks off.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -166,12 +166,21 @@ async fn until(replica: &Replica, is_so: impl Fn(&Tables) -> bool) {
     let limit = Instant::now() + LIMIT;
     while !replica.read(&is_so) {
         if Instant::now() > limit {
-            let tasks = replica.read(|tables| tables.tasks.len());
+            let (tasks, nodes) = replica.read(|tables| (tables.tasks.len(), states(tables)));
             let led = replica.store().leadership().borrow().clone();
-            panic!("not within {LIMIT:?}: {tasks} tasks are there, {led:?}");
+            panic!("not within {LIMIT:?}: {tasks} tasks are there, {led:?}, nodes: {nodes:?}");
         }
         sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// How many nodes are in which state.
+fn states(tables: &Tables) -> BTreeMap<&'static str, usize> {
+    let mut states = BTreeMap::new();
+    for node in tables.nodes.values() {
+        *states.entry(node.status.state.as_str()).or_default() += 1;
+    }
+    states
 }
 
 fn service(number: usize, replicas: usize) -> Service {

@@ -14,12 +14,14 @@ use swarm_ca::Role;
 use swarm_model::Id;
 use swarm_rpc::v1::Wish;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cluster::Clients;
 use crate::engine::LocalEngine;
 use crate::identity::{Ended, Own, Wishes, keep_renewed};
+use crate::info::Warning;
 use crate::kept::Kept;
 use crate::manager::{Beginning, Manager, ManagerError, Seat};
 use crate::plugins::Plugins;
@@ -76,6 +78,8 @@ pub struct Member {
     manager: RwLock<Option<Arc<Manager>>>,
     /// Why the manager is not there, while it should be.
     trouble: RwLock<Option<String>>,
+    /// Since when another pace of the store waits, and what a person is told of it.
+    pace_waits: RwLock<Option<(Instant, Warning)>>,
     /// The swarm does not have this node any more; in a manager's words.
     pub(crate) removed: RwLock<Option<String>>,
     /// Held while tasks are stopped because of that.
@@ -167,6 +171,7 @@ impl Member {
             wishes,
             manager: RwLock::new(manager),
             trouble: RwLock::new(trouble),
+            pace_waits: RwLock::new(None),
             removed: RwLock::new(None),
             ending: tokio::sync::Mutex::default(),
             stop: CancellationToken::new(),

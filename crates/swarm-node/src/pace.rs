@@ -11,6 +11,7 @@ use swarm_model::cluster::RaftSettings;
 use swarm_raft::{Member, Timing};
 use tokio::time::Instant;
 
+use crate::info::Warning;
 use crate::manager::Manager;
 
 /// A `HeartbeatTick`.
@@ -65,10 +66,28 @@ pub async fn turn(manager: &Manager) -> Instant {
     Instant::now() + GAP * u32::try_from(place).unwrap_or_default()
 }
 
-/// Whether the others have a quorum without this manager now, or never can have one: one of two, or one
-/// alone. If not, the one before it is not back yet, or another is away.
-pub async fn may_leave(manager: &Manager) -> bool {
-    stands_without(manager.store().id(), &manager.store().members().await)
+/// `None` where the others have a quorum without this manager now, or never can have one: one of two, or one
+/// alone. If not, the one before it is not back yet, or another is away: those that do not answer.
+pub async fn held_by(manager: &Manager) -> Option<Vec<String>> {
+    let members = manager.store().members().await;
+    (!stands_without(manager.store().id(), &members)).then(|| silent(&members))
+}
+
+/// What a person is told while another pace waits for managers that do not answer.
+pub fn waiting(silent: &[String]) -> Warning {
+    let what = format!(
+        "this manager keeps its old pace of elections (ElectionTick, HeartbeatTick), and takes the swarm's once \
+         all managers answer; silent: {}",
+        silent.join(", ")
+    );
+    let todo =
+        "start those again, or take them out with docker node demote and docker node rm --force";
+    Warning::new(what, todo)
+}
+
+fn silent(members: &[Member]) -> Vec<String> {
+    let silent = members.iter().filter(|member| member.is_voter && !member.reachable);
+    silent.map(|member| member.address.clone()).collect()
 }
 
 /// When that is asked again.
@@ -109,6 +128,26 @@ mod tests {
         let mut joining = members(&[true, true, true, false]);
         joining[3].is_voter = false;
         assert!(stands_without(1, &joining), "one that is joining does not count yet");
+    }
+
+    #[test]
+    fn who_is_waited_for_is_named() {
+        let member = |number: u64, is_voter: bool, reachable: bool| Member {
+            id: number,
+            address: format!("10.0.0.{number}:2377"),
+            is_leader: number == 1,
+            is_voter,
+            reachable,
+        };
+        let members = [
+            member(1, true, true),
+            member(2, true, false),
+            member(3, false, false),
+            member(4, true, false),
+        ];
+        let words = waiting(&silent(&members)).words();
+        assert!(words.contains("silent: 10.0.0.2:2377, 10.0.0.4:2377:"), "{words}");
+        assert!(words.contains("ElectionTick") && words.contains("docker node demote"), "{words}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Which nodes are heard of. Pure: the time is an argument.
 //!
 //! Invariants: a node is called silent once, until it is heard again; time in which this process stood
-//! still counts against nobody; a new leader calls nobody silent while most are still on their way.
+//! still, or was slow, counts against nobody; a new leader calls nobody silent while most are still on their
+//! way, or one after the other is coming.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,6 +21,14 @@ const COMING_LEAST: Duration = Duration::from_secs(2);
 
 /// While less than half of them came, so many beats: it may be this manager that is not reached.
 const MOST_COMING: u32 = 10;
+
+/// While one that was awaited came within so much of a beat, others are behind it: a leader that takes in
+/// thousands of nodes is busy with that for longer than they needed to come.
+const STREAM: f64 = 0.5;
+
+/// A look that is later than this part of the time between two tells that this process is slow; less is
+/// what any timer is late by.
+const PUNCTUAL: u32 = 5;
 
 /// A node that took leave may be back after this many beats, and at least: its daemon is being
 /// restarted, and what it runs goes on.
@@ -56,6 +65,8 @@ pub struct Beats {
     looked: Option<Instant>,
     /// When this leader began, and how many it waited for.
     begun: Option<(Instant, usize)>,
+    /// When one of those came last.
+    came: Option<Instant>,
 }
 
 /// A node that is silent.
@@ -70,7 +81,7 @@ pub struct Silent {
 impl Beats {
     /// Knows no node.
     pub fn new(period: Duration) -> Self {
-        Self { period, entries: HashMap::new(), looked: None, begun: None }
+        Self { period, entries: HashMap::new(), looked: None, begun: None, came: None }
     }
 
     /// How often a node is to be heard of.
@@ -101,6 +112,7 @@ impl Beats {
             .extend(nodes.map(|node| (node, Entry { state: State::Awaited, last: now, due })));
         self.looked = Some(now);
         self.begun = Some((now, self.entries.len()));
+        self.came = None;
         let entry = Entry { state: State::Left, last: now, due: now + self.leave() };
         self.entries.extend(left.map(|node| (node, entry)));
     }
@@ -117,7 +129,12 @@ impl Beats {
         let due = now + self.period * MISSED + self.period / 10;
         let entry = Entry { state: State::Heard, last: now, due };
         match self.entries.get_mut(node) {
-            Some(known) => *known = entry,
+            Some(known) => {
+                if known.state == State::Awaited {
+                    self.came = Some(now);
+                }
+                *known = entry;
+            }
             None => {
                 self.entries.insert(node.clone(), entry);
             }
@@ -153,7 +170,8 @@ impl Beats {
         let waits = self.begun.is_some_and(|(begun, count)| {
             let coming = self.entries.values().filter(|entry| entry.state == State::Awaited);
             let is_long = now < begun + self.period * MOST_COMING;
-            is_long && 2 * coming.count() > count
+            let is_stream = self.came.is_some_and(|came| now < came + self.period.mul_f64(STREAM));
+            is_long && (is_stream || 2 * coming.count() > count)
         });
         let mut silent = Vec::new();
         for (node, entry) in &mut self.entries {
@@ -176,12 +194,12 @@ impl Beats {
         silent
     }
 
-    /// When looks come late, this process stood still (or its machine did), and what nodes said
+    /// When looks come late, this process stood still (or its machine did) or is slow, and what nodes said
     /// meanwhile was not read yet.
     fn forgive(&mut self, now: Instant) {
         let Some(looked) = self.looked.replace(now) else { return };
         let late = now.duration_since(looked).saturating_sub(self.every());
-        if late < self.every() {
+        if late < self.every() / PUNCTUAL {
             return;
         }
         for entry in self.entries.values_mut() {
@@ -189,6 +207,9 @@ impl Beats {
         }
         if let Some((begun, _)) = &mut self.begun {
             *begun += late;
+        }
+        if let Some(came) = &mut self.came {
+            *came += late;
         }
     }
 }
@@ -247,6 +268,55 @@ mod tests {
     }
 
     #[test]
+    fn a_manager_that_is_slow_calls_nobody_silent_for_what_it_has_not_read() {
+        let (begin, [a]) = (Instant::now(), ids(["a"]));
+        let mut beats = Beats::new(SECOND);
+        beats.begin(empty(), empty(), begin);
+        // All takes nearly twice as long here: a look that is due, and what a node said.
+        let slow = beats.every() * 9 / 5;
+        let (mut found, mut now) = (Vec::new(), begin);
+        for _ in 0..20 {
+            beats.heard(&a, now);
+            let until = now + SECOND * 18 / 5;
+            while now < until {
+                now += slow;
+                found.extend(beats.look(now));
+            }
+        }
+        assert_eq!(found, []);
+        // In earnest it is silent in twice the time.
+        let last = now;
+        while found.is_empty() {
+            now += slow;
+            found.extend(beats.look(now));
+        }
+        assert!((now - last).as_secs_f64() < 3.0, "{:?}", now - last);
+    }
+
+    #[test]
+    fn a_new_leader_that_is_still_taking_nodes_in_waits_for_the_rest() {
+        let begin = Instant::now();
+        let mut beats = Beats::new(SECOND);
+        let nodes: Vec<Id> = (0..1_000_u128).map(Id::from_bits).collect();
+        beats.begin(nodes.iter().cloned(), empty(), begin);
+        // So fast as it can: 200 a second. One is dead.
+        let mut found = Vec::new();
+        for (number, node) in (1..).zip(&nodes[1..]) {
+            let now = begin + Duration::from_millis(5 * number);
+            beats.heard(node, now);
+            if number % 10 == 0 {
+                // Those that have come go on.
+                let came = nodes[1..].iter().take(usize::try_from(number).unwrap());
+                came.for_each(|node| beats.heard(node, now));
+                found.extend(beats.look(now));
+            }
+        }
+        assert_eq!(found, [], "while they come");
+        let rest = look(&mut beats, begin, 5.0, 5.6);
+        assert_eq!(rest.len(), 1, "{rest:?}");
+    }
+
+    #[test]
     fn a_new_leader_waits_for_those_who_are_on_their_way() {
         let (begin, all) = (Instant::now(), ids(["a", "b", "c"]));
         let mut beats = Beats::new(SECOND);
@@ -291,7 +361,8 @@ mod tests {
                 beats.heard(node, *at);
             }
             assert_eq!(found, [], "before all are back");
-            let rest = look(&mut beats, begin, (last - begin).as_secs_f64(), 2.2);
+            // Half a beat after the last one that came.
+            let rest = look(&mut beats, begin, (last - begin).as_secs_f64(), 2.7);
             assert_eq!(rest.len(), 1, "and then the dead one: {rest:?}");
         }
     }

@@ -125,11 +125,12 @@ impl Dispatcher {
                 nodes.partition(|(_, state)| *state == NodeState::Disconnected);
             (wish::period(tables.cluster.as_deref()), left, nodes)
         });
+        push::common(&self).await;
+        // From here on, not earlier: nodes can come in a moment.
         let mut beats = Beats::new(period);
         let ids = |nodes: Vec<(Id, NodeState)>| nodes.into_iter().map(|(id, _)| id);
         beats.begin(ids(nodes), ids(left), Instant::now());
         *self.beats.lock() = beats;
-        push::common(&self).await;
         let mut parts = JoinSet::new();
         parts.spawn(writer::run(Arc::clone(&self), reign.clone(), inbox));
         parts.spawn(push::run(Arc::clone(&self), feed));

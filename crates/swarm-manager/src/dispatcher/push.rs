@@ -17,6 +17,10 @@ use crate::replica::{Feed, Touched};
 /// How often the managers' addresses are read: no event tells that they changed.
 const MEMBERS: Duration = Duration::from_secs(1);
 
+/// A look comes after as many turns of all tasks as a beat takes from its socket to its session: where they
+/// have to wait for their turn, it is as late as what nodes said is.
+const TURNS: usize = 4;
+
 /// Marks what changed for each node.
 pub async fn run(dispatcher: Arc<Dispatcher>, feed: Feed) -> Result<(), StoreError> {
     let mut members = interval(MEMBERS);
@@ -106,6 +110,9 @@ pub async fn listen(
     loop {
         let every = dispatcher.beats.lock().every();
         sleep(every).await;
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
         let silent = dispatcher.beats.lock().look(Instant::now());
         for super::beats::Silent { node, message } in silent {
             tracing::info!(%node, message, "a node is down");

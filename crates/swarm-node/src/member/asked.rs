@@ -1,13 +1,17 @@
 //! What a member says of itself when it is asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use swarm_ca::Role;
 use swarm_model::Id;
 
 use super::Member;
-use crate::info::Remote;
+use crate::info::{Remote, Warning};
 use crate::manager::Manager;
+
+/// For so long nothing is told of a pace that waits: a manager that opens its store again is back by then.
+const PACE_TOLD: Duration = Duration::from_secs(10);
 
 impl Member {
     /// This node's id.
@@ -55,6 +59,15 @@ impl Member {
         }
         let lost = self.agent.read().as_ref().and_then(swarm_agent::Agent::lost);
         lost.map(|why| format!("no leader is found: {why}"))
+    }
+
+    /// That another pace of its store waits, once it is clear that it is not only the manager before it that opens
+    /// its own again.
+    pub(crate) fn pace_warning(&self) -> Option<Warning> {
+        self.manager()?;
+        let waits = self.pace_waits.read();
+        let (since, warning) = waits.as_ref()?;
+        (since.elapsed() >= PACE_TOLD).then(|| warning.clone())
     }
 
     /// Where others reach it, without the port.

@@ -60,13 +60,19 @@ impl Member {
                 (Role::Manager, Some(manager)) => {
                     let wanted = manager.pace().filter(|wanted| *wanted != seat.pace);
                     match (wanted, turn) {
-                        (None, _) => turn = None,
+                        (None, _) => {
+                            turn = None;
+                            self.pace_waits(None);
+                        }
                         (Some(_), None) => turn = Some(pace::turn(&manager).await),
                         (Some(_), Some(due)) if due > Instant::now() => {}
-                        (Some(_), Some(_)) if !pace::may_leave(&manager).await => {
-                            turn = Some(pace::later());
-                        }
                         (Some(wanted), Some(_)) => {
+                            if let Some(silent) = pace::held_by(&manager).await {
+                                self.pace_waits(Some(&silent));
+                                turn = Some(pace::later());
+                                continue;
+                            }
+                            self.pace_waits(None);
                             tracing::info!(pace = ?wanted, "the store is opened again with another pace");
                             (seat.pace, turn) = (wanted, None);
                             self.keep_pace(wanted);
@@ -106,6 +112,19 @@ impl Member {
         if let Err(error) = Manager::forget(&self.place.folder).await {
             tracing::warn!(%error, "the store that is not needed any more stays");
         }
+    }
+
+    /// Another pace waits for these managers, or for none.
+    fn pace_waits(&self, silent: Option<&[String]>) {
+        let mut waits = self.pace_waits.write();
+        let before = waits.take();
+        let Some(warning) = silent.map(pace::waiting) else { return };
+        let since = before.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        // Once for each that is silent: it may be so for days.
+        if before.is_none_or(|(_, told)| told != warning) {
+            tracing::warn!("{}", warning.words());
+        }
+        *waits = Some((since, warning));
     }
 
     fn keep_pace(&self, pace: Pace) {

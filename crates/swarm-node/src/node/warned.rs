@@ -12,7 +12,11 @@ impl Node {
     /// What is to be told now, each in a sentence.
     pub(crate) fn warning_words(&self) -> Vec<String> {
         let told = match self.standing() {
-            Standing::Member(member) => self.warnings_of(&member.kept_now()),
+            Standing::Member(member) => {
+                let mut told = self.warnings_of(&member.kept_now());
+                told.extend(member.pace_warning());
+                told
+            }
             Standing::Locked(kept) => self.warnings_of(&kept),
             Standing::Inactive | Standing::Pending | Standing::Failed(_) => Vec::new(),
         };
