@@ -20,7 +20,7 @@ use crate::session::{Session, describe};
 /// Assignments on their way to the worker, which never waits.
 const COMMANDS: usize = 64;
 /// All tasks of a node stopped and removed, with the longest grace period that is usual.
-const LEAVE: Duration = Duration::from_mins(5);
+pub(crate) const LEAVE: Duration = Duration::from_mins(5);
 
 /// What an agent is told at its start.
 pub struct AgentOptions {
@@ -61,6 +61,12 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AgentError(String);
+
+impl AgentError {
+    pub(crate) fn new(words: &impl ToString) -> Self {
+        Self(words.to_string())
+    }
+}
 
 /// An agent that runs. Dropped, it ends at once and leaves its containers as they are.
 #[derive(Debug)]

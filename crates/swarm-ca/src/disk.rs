@@ -131,6 +131,16 @@ impl Disk {
         Ok(Self(folder.to_owned()))
     }
 
+    /// Whom the certificate that is kept names, also where its key is locked; nothing where none is kept.
+    pub fn identity(&self) -> Result<Option<Identity>, DiskError> {
+        let Some(text) = self.read(NODE)? else { return Ok(None) };
+        let sections = pem::read(&text).map_err(DiskError::Chain)?.into_iter().skip(1);
+        let chain: String = sections.map(|(label, content)| pem::write(&label, &content)).collect();
+        let chain = pem::read_certificates(&chain).map_err(DiskError::Chain)?;
+        let own = chain.first().ok_or_else(|| DiskError::Chain("it is empty".to_owned()))?;
+        Ok(Some(Identity::of(own)?))
+    }
+
     /// Keeps the identity; with `lock`, its key is sealed.
     pub fn save(&self, stored: &Stored, lock: Option<&UnlockKey>) -> Result<(), DiskError> {
         let key = Zeroizing::new(match lock {

@@ -59,10 +59,16 @@ pub fn pool(info: &Value, nodes: &Value) -> Verdict {
         }
     }
     let containers = text(&info["Containers"]);
-    let running = text(&info["ContainersRunning"]);
+    // What ran on a node that is not heard of may have ended: it is counted as it was seen last.
+    let silent = nodes.iter().filter(|node| node["Status"]["State"] != "ready");
+    let silent: Vec<_> = silent.filter_map(|node| node["Swarm"]["Running"].as_u64()).collect();
+    let ran: u64 = silent.iter().sum();
+    let running = info["ContainersRunning"].as_u64().unwrap_or_default().saturating_sub(ran);
+    let perhaps =
+        if silent.is_empty() { String::new() } else { format!(", {ran} more when last heard of") };
     let primary = if primary.is_empty() { String::new() } else { format!(", primary {primary}") };
     verdict.summary = format!(
-        "{ready} of {} nodes ready, {containers} containers ({running} running){primary}",
+        "{ready} of {} nodes ready, {containers} containers ({running} running{perhaps}){primary}",
         nodes.len()
     );
     verdict
@@ -195,6 +201,23 @@ mod tests {
             assert!(words.contains(said), "{words}");
             assert!(words.matches("timed out").count() <= 1, "once: {words}");
         }
+    }
+
+    #[test]
+    fn what_ran_on_a_silent_node_is_not_said_to_run() {
+        let counted = |name: &str, state: &str, running: u64| {
+            let mut node = node(name, state, "");
+            node["Swarm"] = json!({"Containers": running, "Running": running});
+            node
+        };
+        let said = |nodes: Value| pool(&info(&json!([]), &json!([])), &nodes).words();
+        let words = said(json!([counted("n1", "ready", 1), counted("n2", "down", 3)]));
+        assert!(words.contains("5 containers (1 running, 3 more when last heard of)"), "{words}");
+        let words = said(json!([counted("n1", "ready", 4), counted("n2", "ready", 0)]));
+        assert!(words.contains("5 containers (4 running)"), "{words}");
+        // One that was never heard of has none.
+        let words = said(json!([counted("n1", "ready", 4), node("n2", "unknown", "")]));
+        assert!(words.contains("5 containers (4 running)"), "{words}");
     }
 
     #[test]

@@ -154,7 +154,11 @@ fn the_only_manager_says_that_its_disk_is_full_and_goes_on_with_room() -> Result
     // One that ends meanwhile is heard of, and replaced when that can be written.
     let gone = before.first().context("none runs")?;
     nodes.engine(1, &["kill", gone]).ok()?;
-    std::thread::sleep(Duration::from_secs(5));
+    until(LONG, "its end is heard of, and cannot be written", || {
+        let has_ended = !containers(&nodes, 1)?.contains(gone);
+        Ok((has_ended && nodes.logs().contains("what nodes said is not written yet")).then_some(()))
+    })
+    .with_context(|| nodes.logs())?;
     make_room(&nodes, 1)?;
     let begun = Instant::now();
     let mut number = 0;

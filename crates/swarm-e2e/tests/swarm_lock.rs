@@ -137,10 +137,17 @@ fn managers_are_locked_until_somebody_has_the_key() -> Result<()> {
     until(LONG, "managers' keys are sealed again", || {
         Ok((is_sealed(&kept(&nodes, 1)?) && is_sealed(&kept(&nodes, 2)?)).then_some(()))
     })?;
+    let sleep = ["--stop-signal", "KILL", IMAGE, "sleep", "1d"];
+    let here = ["service", "create", "--name", "here", "--constraint", "node.hostname==host-1"];
+    nodes.docker(1, &[&here[..], &sleep].concat()).ok()?;
+    nodes.engine(1, &[&["run", "--detach", "--name", "own"], &sleep[..]].concat()).ok()?;
     nodes.stop(1)?;
     nodes.launch(1, &[])?;
+    let there = || nodes.engine(1, &["ps", "--all", "--format", "{{.Names}}"]).ok();
+    ensure!(state(&nodes, 1)? == "locked" && there()?.contains("here.1."), "{}", there()?);
     nodes.docker(1, &["swarm", "leave", "--force"]).ok()?;
     ensure!(state(&nodes, 1)? == "inactive", "a locked node can be given up");
+    ensure!(there()? == "own", "its tasks go with it, and nothing else: {}", there()?);
     Ok(())
 }
 
@@ -188,6 +195,9 @@ fn the_root_is_rotated_while_everything_goes_on() -> Result<()> {
         Ok(listed.lines().find_map(|line| line.strip_prefix("Down ").map(str::to_owned)))
     })?;
     ensure!(root(1)? == new_root);
+    let warned = nodes.docker(1, &["info", "--format", "{{json .Warnings}}"]).ok()?;
+    let awaited = "the rotation of the swarm's root waits for node host-3, which is not heard of";
+    ensure!(warned.contains(awaited) && warned.contains("docker node rm --force"), "{warned}");
     nodes.docker(1, &["node", "rm", &away]).ok()?;
     until(LONG, "another root", || Ok((root(1)? != new_root).then_some(())))
         .with_context(|| nodes.logs())?;

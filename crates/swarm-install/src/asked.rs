@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::facts::text_of;
 use crate::remote::Remote;
 use crate::script::NODE_SOCKET;
-use crate::standing::{Listed, NAME, Served, Standing};
+use crate::standing::{Listed, NAME, Served, Standing, is_led};
 
 /// For one answer; ssh has connected already.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -82,6 +82,11 @@ impl Asked {
     /// The engines of a pool.
     pub async fn engines(&self) -> Result<Vec<Served>, AskError> {
         Ok(Served::read(&self.get("ask the pool's manager", "/info").await?))
+    }
+
+    /// Whether a pool's manager has its part among the others, or what is in the way.
+    pub async fn is_led(&self) -> Result<Result<(), String>, AskError> {
+        Ok(is_led(&self.get("ask the pool's manager", "/info").await?))
     }
 
     /// The nodes of its swarm.

@@ -161,11 +161,42 @@ impl Served {
     }
 }
 
+/// Whether a pool's manager has its part among the others again: the lock that they keep together tells it who is
+/// primary. The words are what is in the way.
+pub fn is_led(info: &Value) -> Result<(), String> {
+    let rows = info["SystemStatus"].as_array().into_iter().flatten();
+    let told = |name: &str| rows.clone().find(|row| row[0] == name).and_then(|row| row[1].as_str());
+    match (told("Role"), told("Primary")) {
+        (None, _) => Err("it does not tell what it is among the pool's managers".to_owned()),
+        (Some(_), Some(primary)) if primary.is_empty() || primary.starts_with("(none") => {
+            Err(format!("the others do not tell it who is primary {primary}").trim_end().to_owned())
+        }
+        // One that is alone names nobody.
+        (Some(_), _) => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_manager_has_its_part_when_it_knows_the_primary() {
+        let info = |rows: Value| json!({ "SystemStatus": rows });
+        for (rows, words) in [
+            (json!([["Role", "primary"]]), ""),
+            (json!([["Role", "primary"], ["Primary", "a:1"]]), ""),
+            (json!([["Role", "replica"], ["Primary", "a:1"]]), ""),
+            (json!([["Role", "replica"], ["Primary", "(none)"]]), "who is primary (none)"),
+            (json!([["Role", "replica"], ["Primary", "(none; the last one was a:1)"]]), "was a:1)"),
+            (json!([]), "does not tell what it is"),
+        ] {
+            let told = is_led(&info(rows.clone())).err().unwrap_or_default();
+            assert!(told.contains(words) && told.is_empty() == words.is_empty(), "{rows}: {told}");
+        }
+    }
 
     #[test]
     fn a_part_is_read_of_what_the_daemon_tells() {

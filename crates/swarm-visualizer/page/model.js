@@ -1,5 +1,6 @@
 // The pool or swarm as this page knows it: containers and tasks alike. The feed writes, everything else reads and is told.
 
+import { Hues } from "./hues.js";
 import { imageName, isReached } from "./words.js";
 
 const EVENTS = 500;
@@ -15,22 +16,12 @@ function serviceOf(container) {
   return labels["com.docker.swarm.service.name"] ?? imageName(container.image);
 }
 
-/** A colour's angle that is the same for the same text everywhere. */
-export function hueOf(text) {
-  let hash = 2166136261;
-  for (let place = 0; place < text.length; place += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(place), 16777619);
-  }
-  return ((hash >>> 0) * 137) % 360;
-}
-
 const pairs = (labels) => Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
 
 function prepare(container) {
   container.labels ??= {};
   container.ports ??= [];
   container.service ??= serviceOf(container);
-  container.hue = hueOf(container.service);
   container.pairs = pairs(container.labels).map((pair) => pair.toLowerCase());
   container.text = [container.name, container.id, container.image, container.service, ...container.ports]
     .join(" ").toLowerCase();
@@ -55,8 +46,6 @@ class Group {
   /** How many are on each node. */
   nodes = new Map();
 
-  constructor(hue) { this.hue = hue; }
-
   add({ node, state, health }, step) {
     this.total += step;
     if (state === "running" && health !== "unhealthy") this.running += step;
@@ -79,18 +68,38 @@ class World {
   /** Tasks, and containers that are none, by the names of their services. */
   tasks = new Map();
   others = new Map();
+  #hues;
+  #isWhole = false;
 
   #count(container, step) {
     const groups = container.task === undefined ? this.others : this.tasks;
     let group = groups.get(container.service);
-    if (group === undefined) groups.set(container.service, (group = new Group(container.hue)));
+    if (group === undefined) groups.set(container.service, (group = new Group()));
     group.add(container, step);
     if (group.total === 0) groups.delete(container.service);
     if (container.state === "running") count(this.running, container.node, step);
   }
 
+  constructor(hues) { this.#hues = hues; }
+
+  /** The names of all services. */
+  names() {
+    const own = [...this.services.values()].map((service) => service.name);
+    return new Set([...own, ...this.tasks.keys(), ...this.others.keys()]);
+  }
+
+  hue(name, names = () => this.names()) { return this.#hues.of(name, names); }
+
+  /** Gives everything its hue, now that it is whole: in the order of their names, whatever came first. */
+  paint() {
+    const names = this.names();
+    for (const name of [...names].sort()) this.hue(name, () => names);
+    for (const container of this.containers.values()) container.hue = this.hue(container.service);
+    this.#isWhole = true;
+    this.#hues.save(() => names);
+  }
+
   service(service) {
-    service.hue = hueOf(service.name);
     this.services.set(service.id, service);
   }
 
@@ -103,6 +112,7 @@ class World {
     this.drop(container.id);
     this.containers.set(container.id, prepare(container));
     this.#count(container, 1);
+    if (this.#isWhole) container.hue = this.hue(container.service);
     let here = this.on.get(container.node);
     if (here === undefined) this.on.set(container.node, (here = new Set()));
     here.add(container.id);
@@ -119,7 +129,8 @@ class World {
 }
 
 export class Model {
-  #world = new World();
+  #hues = new Hues();
+  #world = new World(this.#hues);
   /** What is being received and not whole yet. */
   #coming = null;
   #sorted = new Map();
@@ -148,7 +159,7 @@ export class Model {
   }
 
   begin({ pool, nodes, services, key }) {
-    this.#coming = new World();
+    this.#coming = new World(this.#hues);
     this.#coming.pool = pool;
     this.#coming.key = key;
     for (const service of services) this.#coming.service(service);
@@ -162,6 +173,7 @@ export class Model {
   ready({ events }) {
     if (this.#coming === null) return;
     this.#world = this.#coming;
+    this.#world.paint();
     this.#coming = null;
     this.#sorted.clear();
     this.#nodes = null;
@@ -192,6 +204,7 @@ export class Model {
       touched.add(container.node);
     }
     for (const key of touched) this.#sorted.delete(key);
+    this.#hues.save(() => world.names());
     const changed = services.length > 0 || goneServices.length > 0;
     this.#tell({ all: goneNodes.length > 0, touched, pool: pool !== undefined, services: changed });
   }
@@ -236,12 +249,13 @@ export class Model {
   /** The services: how many containers each has or should have, and how many of them run. */
   services() {
     const { services, tasks, others } = this.#world;
+    const hue = (name) => this.#world.hue(name);
     const found = new Map();
-    for (const { id, name, hue, desired, running, update, lacks } of services.values()) {
-      found.set(name, { id, name, hue, total: desired, running, nodes: tasks.get(name)?.nodes.size ?? 0, update, lacks });
+    for (const { id, name, desired, running, update, lacks } of services.values()) {
+      found.set(name, { id, name, hue: hue(name), total: desired, running, nodes: tasks.get(name)?.nodes.size ?? 0, update, lacks });
     }
-    for (const [name, { hue, total, running, nodes }] of others) {
-      if (!found.has(name)) found.set(name, { name, hue, total, running, nodes: nodes.size });
+    for (const [name, { total, running, nodes }] of others) {
+      if (!found.has(name)) found.set(name, { name, hue: hue(name), total, running, nodes: nodes.size });
     }
     return [...found.values()].sort((a, b) => collator.compare(a.name, b.name));
   }

@@ -38,6 +38,7 @@ files! {
     "style.css": STYLE;
     "icon.svg": ICON;
     "main.js": SCRIPT;
+    "hues.js": SCRIPT;
     "model.js": SCRIPT;
     "feed.js": SCRIPT;
     "filter.js": SCRIPT;

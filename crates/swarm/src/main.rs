@@ -2,7 +2,7 @@
 //! outcome into an exit code. What happens is decided in the crates.
 //!
 //! Exit codes: 0 done, 1 it failed while running, 2 the command line is wrong or asks for
-//! what this version does not have. `swarm status` has its own.
+//! what this version does not have. `swarm status` has its own, and `swarm support-bundle` a 3.
 
 mod args;
 mod cli;

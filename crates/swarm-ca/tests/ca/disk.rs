@@ -51,6 +51,7 @@ fn a_locked_key_needs_its_unlock_key() {
     assert!(!text.contains("BEGIN PRIVATE KEY"), "nothing can be read from disk");
     let error = disk.load(None).unwrap_err();
     assert!(matches!(error, DiskError::Locked) && error.to_string().contains("swarm unlock"));
+    assert_eq!(disk.identity().unwrap().unwrap(), stored.identity, "whose it is lies open");
     let other = UnlockKey::generate().unwrap();
     assert!(matches!(disk.load(Some(&other)).unwrap_err(), DiskError::Unlock(_)));
     let again = UnlockKey::parse(lock.to_text().reveal()).unwrap();

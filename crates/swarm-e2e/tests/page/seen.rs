@@ -122,6 +122,7 @@ async fn it_is_read_in_light_and_dark_without_colours_by_keys_and_on_a_narrow_sc
     browser.until("all that there is", dead).await?;
     colours(&browser).await.context("light and dark")?;
     words(&browser).await.context("without colours")?;
+    hues(&browser).await.context("services' hues")?;
     keys(&browser).await.context("keys")?;
     narrow(&browser).await.context("a narrow screen")?;
     browser.close().await
@@ -164,6 +165,64 @@ async fn colours(browser: &Browser) -> Result<()> {
             is_dark(browser, "light again", false).await?;
         }
     }
+    Ok(())
+}
+
+/// Services' hues are far from each other, and theirs for as long as they live.
+async fn hues(browser: &Browser) -> Result<()> {
+    let ask = "
+const done = arguments[0];
+import(new URL('hues.js', document.baseURI)).then(({ Hues, apart }) => {
+  let text = null;
+  const memory = { read: () => text, write: (next) => { text = next; } };
+  const named = (first, last) => Array.from({ length: last - first }, (_, at) => `web-${first + at}`);
+  const chosen = (hues, names) => {
+    const alive = () => new Set(names);
+    const found = new Map(names.map((name) => [name, hues.of(name, alive)]));
+    hues.save(alive);
+    return found;
+  };
+  const least = (found) => Math.min(...[...found].flatMap(([name, hue]) =>
+    [...found].filter(([other]) => other !== name).map(([, other]) => apart(hue, other))));
+  const same = (some, others) => [...some].every(([name, hue]) => !others.has(name) || others.get(name) === hue);
+  const hues = new Hues(memory);
+  const gaps = [2, 3, 8, 9, 20, 64].map((count) =>
+    [count, least(chosen(new Hues({ read: () => null, write: () => {} }), named(0, count)))]);
+  const first = chosen(hues, named(0, 8));
+  const more = chosen(hues, named(0, 12));
+  const again = chosen(new Hues(memory), named(0, 12).reverse());
+  // The first four go, and others come in their places; of those that stay none changes.
+  const later = chosen(hues, named(4, 16));
+  const back = chosen(hues, named(0, 16));
+  const many = chosen(hues, named(0, 3000));
+  const odd = ['', '{', '5', '[1]', '[[1,2,3],[\"a\",\"b\"]]'].map((read) =>
+    new Hues({ read: () => read, write: () => {} }).of('a', () => new Set(['a'])));
+  done({ gaps, later: least(later), back: least(back), many: many.size, kept: text.length,
+    stays: [same(first, more), same(more, again), same(more, later), same(later, back), same(back, many)],
+    odd: odd.every(Number.isFinite) });
+}, (error) => done(String(error)));";
+    let told = browser.client().execute_async(ask, vec![]).await?;
+    let gaps = told["gaps"].as_array().with_context(|| told.to_string())?;
+    for gap in gaps {
+        let [count, least] = [0, 1].map(|at| gap[at].as_f64().unwrap_or_default());
+        // Whoever comes halves a gap, and none is changed for him: half of what all together could have.
+        ensure!(least >= 180.0 / count, "{told}");
+    }
+    for (key, count) in [("later", 12.0), ("back", 16.0)] {
+        ensure!(told[key].as_f64().is_some_and(|least| least >= 180.0 / count / 2.0), "{told}");
+    }
+    ensure!(told["stays"] == json!([true, true, true, true, true]), "{told}");
+    ensure!(told["many"] == 3_000 && told["odd"] == true, "{told}");
+
+    // The page itself: each service's tiles as its line, and all of them after it was loaded again.
+    let seen = "return [...document.querySelectorAll('.tile:not([hidden])')].map((tile) => \
+                `${tile.querySelector('b').innerText} ${tile.style.getPropertyValue('--hue')}`).sort()";
+    let before = browser.client().execute(seen, vec![]).await?;
+    browser.client().refresh().await?;
+    let whole = "document.querySelectorAll('.tile:not([hidden])').length === 6";
+    browser.until("all that there is", whole).await?;
+    let after = browser.client().execute(seen, vec![]).await?;
+    ensure!(before == after && !before.to_string().contains("null"), "{before} {after}");
     Ok(())
 }
 

@@ -44,7 +44,8 @@ pub async fn unit(work: &Work<'_>, host: usize, service: Service, text: &str) ->
     put(work, host, &service.file(), "644", text.to_owned()).await
 }
 
-/// Starts a service, which says itself when it is ready.
+/// Starts a service, which says itself when it is ready; a manager only has its part among the others when it
+/// knows who is primary.
 pub async fn start(work: &Work<'_>, host: usize, service: Service, again: bool) -> Said {
     let how = if again { "restart" } else { "start" };
     let what = match service {
@@ -55,8 +56,9 @@ pub async fn start(work: &Work<'_>, host: usize, service: Service, again: bool) 
     remote.script(what, START, &[service.unit(), how], Input::Nothing, UNIT_PATIENCE).await?;
     if service == Service::Manage {
         let asked = Asked::at(remote, POOL_SOCKET);
-        until("the manager answers", || async {
-            asked.engines().await.map(drop).map_err(|error| error.to_string())
+        // The next one is restarted after this: two that are away at once may be too many.
+        until("the manager serves, and votes with the others", || async {
+            asked.is_led().await.map_err(|error| error.to_string())?
         })
         .await?;
     }

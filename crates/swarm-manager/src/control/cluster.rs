@@ -83,6 +83,8 @@ pub struct Summary {
     pub managers: usize,
     /// Itself, without its tokens.
     pub cluster: Option<Value>,
+    /// The names of silent nodes that the root's rotation waits for.
+    pub awaited: Vec<String>,
 }
 
 impl Control {
@@ -92,8 +94,9 @@ impl Control {
             let managers = tables.nodes.values().filter(|node| node.spec.role == Role::Manager);
             (tables.nodes.len(), managers.count(), tables.cluster.clone())
         });
+        let awaited = self.replica.read(rotation::awaited);
         let cluster = cluster.and_then(|cluster| show(&cluster).ok());
-        Summary { nodes, managers, cluster: cluster.map(Value::Object) }
+        Summary { nodes, managers, cluster: cluster.map(Value::Object), awaited }
     }
 }
 

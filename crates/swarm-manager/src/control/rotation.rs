@@ -12,6 +12,7 @@ use swarm_backend::Result;
 use swarm_ca::rotation::KeptRoot;
 use swarm_ca::{Authority, IssuerInfo, NodeTls, RootCa, RootError, Roots, RotationError, Secret};
 use swarm_docker::ApiError;
+use swarm_model::node::NodeState;
 use swarm_model::{Cluster, ClusterSpec, Node};
 use tokio_util::sync::CancellationToken;
 
@@ -177,6 +178,19 @@ fn ended(tables: &Tables) -> Option<Authority> {
     }
     let nodes: Vec<_> = tables.nodes.values().map(|node| tls(node)).collect();
     authority.finish(&nodes).ok()
+}
+
+/// The silent nodes that have not moved, by name: the rotation waits until they are back or removed.
+pub(super) fn awaited(tables: &Tables) -> Vec<String> {
+    let authority = tables.cluster.as_ref().and_then(|cluster| authority(cluster).ok());
+    let Some(authority) = authority.filter(Authority::is_rotating) else { return Vec::new() };
+    let is_silent =
+        |node: &&Arc<Node>| matches!(node.status.state, NodeState::Down | NodeState::Disconnected);
+    let silent = tables.nodes.values().filter(is_silent);
+    // One that was told of as moved and is down now is not waited for.
+    let waits =
+        |node: &Node| authority.waiting(&[tls(node)]).is_ok_and(|waiting| !waiting.is_empty());
+    silent.filter(|node| waits(node)).map(|node| node.name().to_owned()).collect()
 }
 
 /// What a node told of its TLS (`Description.TLSInfo`).

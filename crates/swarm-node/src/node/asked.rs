@@ -5,6 +5,7 @@ use std::sync::Arc;
 use swarm_backend::Result;
 use swarm_manager::Control;
 
+use super::warned::rotation_waits;
 use super::{Node, Standing};
 use crate::info::SwarmInfo;
 use crate::manager::Manager;
@@ -93,6 +94,7 @@ impl Node {
             info.nodes = Some(summary.nodes);
             info.managers = Some(summary.managers);
             info.cluster = summary.cluster;
+            info.warnings.extend(rotation_waits(&summary.awaited).map(|warning| warning.words()));
         }
         info
     }

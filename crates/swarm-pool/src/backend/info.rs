@@ -165,8 +165,15 @@ impl Totals {
         }
         if !view.status.is_reachable() {
             let error = view.error.as_deref().unwrap_or("not reached yet");
+            // Counted as classic Swarm did, as it was seen last: who reads the numbers is told.
+            let counted = match view.counts.running {
+                0 => String::new(),
+                running => format!(
+                    "; {running} of ContainersRunning are what ran there when last heard of"
+                ),
+            };
             self.warnings.push(format!(
-                "WARNING: node {} is {}: {error}",
+                "WARNING: node {} is {}: {error}{counted}",
                 view.label(),
                 view.status.to_string().to_lowercase()
             ));

@@ -167,6 +167,10 @@ pub enum Command {
     Doctor(DoctorFlags),
     /// Gather what somebody who helps needs to see, without secrets
     #[command(args_override_self = true)]
+    #[command(
+        after_help = "Exit codes: 0 written, 1 not written, 2 the command line is wrong, 3 written, but no manager \
+                            could be asked"
+    )]
     SupportBundle(BundleFlags),
     /// Show a pool at a glance, live in the terminal: nodes, load, containers, services, events
     #[command(args_override_self = true)]

@@ -1,5 +1,6 @@
 //! `swarm support-bundle`: what somebody who helps needs to see, in one archive, and nothing that is
-//! secret. What cannot be asked is in it as the words of the failure.
+//! secret. What cannot be asked is in it as the words of the failure, and is told; where no manager can be
+//! asked at all, the exit code says so ([`INCOMPLETE`]).
 
 use std::io::{IsTerminal as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,10 +15,13 @@ use swarm_doctor::redact;
 
 use super::doctor;
 use super::manager::Manager;
+use super::verdict::Unwell;
 use crate::cli::{BundleFlags, DoctorFlags};
 use crate::config::Env;
 use crate::usage::UsageError;
 
+/// The exit code of an archive that no manager's answers are in.
+const INCOMPLETE: u8 = 3;
 /// Events from so long ago on, in seconds.
 const PAST: u64 = 3_600;
 /// So many of them at most, the newest.
@@ -66,18 +70,37 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
     }
     let manager = Manager::new(&flags.manager, env)?;
     let mut parts = vec![("README.txt", README.to_owned())];
-    let info = manager.ask(Method::GET, "/info", None).await.unwrap_or_default();
+    let info = manager.ask(Method::GET, "/info", None).await;
+    let nobody = info.as_ref().err().map(in_words);
+    let info = info.unwrap_or_default();
     let is_swarm = info["Swarm"]["LocalNodeState"] == "active";
     let of_swarm = if is_swarm { &SWARM[..] } else { &[] };
+    let mut missing = Vec::new();
+    let mut part = |name, told: Result<String, String>| {
+        let text = told.unwrap_or_else(|words| {
+            missing.push((name, words.clone()));
+            words
+        });
+        parts.push((name, text));
+    };
     for &(name, path) in ANYBODY.iter().chain(of_swarm) {
-        let asked = manager.ask(Method::GET, path, None).await;
-        parts.push((
-            name,
-            asked.map_or_else(|error| in_words(&error), |answer| pretty(&redact::answer(answer))),
-        ));
+        // Who does not answer is not asked again and again: each time may take a minute.
+        let told = match &nobody {
+            Some(words) => Err(words.clone()),
+            None => {
+                let asked = manager.ask(Method::GET, path, None).await;
+                asked
+                    .map(|answer| pretty(&redact::answer(answer)))
+                    .map_err(|error| in_words(&error))
+            }
+        };
+        part(name, told);
     }
-    let events = events(&manager).await;
-    parts.push(("events.jsonl", events.unwrap_or_else(|error| in_words(&error))));
+    let told = match &nobody {
+        Some(words) => Err(words.clone()),
+        None => events(&manager).await.map_err(|error| in_words(&error)),
+    };
+    part("events.jsonl", told);
     let of_machine = DoctorFlags {
         engine: flags.engine,
         data_dir: flags.data_dir,
@@ -85,8 +108,10 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
         manager: flags.manager,
     };
     let verdict = doctor::look(&of_machine, env).await;
-    let verdict = verdict.map_or_else(|error| in_words(&error), |verdict| pretty(&verdict.json()));
-    parts.push(("doctor.json", verdict));
+    part(
+        "doctor.json",
+        verdict.map(|verdict| pretty(&verdict.json())).map_err(|error| in_words(&error)),
+    );
     let written = if flags.file == "-" {
         archive(&parts, std::io::stdout().lock())
     } else {
@@ -98,6 +123,15 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", flags.file))?;
     if flags.file != "-" {
         eprintln!("{} is written; look into it before you pass it on", flags.file);
+    }
+    if nobody.is_some() {
+        let names: Vec<_> = missing.iter().map(|(name, _)| *name).collect();
+        let words = missing.first().map_or("", |(_, words)| words.trim_end());
+        eprintln!("no manager can be asked; missing are {}: {words}", names.join(", "));
+        return Err(Unwell(INCOMPLETE).into());
+    }
+    for (name, words) in &missing {
+        eprintln!("{name} is {}", words.trim_end());
     }
     Ok(())
 }

@@ -84,6 +84,10 @@ fn table(nodes: &[Value]) -> Table {
     for node in nodes {
         let containers = match &node["Swarm"]["Containers"] {
             Value::Null => "-".to_owned(),
+            // Of one that is not heard of, only what it was is known.
+            all if node["Status"]["State"] != "ready" => {
+                format!("{all} ({} were running)", node["Swarm"]["Running"])
+            }
             all => format!("{all} ({} running)", node["Swarm"]["Running"]),
         };
         table.add_row([

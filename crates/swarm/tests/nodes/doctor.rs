@@ -94,7 +94,16 @@ async fn a_bundle_has_what_helps_and_no_secret() {
     assert!(stderr(&again).contains("cannot make "), "{again:?}");
     // Without a manager the bundle says so, and tells of the machine.
     let alone = rig.swarm(&["support-bundle", "-", "-H", "tcp://127.0.0.1:1"]).await;
-    assert_eq!(code(&alone), Some(0), "{alone:?}");
+    assert_eq!(code(&alone), Some(3), "{alone:?}");
+    let told = stderr(&alone);
+    assert!(
+        told.contains("no manager can be asked; missing are version.json, info.json"),
+        "{told}"
+    );
+    assert!(
+        told.contains("events.jsonl: not there: cannot reach the manager at tcp://127"),
+        "{told}"
+    );
     assert_eq!(alone.stdout[..2], [0x1f, 0x8b]);
 }
 

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use swarm_ca::{Authority, IssuerInfo, JoinToken, RootCa};
 use swarm_model::Node;
+use swarm_model::node::NodeState;
 
 use super::{Rig, ask, read, refused};
 
@@ -195,6 +196,11 @@ async fn a_root_rotation_ends_when_all_nodes_have_moved() {
     let same = change(&rig, "", |_| ()).await.unwrap();
     assert_eq!(issuer(&same), issuer(&during));
     assert!(!rig.control.end_rotation().await.unwrap(), "a node has not moved");
+    assert!(rig.control.summary().awaited.is_empty(), "it is heard of");
+    let mut silent = rig.replica.read(|tables| Node::clone(&tables.nodes["old"]));
+    silent.status.state = NodeState::Down;
+    rig.put(&silent).await;
+    assert_eq!(rig.control.summary().awaited, ["old"]);
     let stop = tokio_util::sync::CancellationToken::new();
     let following = tokio::spawn(Arc::clone(&rig.control).follow_rotations(stop.clone()));
     let feed = rig.replica.feed();
