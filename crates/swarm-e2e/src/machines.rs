@@ -18,6 +18,7 @@ use swarm_testkit::openssh;
 use tempfile::TempDir;
 
 use crate::client::{Ran, run_within};
+use crate::watch::Watch;
 
 /// Users beside root: one whom sudo asks nothing, one whom it asks.
 const USERS: &str = r#"
@@ -104,6 +105,14 @@ impl<'l> Machines<'l> {
         let ran = run_within(command, &line);
         println!("{line}: {:.1?}", begun.elapsed());
         ran
+    }
+
+    /// The same, to be broken off: whoever ends it ends `swarm` itself.
+    pub fn begun(&self, binary: &Path, arguments: &[&str]) -> Result<Watch> {
+        let mut command = self.lab.fabric_command(&binary.display().to_string());
+        command.args(arguments);
+        command.env("SWARM_SSH", format!("ssh -F {}", self.config().display()));
+        Watch::start(command)
     }
 
     /// `docker` where the person is, with the endpoint of a host's manager and the certificates of a folder.

@@ -269,8 +269,22 @@ fn a_proxy_starts_with_what_is_there_and_is_started_again() -> Result<()> {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGQUIT)?;
     proxy.wait_for("the proxy has ended: it is started again", SOON)?;
     rig.answers("one.test", "one")?;
+    // Of two that keep one file the second keeps nothing.
+    let twice = rig.proxy("nginx", &engine, &["--run"])?;
+    twice.wait_for("keeps this configuration already", SOON)?;
+    drop(twice);
+    // Killed by force it cannot end its child, which its successor takes over, with all that happened meanwhile.
+    proxy.signal(Signal::SIGKILL)?;
+    proxy.wait_end(SOON)?;
+    rig.answers("one.test", "one").context("the child goes on")?;
+    docker(&web("two", &mut String::new(), &["-e", "VIRTUAL_HOST=two.test"]))?;
+    let mut proxy = rig.proxy("nginx", &engine, &["--run"])?;
+    proxy.wait_for("goes on and is taken over", SOON)?;
+    rig.answers("two.test", "two").with_context(|| proxy.lines().join("\n"))?;
+    ensure!(!proxy.lines().join("\n").contains("bind()"), "{:?}", proxy.lines());
     proxy.signal(Signal::SIGTERM)?;
     ensure!(proxy.wait_end(Duration::from_mins(1))?.success(), "{:?}", proxy.lines());
+    ensure!(rig.answer("one.test").is_err(), "it ends with who took it over");
     // While nobody answers for the engine, the last configuration is served.
     lab.kill_dockerd(1)?;
     docker_less(&rig, &engine)?;

@@ -5,7 +5,8 @@
 //! `sight` (one look at all of it), `reach` (where a port is reached), `words` (what labels and variables
 //! say), `sites` (hosts, paths and the backends behind them), `template` (all that as text). The rest
 //! acts: `watcher` (looks, and hears that something happened), `shell` (the user's commands), `place` (a
-//! checked file in its place), `process` (the proxy as a child), `reload`, `run` (the loop).
+//! checked file in its place), `process` (the proxy as a child), `orphan` (one that outlived its
+//! parent), `reload`, `run` (the loop).
 //!
 //! Invariants: what the proxy's own checker refuses is never put in place; nothing that a container says
 //! of itself can become more than one word of a configuration unless the template's author says so; while
@@ -13,6 +14,7 @@
 
 mod cluster;
 mod container;
+mod orphan;
 mod place;
 mod process;
 mod reach;
