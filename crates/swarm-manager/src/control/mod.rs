@@ -49,6 +49,8 @@ use swarm_docker::{ApiError, OUT_OF_SEQUENCE};
 use swarm_kv::StoreError;
 use swarm_model::{Id, Time};
 use tokio::sync::watch;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 
 use crate::dispatcher::LogSource;
 use crate::replica::{Replica, Tables};
@@ -58,6 +60,9 @@ pub use cluster::{Summary, check_settings};
 /// How long a read waits for a quorum before it answers from what is here: longer than an election,
 /// during which another manager may answer already what is not here yet.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// A read that waited so long did so because this process stood still.
+const STOOD_STILL: Duration = FRESH.saturating_add(Duration::from_secs(1));
 
 /// Docker's words for a swarm that cannot be written to, for want of a leader.
 pub const NO_LEADER: &str = "The swarm does not have a leader. It's possible that too few managers are \
@@ -115,7 +120,7 @@ impl Control {
             (now.term, now.leader.is_some())
         };
         if knows_leader || *self.alone.lock() != Some(term) {
-            let fresh = tokio::time::timeout(FRESH, self.replica.fresh()).await;
+            let fresh = self.freshen().await;
             let is_fresh = matches!(fresh, Ok(Ok(())));
             *self.alone.lock() = (!is_fresh).then_some(term);
             if let Ok(Err(error)) = fresh {
@@ -125,6 +130,19 @@ impl Control {
             }
         }
         self.replica.read(look)
+    }
+}
+
+impl Control {
+    /// Brings this copy up to date, in time. What a process that stood still (or its machine) has waited is no time in
+    /// which it looked for a quorum: it looks once more.
+    async fn freshen(&self) -> Result<Result<(), StoreError>, Elapsed> {
+        let begun = Instant::now();
+        let fresh = timeout(FRESH, self.replica.fresh()).await;
+        if matches!(fresh, Ok(Ok(()))) || begun.elapsed() < STOOD_STILL {
+            return fresh;
+        }
+        timeout(FRESH, self.replica.fresh()).await
     }
 }
 

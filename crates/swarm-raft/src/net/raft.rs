@@ -23,6 +23,8 @@ use crate::state::{Parcel, Parceled};
 /// How long an append may take at least: the library asks for a heartbeat's length, in which a busy
 /// disk is not done.
 const APPEND: Duration = Duration::from_secs(2);
+/// How long somebody may take to say whether he votes for this manager.
+const VOTE: Duration = Duration::from_secs(2);
 /// How long one chunk of a snapshot may take.
 const CHUNK: Duration = Duration::from_secs(10);
 /// How long the other side may take to put a snapshot together once it has all of it.
@@ -62,6 +64,19 @@ impl Channel {
             self.link = Some(link);
         }
         reply.map_err(|error| failed(&error))
+    }
+
+    /// Asks for a vote. The library asks with a new channel each time, and gives up after an election's length, in which
+    /// a busy machine has made no connection yet: each time anew, nobody would ever be elected there. So what was
+    /// begun goes on by itself, and the connection is there when it is asked the next time.
+    async fn canvass(&self, request: Request) -> Result<Reply, RPCError<Kinds>> {
+        let (peers, target) = (Arc::clone(&self.network.peers), self.target);
+        let asking =
+            tokio::spawn(async move { peers.call(target, request, Instant::now() + VOTE).await });
+        match asking.await {
+            Ok(reply) => reply.map_err(|error| failed(&error)),
+            Err(error) => Err(RPCError::Unreachable(Unreachable::from_string(error.to_string()))),
+        }
     }
 
     async fn link(&mut self, until: Instant) -> Result<Link, LinkError> {
@@ -136,9 +151,9 @@ impl RaftNetworkV2<Kinds> for Channel {
     async fn vote(
         &mut self,
         rpc: VoteRequest<Kinds>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<Kinds>, RPCError<Kinds>> {
-        match self.call(Request::Vote(rpc), option.hard_ttl()).await? {
+        match self.canvass(Request::Vote(rpc)).await? {
             Reply::Vote(response) => Ok(response),
             other => Err(odd(&other)),
         }
@@ -147,9 +162,9 @@ impl RaftNetworkV2<Kinds> for Channel {
     async fn pre_vote(
         &mut self,
         rpc: VoteRequest<Kinds>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<Kinds>, RPCError<Kinds>> {
-        match self.call(Request::PreVote(rpc), option.hard_ttl()).await? {
+        match self.canvass(Request::PreVote(rpc)).await? {
             Reply::Vote(response) => Ok(response),
             other => Err(odd(&other)),
         }

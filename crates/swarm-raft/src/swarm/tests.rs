@@ -18,13 +18,15 @@ mod damage;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Who answers where.
+/// Who answers where, and how long the way there takes.
 #[derive(Debug, Default)]
-struct Streets(Mutex<HashMap<String, Arc<Embedded>>>);
+struct Streets(Mutex<HashMap<String, Arc<Embedded>>>, Mutex<Duration>);
 
 #[async_trait]
 impl Transport for Streets {
     async fn dial(&self, address: &str) -> io::Result<Box<dyn Stream>> {
+        let long = *self.1.lock();
+        tokio::time::sleep(long).await;
         let there = self.0.lock().get(address).cloned();
         let there = there.ok_or_else(|| io::Error::other("nobody lives there"))?;
         let (here, stream) = tokio::io::duplex(64 << 10);
@@ -115,6 +117,33 @@ async fn a_leader_that_is_cut_off_does_not_lead() {
     };
     timeout(PATIENCE, led).await.unwrap().unwrap();
     for manager in [first, second] {
+        manager.shutdown().await;
+    }
+}
+
+/// As on a machine whose cores have other work: a connection takes longer than an election waits for a vote.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_leader_is_followed_also_where_connections_take_long() {
+    let streets = Arc::new(Streets::default());
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let first = open(&folders[0], &streets, "a:1", &[]).await;
+    let second = open(&folders[1], &streets, "b:1", &["a:1"]).await;
+    let third = open(&folders[2], &streets, "c:1", &["a:1"]).await;
+    votes(&first, 3).await;
+    assert!(first.leadership().borrow().leads);
+    *streets.1.lock() = Duration::from_millis(700);
+    first.cut(&[second.id(), third.id()]);
+    second.cut(&[first.id()]);
+    third.cut(&[first.id()]);
+    let [mut one, mut two] = [second.leadership(), third.leadership()];
+    let led = async {
+        tokio::select! {
+            led = one.wait_for(|now| now.leads) => led.map(drop),
+            led = two.wait_for(|now| now.leads) => led.map(drop),
+        }
+    };
+    timeout(PATIENCE, led).await.unwrap().unwrap();
+    for manager in [first, second, third] {
         manager.shutdown().await;
     }
 }

@@ -171,6 +171,22 @@ async fn during_an_election_reads_wait_for_what_others_have_answered_already() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_that_a_stall_interrupts_waits_for_what_others_have_answered_meanwhile() {
+    for stall in [4, 60] {
+        let rig = rig().await;
+        rig.store.elect(None);
+        let stalled = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::advance(Duration::from_secs(stall)).await;
+            rig.put(&service("webid3", "new", &json!({ "Global": {} }))).await;
+            rig.store.elect(Some("127.0.0.1:2377"));
+        };
+        let (listed, ()) = tokio::join!(names(&rig, json!({})), stalled);
+        assert_eq!(listed, ["web", "all", "new"], "{stall} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_nobody_is_elected_only_the_first_read_waits() {
     let rig = rig().await;
     let timed = async |most: Duration| {
