@@ -149,6 +149,8 @@ impl RaftNetworkV2<Kinds> for Channel {
         rpc: VoteRequest<Kinds>,
         option: RPCOption,
     ) -> Result<VoteResponse<Kinds>, RPCError<Kinds>> {
+        #[cfg(feature = "faults")]
+        self.network.peers.stood.send_modify(|count| *count += 1);
         match self.call(Request::PreVote(rpc), option.hard_ttl()).await? {
             Reply::Vote(response) => Ok(response),
             other => Err(odd(&other)),
