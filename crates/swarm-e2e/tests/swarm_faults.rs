@@ -253,17 +253,35 @@ fn managers_wait_for_their_leader_as_long_as_they_are_told() -> Result<()> {
     let lab = exclusive()?;
     let mut nodes = Daemons::swarm(&lab, &[1, 2, 3], 3)?;
     sleepers(&nodes, "web", "3")?;
-    let before = running(&nodes, 1, "web")?;
     let begun =
         |nodes: &Daemons<'_>| nodes.logs().matches("this node is a manager address=").count();
     let managers = begun(&nodes);
+    // One of them is away when it is said.
+    let (_, first) = leaders(&nodes, 1)?;
+    let away = if first == Some(3) { 2 } else { 3 };
+    let asked = if away == 3 { 2 } else { 3 };
+    nodes.kill(away)?;
     // No client has flags for it.
-    let shown = ask(&nodes.sock(2), "GET", "/swarm", "")?.json();
+    let shown = ask(&nodes.sock(asked), "GET", "/swarm", "")?.json();
     let mut spec = shown["Spec"].clone();
     (spec["Raft"]["ElectionTick"], spec["Raft"]["HeartbeatTick"]) = (100.into(), 5.into());
     let path = format!("/swarm/update?version={}", shown["Version"]["Index"]);
-    let answered = ask(&nodes.sock(2), "POST", &path, &spec.to_string())?;
+    let answered = ask(&nodes.sock(asked), "POST", &path, &spec.to_string())?;
     ensure!(answered.status == 200, "{}", answered.text());
+    let silent = lab.ip(away);
+    until(LONG, "those that wait for it say so", || {
+        let info = nodes.docker(asked, &["info"]).output()?;
+        let said = [info.stdout, info.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let told = said.lines().find(|line| line.contains("ElectionTick"));
+        Ok(told.filter(|line| line.contains(&*silent)).map(drop))
+    })
+    .with_context(|| nodes.logs())?;
+    ensure!(!nodes.logs().contains("opened again with another pace"), "{}", nodes.logs());
+    // Its task runs elsewhere by now.
+    let all = || Ok(Some(running(&nodes, 1, "web")?).filter(|running| running.len() == 3));
+    let before = until(LONG, "three run", all).with_context(|| nodes.logs())?;
+    nodes.launch(away, &[])?;
     // Not before the last one is back: it led, and who asks while it closes its store hears of it still.
     let leader = until(LONG, "each manager has opened its store again", || {
         let opened = nodes.logs().matches("opened again with another pace").count();

@@ -109,6 +109,13 @@ impl Core {
         self.leader() == Some(self.id)
     }
 
+    /// Whether this manager follows that leader, chosen in that term.
+    pub fn follows(&self, term: u64, leader: Id) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        metrics.current_term == term && metrics.current_leader == Some(leader)
+    }
+
     /// Whether `id` is a manager of this pool.
     pub fn knows(&self, id: Id) -> bool {
         self.raft.metrics().borrow_watched().membership_config.get_node(&id).is_some()

@@ -29,6 +29,8 @@ use crate::key::{StoreKey, StoreLock};
 use crate::mark::{MARK, Mark};
 use crate::seal::Seal;
 use crate::unusable::{Damage, Unusable, of_database, of_record};
+#[cfg(feature = "faults")]
+use crate::writer::Faults;
 use crate::writer::{Batch, Writer};
 
 /// The file of records.
@@ -106,9 +108,9 @@ pub(crate) struct Disk {
     trouble: watch::Receiver<Option<String>>,
     closing: Arc<AtomicBool>,
     ended: watch::Receiver<bool>,
-    /// A test has it take no writes.
+    /// What a test has it do.
     #[cfg(feature = "faults")]
-    full: Arc<AtomicBool>,
+    faults: Arc<Faults>,
 }
 
 impl Disk {
@@ -177,7 +179,7 @@ impl Disk {
             closing: Arc::clone(&closing),
             ended,
             #[cfg(feature = "faults")]
-            full: Arc::default(),
+            faults: Arc::default(),
         };
         let count = disk
             .single(Single::Count)
@@ -195,7 +197,7 @@ impl Disk {
         }
         let (trouble, told) = (trouble_told, end_told);
         #[cfg(feature = "faults")]
-        let full = Arc::clone(&disk.full);
+        let faults = Arc::clone(&disk.faults);
         let writer = Writer {
             path,
             seal,
@@ -206,7 +208,7 @@ impl Disk {
             mark,
             count,
             #[cfg(feature = "faults")]
-            full,
+            faults,
         };
         let thread = std::thread::Builder::new().name("store-writer".to_owned());
         let spawned = thread.spawn(move || {
@@ -261,7 +263,15 @@ impl Disk {
     /// From now on takes no writes, or takes them again.
     #[cfg(feature = "faults")]
     pub fn fill(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+        self.faults.full.store(full, Ordering::SeqCst);
+    }
+
+    /// From now on each write takes at least so long.
+    #[cfg(feature = "faults")]
+    pub fn slow(&self, each: std::time::Duration) {
+        self.faults
+            .slow
+            .store(u64::try_from(each.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     /// The database; while the disk is in trouble it is opened anew again and again, and whoever reads

@@ -251,28 +251,9 @@ impl Embedded {
         self.core.leads()
     }
 
-    /// From now on this manager reaches none of `others`; with none it reaches all again. What they
-    /// send it still arrives: a partition is cut on both sides.
-    #[cfg(feature = "faults")]
-    pub fn cut(&self, others: &[u64]) {
-        self.core.peers.cut(others);
-    }
-
-    /// From now on this manager's disk takes no writes, as one that is full; or it takes them again.
-    #[cfg(feature = "faults")]
-    pub fn fill_disk(&self, full: bool) {
-        self.core.disk.fill(full);
-    }
-
     /// Has another manager lead, if this one does and there is one; whether that came about.
     pub async fn hand_over(&self) -> bool {
         duties::hand_over(&self.core).await
-    }
-
-    /// Bytes that came from a leader and wait for this manager's disk.
-    #[cfg(feature = "faults")]
-    pub fn waiting_for_disk(&self) -> usize {
-        self.core.waiting.load(std::sync::atomic::Ordering::SeqCst)
     }
 
     /// Hands leadership over, writes what is under way, and lets go of the folder.

@@ -119,6 +119,7 @@ fn requests() -> Vec<Form<'static>> {
         request("write", Request::Write(put())),
         request("watch", Request::Watch { directory: "pool/nodes".to_owned() }),
         request("renewed ago", Request::RenewedAgo { key: key() }),
+        request("follows", Request::Follows { term: 7, leader: LEADER }),
     ]
 }
 

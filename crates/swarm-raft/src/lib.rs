@@ -24,6 +24,8 @@ mod core;
 mod disk;
 mod duties;
 mod embedded;
+#[cfg(feature = "faults")]
+mod faults;
 #[cfg(test)]
 mod forms;
 mod import;

@@ -114,8 +114,12 @@ pub(crate) async fn join(core: &Core, address: String) -> std::result::Result<Re
         ));
     }
     let _one_at_a_time = core.changing.lock().await;
-    // Without a quorum nothing is begun that would wait for one.
-    if core.read_index(Instant::now() + CHANGE / 5).await.is_err() {
+    // Without a quorum nothing is begun that would wait for one. One that leads only now has not agreed on its
+    // own membership yet, and changes none before.
+    let Ok(index) = core.read_index(Instant::now() + CHANGE / 5).await else {
+        return Err(Fault::Unreachable(core.count().await));
+    };
+    if timeout_at(Instant::now() + CHANGE, core.state.reached(index)).await.is_err() {
         return Err(Fault::Unreachable(core.count().await));
     }
     let metrics = core.raft.metrics().borrow_watched().clone();

@@ -85,9 +85,19 @@ pub(crate) struct Writer {
     pub mark: Mark,
     /// How many transactions there were.
     pub count: u64,
-    /// A test has the disk take no writes.
+    /// What a test has the disk do.
     #[cfg(feature = "faults")]
-    pub full: Arc<AtomicBool>,
+    pub faults: Arc<Faults>,
+}
+
+/// What a test has a disk do.
+#[cfg(feature = "faults")]
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// It takes no writes.
+    pub full: AtomicBool,
+    /// Each write takes so long, in milliseconds.
+    pub slow: std::sync::atomic::AtomicU64,
 }
 
 impl Writer {
@@ -159,9 +169,11 @@ impl Writer {
 
     fn attempt(&self, waiting: &[Batch]) -> Result<(), String> {
         #[cfg(feature = "faults")]
-        if self.full.load(Ordering::SeqCst) {
+        if self.faults.full.load(Ordering::SeqCst) {
             return Err("No space left on device, as a test has it".to_owned());
         }
+        #[cfg(feature = "faults")]
+        std::thread::sleep(Duration::from_millis(self.faults.slow.load(Ordering::SeqCst)));
         let present = self.database.lock().clone();
         let database = if let Some(database) = present {
             database

@@ -28,6 +28,9 @@ pub(crate) struct Peers {
     /// Whom a test does not let this manager reach.
     #[cfg(feature = "faults")]
     cut: RwLock<Vec<Id>>,
+    /// How often somebody was asked whether he would vote for this manager.
+    #[cfg(feature = "faults")]
+    pub stood: tokio::sync::watch::Sender<u64>,
 }
 
 impl Peers {
@@ -39,6 +42,8 @@ impl Peers {
             idle: Mutex::default(),
             #[cfg(feature = "faults")]
             cut: RwLock::default(),
+            #[cfg(feature = "faults")]
+            stood: tokio::sync::watch::Sender::default(),
         }
     }
 

@@ -164,6 +164,8 @@ impl RaftNetworkV2<Kinds> for Channel {
         rpc: VoteRequest<Kinds>,
         _option: RPCOption,
     ) -> Result<VoteResponse<Kinds>, RPCError<Kinds>> {
+        #[cfg(feature = "faults")]
+        self.network.peers.stood.send_modify(|count| *count += 1);
         match self.canvass(Request::PreVote(rpc)).await? {
             Reply::Vote(response) => Ok(response),
             other => Err(odd(&other)),

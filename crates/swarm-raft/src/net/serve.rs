@@ -163,6 +163,8 @@ async fn answer(core: &Arc<Core>, request: Request) -> Result<Reply, Fault> {
         }
         Request::ReadIndex => core.read_index(core.until()).await.map(Reply::ReadIndex),
         Request::Status => Ok(Reply::Status { id: core.id }),
+        Request::Follows { term, leader } if core.follows(term, leader) => Ok(Reply::Done),
+        Request::Follows { .. } => Err(Fault::NotLeader),
         Request::Join { address } => members::join(core, address).await,
         Request::Announce { id, address, passed_on: false } => {
             members::heard(core, id, address).await

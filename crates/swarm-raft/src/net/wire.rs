@@ -99,6 +99,11 @@ pub(crate) enum Request {
     RenewedAgo {
         key: String,
     },
+    /// Between managers only: whether this leader of this term is followed there. Answered whatever the disk does.
+    Follows {
+        term: u64,
+        leader: Id,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -161,8 +161,8 @@ async fn who_was_cut_off_and_comes_back_deposes_nobody() {
     third.cut(&[first.id(), second.id()]);
     first.cut(&[third.id()]);
     second.cut(&[third.id()]);
-    // Long enough to stand for election several times.
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    // It stands for election several times: each time it asks both of them, who hear nothing.
+    timeout(PATIENCE, third.asks_for_votes(8)).await.unwrap();
     first.put(Write::new("swarm/x/1", "v")).await.unwrap();
     for manager in [&first, &second, &third] {
         manager.cut(&[]);
@@ -173,7 +173,8 @@ async fn who_was_cut_off_and_comes_back_deposes_nobody() {
         }
     };
     timeout(PATIENCE, seen).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Through the leader, whom it follows again.
+    third.put(Write::new("swarm/x/2", "v")).await.unwrap();
     assert_eq!(*first.leadership().borrow(), before, "its term has not risen either");
     for manager in [third, second, first] {
         manager.shutdown().await;

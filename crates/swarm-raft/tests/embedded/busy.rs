@@ -13,6 +13,9 @@ use crate::pool::{Pool, eventually};
 /// How long the leader has to stay.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// How long each write takes on disks that are slow; a leader waits 1.2 s for words of the others.
+const SLOW: Duration = Duration::from_millis(2_500);
+
 /// Takes all cores until it is dropped.
 struct Burner(Arc<AtomicBool>);
 
@@ -87,5 +90,46 @@ async fn a_busy_leader_stays_and_a_lost_one_is_followed() {
         client.await.unwrap();
     }
     drop(burner);
+    pool.shutdown().await;
+}
+
+/// What a follower says of the log waits for its disk; that it follows does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_writes_to_slow_disks_cost_no_leadership() {
+    let pool = Pool::of(3).await;
+    let leader = pool.leader().await;
+    let mut led = pool.managers[leader].leadership();
+    let before = led.borrow_and_update().clone();
+    // Longer than a leader waits for words of the others.
+    for follower in [(leader + 1) % 3, (leader + 2) % 3] {
+        pool.managers[follower].slow_disk(SLOW);
+    }
+    let writes = (0..8).map(|number| {
+        let manager = Arc::clone(&pool.managers[leader]);
+        let write = Write::new(format!("d/large-{number}"), vec![7; 1 << 20]);
+        tokio::spawn(async move { manager.put(write).await })
+    });
+    let writes: Vec<_> = writes.collect();
+    let lost = async {
+        while led.changed().await.is_ok() {
+            let now = led.borrow_and_update().clone();
+            assert_eq!(now, before, "its words changed");
+        }
+    };
+    // While the disks are at it; what is written in the end depends on how patient a call is.
+    tokio::time::timeout(2 * SLOW, lost).await.expect_err("the store ended");
+    for manager in &pool.managers {
+        manager.slow_disk(Duration::ZERO);
+    }
+    for write in writes {
+        // It may not be known in time, and then is there all the same.
+        drop(write.await.unwrap());
+    }
+    for number in 0..8 {
+        let key = format!("d/large-{number}");
+        eventually("it is there", async || pool.managers[leader].get(&key).await.ok().flatten())
+            .await;
+    }
+    assert_eq!(*led.borrow(), before, "and nobody else was elected");
     pool.shutdown().await;
 }
