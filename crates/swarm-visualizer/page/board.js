@@ -42,7 +42,14 @@ function fillBar(one, part, total, words) {
   say(one.text, words);
 }
 
-function fillCard(card, node, shown, total) {
+/** Of what is in view for one frame only its shape and its name are told. */
+function brief(one, isBrief) {
+  if (one.brief === isBrief) return;
+  one.brief = isBrief;
+  one.root.classList.toggle("brief", isBrief);
+}
+
+function fillCard(card, node, shown, total, passing) {
   card.node = node;
   card.shown = shown;
   const words = nodeWords(node);
@@ -51,6 +58,8 @@ function fillCard(card, node, shown, total) {
   card.head.id = `n${node.key}`;
   say(card.shape, nodeShape(node));
   say(card.name, node.name);
+  brief(card, passing);
+  if (passing) return;
   // A drain says for itself how far it is.
   const said = node.message.startsWith("drain") ? `${node.state}, ${node.message}` : `${words}: ${node.message}`;
   say(card.state, node.message ? said : words);
@@ -65,16 +74,18 @@ function fillCard(card, node, shown, total) {
   card.root.setAttribute("aria-label", `${node.name}, ${words}, ${total} tiles`);
 }
 
-function fillTile(tile, container, node, plan) {
+function fillTile(tile, container, node, plan, passing) {
   tile.container = container;
   const [shape, words, kind] = stateOf(container, node);
-  tile.root.className = `tile ${kind}${plan === undefined ? "" : " going"}`;
+  tile.root.className = `tile ${kind}${plan === undefined ? "" : " going"}${passing ? " brief" : ""}`;
   tile.chosen = false;
+  tile.brief = passing;
   tile.root.dataset.id = container.id;
   tile.root.id = `c${container.id}`;
   tile.root.style.setProperty("--hue", container.hue);
   say(tile.shape, shape);
   say(tile.name, container.name);
+  if (passing) return;
   say(tile.state, plan === undefined ? words : `→ ${plan.To}`);
   const trouble = troubleOf(container);
   const why = trouble || (container.moved ? moveWords(container.moved) : "");
@@ -109,6 +120,8 @@ export class Board {
   #asked = false;
   /** Where the board was scrolled to when it was last drawn. */
   #top = 0;
+  /** Whether it is being scrolled so fast that each place is seen for one frame. */
+  #passing = false;
   #stale = true;
   #onSelect;
 
@@ -239,6 +252,7 @@ export class Board {
     // Who goes that far at once sees each place for one frame: what is around it is drawn where he stays.
     const far = Math.abs(top - this.#top) > height / 2;
     this.#top = top;
+    this.#passing = far;
     if (far) this.#draw();
     const from = top - (far ? 0 : BEYOND);
     const to = top + height + (far ? 0 : BEYOND);
@@ -310,9 +324,10 @@ export class Board {
     const left = GAP + column * (this.#width + GAP);
     const card = this.#take(this.#cards, node.key, this.#spareCards, newCard, this.#cardLayer);
     const total = this.#model.on(node.key).length;
-    if (card.node !== node || card.shown !== list.length || card.total !== total) {
+    const passing = this.#passing;
+    if (card.node !== node || card.shown !== list.length || card.total !== total || (card.brief && !passing)) {
       card.total = total;
-      fillCard(card, node, list.length, total);
+      fillCard(card, node, list.length, total, passing);
     }
     this.#place(card, left, row.top, this.#size.HEAD + list.length * this.#size.TILE);
     this.#mark(card, this.#selected?.node === node.key);
@@ -321,9 +336,9 @@ export class Board {
       const container = list[place];
       if (!tiles.has(container.id)) continue;
       const tile = this.#take(this.#tiles, container.id, this.#spareTiles, newTile, this.#tileLayer);
-      if (tile.container !== container || tile.reached !== reached) {
+      if (tile.container !== container || tile.reached !== reached || (tile.brief && !passing)) {
         tile.reached = reached;
-        fillTile(tile, container, node, this.#moves.get(container.id));
+        fillTile(tile, container, node, this.#moves.get(container.id), passing);
       }
       this.#place(tile, left, row.top + this.#size.HEAD + place * this.#size.TILE);
       this.#mark(tile, this.#selected?.container === container.id);

@@ -254,11 +254,17 @@ async fn a_large_pool_has_few_elements_and_every_tile_can_be_reached() -> Result
         return (board.scrollTop < 400 || tiles.some((box) => box.bottom < view.top - 100)) && \
         (board.scrollTop + view.height > board.scrollHeight - 400 \
         || tiles.some((box) => box.top > view.bottom + 100)); })()";
+    // On the way there a place is seen for one frame, with its name alone; where one stays all of it is told.
+    let whole = "document.querySelector('.brief:not([hidden])') === null && \
+        [...document.querySelectorAll('.tile:not([hidden])')].every((tile) => \
+        tile.title.startsWith(tile.querySelector('b').textContent + '\\n') && \
+        tile.querySelector('em').textContent === 'running')";
     for size in ["roomy", "dense"] {
         for place in ["0", "1e9", "5000", "300", "0"] {
             browser.run(&format!("document.getElementById('board').scrollTop = {place}")).await?;
             browser.until(&format!("{size}: nothing covers a tile"), seen).await?;
             browser.until(&format!("{size}: few elements"), few).await?;
+            browser.until(&format!("{size}: all of a tile is told"), whole).await?;
             browser.until(&format!("{size}: what is next is drawn, too"), next).await?;
         }
         browser.run("document.getElementById('dense').click()").await?;

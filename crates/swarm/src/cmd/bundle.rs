@@ -85,14 +85,11 @@ pub async fn run(flags: BundleFlags, env: Env<'_>) -> anyhow::Result<()> {
     };
     for &(name, path) in ANYBODY.iter().chain(of_swarm) {
         // Who does not answer is not asked again and again: each time may take a minute.
-        let told = match &nobody {
-            Some(words) => Err(words.clone()),
-            None => {
-                let asked = manager.ask(Method::GET, path, None).await;
-                asked
-                    .map(|answer| pretty(&redact::answer(answer)))
-                    .map_err(|error| in_words(&error))
-            }
+        let told = if let Some(words) = &nobody {
+            Err(words.clone())
+        } else {
+            let asked = manager.ask(Method::GET, path, None).await;
+            asked.map(|answer| pretty(&redact::answer(answer))).map_err(|error| in_words(&error))
         };
         part(name, told);
     }
