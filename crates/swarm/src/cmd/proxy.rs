@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use swarm_proxy::{Config, Kind, Placed, Process, Reload, Settings, Template, Watcher};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::manager::Manager;
 use super::node::print;
@@ -70,20 +70,24 @@ async fn template(flags: &ProxyFlags, kind: Kind) -> anyhow::Result<Template> {
     };
     let given: Vec<String> = vars.keys().cloned().collect();
     let template = Template::read(name, source, settings, vars)?;
-    asked_for(&template, &given)?;
+    for words in unused(&template, &given) {
+        warn!("{words}");
+    }
     Ok(template)
 }
 
-/// A variable that nothing looks at is a slip: what was to be set keeps its usual value without a word.
-fn asked_for(template: &Template, given: &[String]) -> Result<(), UsageError> {
-    let Some(asked) = template.asked_for() else { return Ok(()) };
-    let Some(unknown) = given.iter().find(|name| !asked.contains(*name)) else { return Ok(()) };
-    let all = asked.into_iter().collect::<Vec<_>>().join(", ");
-    let problem = match all.as_str() {
-        "" => "the template looks at no variable".to_owned(),
-        all => format!("the template looks at no variable of that name, but at {all}"),
+/// A variable that nothing looks at may be a slip: what was to be set would keep its usual value without a word.
+/// It is no error, for one line of flags may serve several templates.
+fn unused(template: &Template, given: &[String]) -> Vec<String> {
+    let Some(asked) = template.asked_for() else { return Vec::new() };
+    let unknown = given.iter().filter(|name| !asked.contains(*name));
+    let all = match asked.iter().map(String::as_str).collect::<Vec<_>>().join(", ") {
+        all if all.is_empty() => "none".to_owned(),
+        all => all,
     };
-    Err(UsageError::value("--set", unknown, problem))
+    unknown
+        .map(|name| format!("--set {name}: the template does not look at it; it looks at: {all}"))
+        .collect()
 }
 
 async fn read(file: &Path) -> anyhow::Result<String> {
@@ -201,19 +205,19 @@ mod tests {
         let told = |source: &str, name: &str| {
             let (settings, vars) = (Settings::default(), BTreeMap::new());
             let template = Template::read("t", source.to_owned(), settings, vars).unwrap();
-            asked_for(&template, &[name.to_owned()]).map_err(|error| error.to_string())
+            unused(&template, &[name.to_owned()]).pop()
         };
         for name in ["http_port", "drain", "pid", "max_body"] {
-            assert_eq!(told(ready, name), Ok(()));
+            assert_eq!(told(ready, name), None);
         }
-        let words = told(ready, "http-port").unwrap_err();
-        assert!(words.contains("--set \"http-port\""), "{words}");
-        assert!(words.ends_with("but at drain, http_port, max_body, pid"), "{words}");
-        assert!(told("{{ nodes }}", "x").unwrap_err().ends_with("looks at no variable"));
+        let words = told(ready, "http-port").unwrap();
+        assert!(words.contains("--set http-port: "), "{words}");
+        assert!(words.ends_with("looks at: drain, http_port, max_body, pid"), "{words}");
+        assert!(told("{{ nodes }}", "x").unwrap().ends_with("looks at: none"));
         let made = "{% macro m(x) %}{{ vars.tier.name }}{{ x }}{% endmacro %}{{ m(1) }}";
-        assert_eq!(told(made, "tier"), Ok(()));
+        assert_eq!(told(made, "tier"), None);
         // One that passes over all of them, or names them as it goes, may look at any.
-        assert_eq!(told("{% for name in vars %}{{ name }}{% endfor %}", "x"), Ok(()));
-        assert_eq!(told("{% set n = 'x' %}{{ vars[n] }}", "x"), Ok(()));
+        assert_eq!(told("{% for name in vars %}{{ name }}{% endfor %}", "x"), None);
+        assert_eq!(told("{% set n = 'x' %}{{ vars[n] }}", "x"), None);
     }
 }

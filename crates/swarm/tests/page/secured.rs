@@ -60,7 +60,7 @@ fn beyond_this_machine_it_is_refused_in_words() {
     let output = refused(&["--ui", "0.0.0.0:0"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
-    for words in ["TLS and a token is missing", "--tlscert FILE", "--ui-token-file FILE"] {
+    for words in ["TLS and a token are missing", "--tlscert FILE", "--ui-token-file FILE"] {
         assert!(said.contains(words), "{said}");
     }
     let folder = tempfile::tempdir().unwrap();
