@@ -13,13 +13,11 @@ use serde_json::json;
 use swarm_testkit::fleet::{Fault, Fleet, FleetConfig};
 use tokio::time::Instant;
 
-/// For what waits for no sick engine, on a machine whose cores have other work: who waits does so for as long as it
-/// takes to notice.
-const PROMPT: Duration = Duration::from_millis(1_500);
-/// A silent engine is noticed 4.4 s later at most by its watcher's own clock (`engine::health` looks at that), one that
-/// is back 1.8 s later; the rest is for such a machine, too.
-const NOTICED: Duration = Duration::from_secs(8);
-const RETURNED: Duration = Duration::from_secs(5);
+/// For what waits for no sick engine: who waits does so for as long as it takes to notice.
+const PROMPT: Duration = Duration::from_millis(500);
+/// A silent engine is noticed 4.4 s later at most by its watcher's own clock, and one that is back 1.8 s later.
+const NOTICED: Duration = Duration::from_secs(5);
+const RETURNED: Duration = Duration::from_secs(2);
 /// Two probes that are not answered, 0.8 s each, take no engine down.
 const HASTY: Duration = Duration::from_millis(1_700);
 

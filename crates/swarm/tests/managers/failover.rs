@@ -13,9 +13,6 @@ use tokio_util::sync::CancellationToken;
 use crate::fake::{Fake, parse, request};
 use crate::rig::{Manager, SOON, TTL, pair, until};
 
-/// For what is done within milliseconds, on a machine whose cores have other work.
-const LATE: Duration = Duration::from_secs(4);
-
 fn served() -> Fake {
     Fake::acting(|_, _, _: Exchange| async { Reply::ok(&"done") })
 }
@@ -62,7 +59,7 @@ async fn a_killed_primary_is_replaced_and_reads_never_fail() {
     }
     let took = killed.elapsed();
     println!("changes were refused {refused} times, for {took:?} after the kill");
-    assert!(refused > 0 && took < TTL + LATE, "{took:?}");
+    assert!(refused > 0 && took < TTL + Duration::from_secs(1), "{took:?}");
 }
 
 /// One request on a connection of its own; `None` where no answer came.
@@ -148,6 +145,6 @@ async fn primaries_stop_and_die_one_after_another_under_load() {
         "{made:?} changes made, {refused:?} refused; the next primary was there at most \
          {stopped:?} after a clean stop, {killed:?} after a kill"
     );
-    assert!(stopped < TTL, "it waited for the lock to run out: {stopped:?}");
-    assert!(killed < TTL + LATE, "{killed:?}");
+    assert!(stopped < Duration::from_secs(1), "{stopped:?}");
+    assert!(killed < TTL + Duration::from_secs(1), "{killed:?}");
 }

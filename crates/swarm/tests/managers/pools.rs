@@ -112,7 +112,7 @@ async fn a_container_made_through_a_replica_is_there_for_all() {
     // The primary goes; the other one takes over, and knows the container.
     first.election.resign().await;
     let waited = until("it leads", || second.election.fence().check().is_ok()).await;
-    assert!(waited < TTL, "it waited for the lock to run out: {waited:?}");
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
     assert_eq!(second.rows().await[..2], [row("Role", "primary"), row("Primary", &second.address)]);
     let found: Value = second.client.get_json("/containers/web/json", SOON).await.unwrap();
     assert_eq!(found["Id"], made["Id"]);

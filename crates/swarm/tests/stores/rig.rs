@@ -16,7 +16,7 @@ pub const SOON: Duration = Duration::from_secs(30);
 /// What the managers' lock is asked for.
 pub const TTL: Duration = Duration::from_secs(3);
 /// What a machine that runs other tests too may add to any of the times here.
-pub const NOISE: Duration = Duration::from_millis(1_500);
+pub const NOISE: Duration = Duration::from_millis(500);
 
 /// One `swarm manage`.
 pub struct Manager {
