@@ -121,15 +121,21 @@ async fn a_leader_that_is_cut_off_does_not_lead() {
     }
 }
 
+/// Three managers that vote; the first one founded the swarm.
+async fn three(folders: &[TempDir; 3], streets: &Arc<Streets>) -> [Arc<Embedded>; 3] {
+    let first = open(&folders[0], streets, "a:1", &[]).await;
+    let second = open(&folders[1], streets, "b:1", &["a:1"]).await;
+    let third = open(&folders[2], streets, "c:1", &["a:1"]).await;
+    votes(&first, 3).await;
+    [first, second, third]
+}
+
 /// As on a machine whose cores have other work: a connection takes longer than an election waits for a vote.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_leader_is_followed_also_where_connections_take_long() {
     let streets = Arc::new(Streets::default());
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let first = open(&folders[0], &streets, "a:1", &[]).await;
-    let second = open(&folders[1], &streets, "b:1", &["a:1"]).await;
-    let third = open(&folders[2], &streets, "c:1", &["a:1"]).await;
-    votes(&first, 3).await;
+    let [first, second, third] = three(&folders, &streets).await;
     assert!(first.leadership().borrow().leads);
     *streets.1.lock() = Duration::from_millis(700);
     first.cut(&[second.id(), third.id()]);
@@ -152,10 +158,7 @@ async fn a_lost_leader_is_followed_also_where_connections_take_long() {
 async fn who_was_cut_off_and_comes_back_deposes_nobody() {
     let streets = Arc::new(Streets::default());
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let first = open(&folders[0], &streets, "a:1", &[]).await;
-    let second = open(&folders[1], &streets, "b:1", &["a:1"]).await;
-    let third = open(&folders[2], &streets, "c:1", &["a:1"]).await;
-    votes(&first, 3).await;
+    let [first, second, third] = three(&folders, &streets).await;
     let before = first.leadership().borrow().clone();
     assert!(before.leads);
     third.cut(&[first.id(), second.id()]);
@@ -257,10 +260,7 @@ async fn a_manager_comes_back_elsewhere_and_one_goes_on_alone() {
 async fn managers_that_all_moved_find_each_other_where_they_are_told() {
     let streets = Arc::new(Streets::default());
     let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let first = open(&folders[0], &streets, "a:1", &[]).await;
-    let second = open(&folders[1], &streets, "b:1", &["a:1"]).await;
-    let third = open(&folders[2], &streets, "c:1", &["a:1"]).await;
-    votes(&first, 3).await;
+    let [first, second, third] = three(&folders, &streets).await;
     first.put(Write::new("swarm/x/1", "v")).await.unwrap();
     streets.0.lock().clear();
     for manager in [third, second, first] {
