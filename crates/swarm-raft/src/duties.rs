@@ -29,6 +29,8 @@ const HEALTH: Duration = Duration::from_millis(200);
 /// How long after its disk is well a leader that wanted to hand over, and still is the one, stands for
 /// election again: by then it would have heard of another.
 const RELIEF: Duration = Duration::from_secs(1);
+/// How often a leader sees whether a change of the managers was left in the middle.
+const CHANGES: Duration = Duration::from_millis(500);
 /// How long without a quorum or a leader counts as ill; an election is not.
 const ILL: Duration = Duration::from_secs(3);
 /// How often a manager sees whether the others know where it is.
@@ -44,6 +46,7 @@ pub(crate) fn start(core: &Arc<Core>) {
     spawn(core, purges);
     spawn(core, health);
     spawn(core, announce);
+    spawn(core, changes);
     spawn(core, leading::tell);
 }
 
@@ -246,6 +249,16 @@ async fn announce(core: Arc<Core>) {
             }
             Err(fault) => tracing::debug!(%fault, "the other managers do not know this one yet"),
             Ok(()) => {}
+        }
+    }
+}
+
+/// Ends what another leader began.
+async fn changes(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(CHANGES).await;
+        if let Err(fault) = members::end_change(&core).await {
+            tracing::debug!(%fault, "a change of the managers is still under way");
         }
     }
 }

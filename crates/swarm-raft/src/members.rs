@@ -16,7 +16,7 @@ use swarm_store::{Command, When};
 use tokio::time::{Instant, timeout_at};
 
 use crate::core::Core;
-use crate::kinds::{Id, Kinds, Peer};
+use crate::kinds::{Id, Kinds, Membership, Peer};
 use crate::net::{Fault, Joined, LinkError, Reply, Request};
 use crate::trust::{Role, Token, new_secret};
 
@@ -38,7 +38,8 @@ pub struct Member {
     pub address: String,
     /// Whether it leads.
     pub is_leader: bool,
-    /// Whether it counts towards the quorum; one that has just joined does not yet.
+    /// Whether it counts towards the quorum, and all have agreed on that; one that has just joined does not
+    /// yet.
     pub is_voter: bool,
     /// Whether it answers now.
     pub reachable: bool,
@@ -57,9 +58,12 @@ pub struct Tokens {
 pub(crate) async fn list(core: &Core) -> Vec<Member> {
     let metrics = core.raft.metrics().borrow_watched().clone();
     let membership = &metrics.membership_config;
-    let voters: BTreeSet<Id> = membership.voter_ids().collect();
+    // Who is about to count is no help yet where another one is lost.
+    let agreed = core.state.membership();
+    let configs = [membership, &agreed].map(|known| known.membership().get_joint_config());
+    let counts = |id: &Id| configs.iter().all(|configs| configs.iter().all(|all| all.contains(id)));
     let members = membership.nodes().map(|(id, peer)| {
-        let (id, address, is_voter) = (*id, peer.address.clone(), voters.contains(id));
+        let (id, address, is_voter) = (*id, peer.address.clone(), counts(id));
         let is_leader = metrics.current_leader == Some(id);
         async move {
             let reachable = id == core.id || core.peers.answers(id).await;
@@ -313,6 +317,29 @@ async fn take_out(core: &Core, id: Id) -> std::result::Result<(), Fault> {
         ChangeMembers::RemoveNodes(BTreeSet::from([id]))
     };
     changed(timeout_at(until, core.raft.change_membership(change, false)).await)
+}
+
+/// Ends a change of who counts that is under way without anybody who ends it: its leader was lost between its two
+/// steps, or gave up on them. Until it ends, a quorum of those before and one of those after are needed.
+pub(crate) async fn end_change(core: &Core) -> std::result::Result<(), Fault> {
+    let is_under_way = || is_joint(&core.raft.metrics().borrow_watched().membership_config);
+    if !core.leads() || !is_under_way() {
+        return Ok(());
+    }
+    let _one_at_a_time = core.changing.lock().await;
+    if !is_under_way() {
+        return Ok(());
+    }
+    let nobody_more = ChangeMembers::AddVoterIds(BTreeSet::new());
+    let until = Instant::now() + CHANGE;
+    changed(timeout_at(until, core.raft.change_membership(nobody_more, false)).await)?;
+    tracing::info!("a change of the managers that another one had begun has ended");
+    Ok(())
+}
+
+/// Whether those before and those after both have to agree.
+pub(crate) fn is_joint(membership: &Membership) -> bool {
+    membership.membership().get_joint_config().len() > 1
 }
 
 /// What the leader made of a call that has to be its.

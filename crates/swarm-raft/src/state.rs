@@ -169,6 +169,11 @@ impl State {
         self.inner.read().applied
     }
 
+    /// What the managers have agreed on being.
+    pub fn membership(&self) -> Membership {
+        self.inner.read().membership.clone()
+    }
+
     /// Puts another membership in the place of the one there is.
     pub fn replace_membership(&self, membership: Membership) {
         self.inner.write().membership = membership;

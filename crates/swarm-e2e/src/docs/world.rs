@@ -157,8 +157,12 @@ impl World {
             self.page.clone_from(&block.page);
             self.set(need.stage).with_context(|| format!("the stage of {}", block.place()))?;
         }
-        let all = self.expected(block, need)?;
-        self.happen(&need.given)?;
+        let (earlier, given) = need.given.split_at(first_event(&need.given));
+        if !earlier.is_empty() {
+            self.shell(need.host, &block.page, &[prepared(block.line - 1, earlier)])?;
+        }
+        let all = self.expected(block, need, given)?;
+        self.happen(given)?;
         self.shell(need.host, &block.page, &all)?;
         if !block.then.is_empty() {
             self.happen(&block.then)?;
@@ -168,10 +172,9 @@ impl World {
         Ok(())
     }
 
-    /// The commands of a block, and what is expected of them.
-    fn expected(&self, block: &Block, need: &Need) -> Result<Vec<Expected>> {
-        let given: Vec<_> =
-            need.given.iter().filter(|line| !line.starts_with('@')).cloned().collect();
+    /// The commands of a block, with those that are `given` for it, and what is expected of them.
+    fn expected(&self, block: &Block, need: &Need, given: &[String]) -> Result<Vec<Expected>> {
+        let given: Vec<_> = given.iter().filter(|line| !line.starts_with('@')).cloned().collect();
         let before = |given: &[String]| {
             if given.is_empty() { Vec::new() } else { vec![prepared(block.line - 1, given)] }
         };
@@ -338,6 +341,11 @@ impl World {
             .env_remove("DOCKER_CONFIG");
         Ok(command.output()?)
     }
+}
+
+/// Where the first line is that happens to a machine: what is before it is done before it.
+fn first_event(given: &[String]) -> usize {
+    given.iter().position(|line| line.starts_with('@')).unwrap_or(0)
 }
 
 /// Commands that are not on the page, as one that has to succeed.

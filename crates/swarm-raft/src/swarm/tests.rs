@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::{Embedded, EmbeddedOptions, Stream, Swarm, Transport};
 
+mod changes;
 mod damage;
 
 const PATIENCE: Duration = Duration::from_secs(30);
