@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::count::{Count, counting};
+use super::why;
 use crate::cargo::{cargo, root};
 use crate::progress::time;
 
@@ -66,10 +67,10 @@ pub fn run(filter: Option<&str>) -> Result<Count> {
     let failed = Mutex::new(Vec::new());
     let lane = |bounded: bool| {
         while let Some(program) = next(&queues, bounded) {
-            let (count, passed) = program.run(filter, swarm);
+            let (count, why) = program.run(filter, swarm);
             total.lock().unwrap_or_else(PoisonError::into_inner).add(count);
-            if !passed {
-                failed.lock().unwrap_or_else(PoisonError::into_inner).push(program.name);
+            if let Some(why) = why {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push((program.name, why));
             }
         }
     };
@@ -80,7 +81,10 @@ pub fn run(filter: Option<&str>) -> Result<Count> {
     let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !failed.is_empty() {
-        bail!("{} passed, {} failed, in {}", total.passed, total.failed, failed.join(", "));
+        let names: Vec<_> = failed.iter().map(|(name, _)| &**name).collect();
+        let whys: String =
+            failed.iter().map(|(name, why)| format!("\n── why {name}\n{why}")).collect();
+        bail!("{} passed, {} failed, in {}{whys}", total.passed, total.failed, names.join(", "));
     }
     Ok(total)
 }
@@ -160,8 +164,8 @@ fn executable(message: &Value) -> Option<(Kind, Program)> {
 }
 
 impl Program {
-    /// Shows at its end all that it said; what it counted, and whether all is well.
-    fn run(&self, filter: Option<&str>, swarm: &Path) -> (Count, bool) {
+    /// Shows at its end all that it said; what it counted, and why all is not well.
+    fn run(&self, filter: Option<&str>, swarm: &Path) -> (Count, Option<String>) {
         let mut command = Command::new(&self.path);
         command.args(filter).current_dir(root().join("crates/swarm-e2e")).env("SWARM_BIN", swarm);
         if let Ok(own) = std::env::current_exe() {
@@ -184,7 +188,9 @@ impl Program {
             let _ = writeln!(out, "{}: {failure}", self.name);
             count.failed = count.failed.max(1);
         }
-        (count, failure.is_none())
+        let why =
+            failure.map(|failure| why::reasons(&String::from_utf8_lossy(&said)) + &failure + "\n");
+        (count, why)
     }
 }
 

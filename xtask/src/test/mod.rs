@@ -7,6 +7,7 @@
 mod count;
 mod lanes;
 mod report;
+mod why;
 
 use std::process::Command;
 

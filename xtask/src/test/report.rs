@@ -50,7 +50,9 @@ impl Report {
             match &line.outcome {
                 Ok(count) => self.passed += count.passed,
                 Err(error) => {
-                    let told = summary(&format!("test result: {error:#}")).unwrap_or_default();
+                    let told = format!("{error:#}");
+                    let told = told.lines().next().unwrap_or_default();
+                    let told = summary(&format!("test result: {told}")).unwrap_or_default();
                     self.passed += told.passed;
                     self.failed += told.failed.max(1);
                 }
