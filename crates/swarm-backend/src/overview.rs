@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -263,8 +264,9 @@ pub trait Overview: Send + Sync {
     fn containers(&self, key: &str) -> Vec<ContainerSight>;
     /// What would be moved, in the form of `POST /pool/rebalance`; nothing is.
     fn plan(&self, wanted: &Wanted) -> Result<Reply>;
-    /// What happens from now on, in the form of `GET /events`, as this manager hears of it.
-    async fn happenings(&self) -> Result<Reply>;
+    /// What happened since then, as far as the engines remember it, and what happens from now on, in the form
+    /// of `GET /events`.
+    async fn happenings(&self, since: SystemTime) -> Result<Reply>;
 }
 
 /// The port of those who ask, and act, as any client of the Docker API does.

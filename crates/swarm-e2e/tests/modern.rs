@@ -182,9 +182,10 @@ fn limits(host: &Value) -> Result<()> {
 
 fn project(nodes: &Daemons<'_>, folder: &Path) -> Result<()> {
     let socket = format!("unix://{}", nodes.folder(1).join("cluster.sock").display());
-    let client = Client::new(Newer::find()?.compose(), &socket);
-    let docker = Client::new("docker", &socket);
     let place = folder.display().to_string();
+    // `watch` keeps its process's number at home, and believes an old one whose number is another's now.
+    let client = Client::new(Newer::find()?.compose(), &socket).env("HOME", &*place);
+    let docker = Client::new("docker", &socket);
     let compose =
         |words: &[&str]| -> Ran { client.run(&[&["--project-directory", &place], words].concat()) };
     std::fs::create_dir(folder.join("src"))?;

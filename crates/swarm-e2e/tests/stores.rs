@@ -78,6 +78,8 @@ fn engines_come_and_go(lab: &Lab, stored: &Stored<'_>, agents: &mut Vec<Watch>) 
 fn the_store_goes_and_returns(stored: &mut Stored<'_>) -> Result<()> {
     let pool = stored.manage(&[])?;
     pool.manager().wait_healthy(3, SOON)?;
+    // It has read what the store keeps; a manager that has not refuses to keep more.
+    pool.docker(&["run", "--rm", IMAGE, "true"]).ok()?;
     stored.stop()?;
     let stopped = Instant::now();
     let mut run = 0;

@@ -98,7 +98,8 @@ export class Events {
   #model;
   #list = element("ol", { class: "events" });
   #skipped = element("p", { class: "none", hidden: true });
-  #root = element("div", {}, this.#skipped, this.#list);
+  #none = element("p", { class: "none", text: "Nothing has happened for ten minutes." });
+  #root = element("div", {}, this.#skipped, this.#none, this.#list);
   #onShow;
 
   constructor(model, onShow) {
@@ -117,6 +118,7 @@ export class Events {
     const rows = events.slice(-SHOWN).map((event) => eventRow(event, this.#onShow)).reverse();
     this.#list.prepend(...rows);
     while (this.#list.childElementCount > SHOWN) this.#list.lastElementChild.remove();
+    this.#none.hidden = this.#list.childElementCount > 0;
     this.#skipped.hidden = this.#model.skipped === 0;
     say(this.#skipped, `${this.#model.skipped} events came too fast to be shown.`);
   }

@@ -1,5 +1,6 @@
 //! The pool's events as the page shows them: a few fields of each, and of a flood only so many.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,7 @@ use swarm_backend::Body;
 use swarm_docker::event::Event as DockerEvent;
 use tokio::time::{Instant, timeout_at};
 
-/// Events of one batch; of what comes beside them only the number is told.
+/// Events of one batch; of what comes before the last of them only the number is told.
 const MOST: usize = 100;
 /// Longest line of an event.
 const LONGEST: usize = 1 << 20;
@@ -107,8 +108,8 @@ impl Event {
 /// Events of a moment.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The first of them.
-    pub events: Vec<Event>,
+    /// The last of them.
+    pub events: VecDeque<Event>,
     /// How many more there were.
     pub skipped: u64,
 }
@@ -127,12 +128,17 @@ impl Lines {
     /// The next event, and those within `length` after it; `None` when the stream has ended.
     pub async fn gather(&mut self, length: Duration) -> Option<Batch> {
         let mut batch = Batch::default();
-        batch.events.push(self.next().await?);
+        batch.events.push_back(self.next().await?);
         let end = Instant::now() + length;
         loop {
             match timeout_at(end, self.next()).await {
-                Ok(Some(event)) if batch.events.len() < MOST => batch.events.push(event),
-                Ok(Some(_)) => batch.skipped += 1,
+                Ok(Some(event)) => {
+                    batch.events.push_back(event);
+                    if batch.events.len() > MOST {
+                        batch.events.pop_front();
+                        batch.skipped += 1;
+                    }
+                }
                 // Its end is seen again at the next call.
                 Ok(None) | Err(_) => return Some(batch),
             }
@@ -181,12 +187,16 @@ mod tests {
         let mut text = line("container", "exec_start: true", "a") + &line("container", "die", "b");
         text += "no event\n";
         text += &line("network", "connect", "bridge");
-        for _ in 0..MOST + 5 {
-            text += &line("volume", "create", "v");
+        for number in 0..MOST + 5 {
+            text += &line("volume", "create", &format!("v{number}"));
         }
         let mut lines = Lines::new(full(text));
         let batch = lines.gather(Duration::from_millis(1)).await.unwrap();
         assert_eq!((batch.events.len(), batch.skipped), (MOST, 6));
+        let names = [&batch.events[0].name, &batch.events[MOST - 1].name];
+        assert_eq!(names, ["v5", &format!("v{}", MOST + 4)], "the newest are told");
+        let mut lines = Lines::new(full(line("container", "die", "b")));
+        let batch = lines.gather(Duration::from_millis(1)).await.unwrap();
         let first = &batch.events[0];
         assert_eq!((first.at, first.name.as_str(), first.node.as_str()), (5_000, "b", "n1"));
         assert_eq!((first.action.as_str(), first.exit_code.as_deref()), ("die", Some("3")));

@@ -43,6 +43,7 @@ files! {
     "feed.js": SCRIPT;
     "filter.js": SCRIPT;
     "board.js": SCRIPT;
+    "cells.js": SCRIPT;
     "panel.js": SCRIPT;
     "details.js": SCRIPT;
     "plan.js": SCRIPT;

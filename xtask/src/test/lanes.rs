@@ -82,8 +82,9 @@ pub fn run(filter: Option<&str>) -> Result<Count> {
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !failed.is_empty() {
         let names: Vec<_> = failed.iter().map(|(name, _)| &**name).collect();
-        let whys: String =
+        let whys: Vec<_> =
             failed.iter().map(|(name, why)| format!("\n── why {name}\n{why}")).collect();
+        let whys = whys.concat();
         bail!("{} passed, {} failed, in {}{whys}", total.passed, total.failed, names.join(", "));
     }
     Ok(total)

@@ -152,7 +152,7 @@ impl Overview for Shown {
         Reply::ok(&plan?)
     }
 
-    async fn happenings(&self) -> swarm_backend::Result<Reply> {
+    async fn happenings(&self, _since: std::time::SystemTime) -> swarm_backend::Result<Reply> {
         let body = StreamBody::new(stream::once(pending())).boxed_unsync();
         Ok(Reply::streaming_json(StatusCode::OK, body))
     }

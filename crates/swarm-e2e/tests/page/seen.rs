@@ -1,11 +1,14 @@
 //! Who cannot tell colours apart, has no mouse, a dark room or a narrow screen sees and reaches all of it.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use swarm_e2e::{Browser, Shown};
 use swarm_testkit::fleet::FleetConfig;
 
 use super::create;
+
+mod keys;
+mod narrow;
 
 /// What text has against what is behind it at least; WCAG 2.1, 1.4.3.
 const CONTRAST: f64 = 4.5;
@@ -84,11 +87,6 @@ async fn readable(browser: &Browser, what: &str) -> Result<()> {
     Ok(())
 }
 
-async fn press(browser: &Browser, keys: &str) -> Result<()> {
-    let focused = browser.client().active_element().await?;
-    focused.send_keys(keys).await.with_context(|| format!("keys {keys:?}"))
-}
-
 /// A pool with something of everything: ends of all kinds, a node that is down, one that is cordoned.
 async fn something_of_everything() -> Result<Shown> {
     let shown = Shown::acting(FleetConfig { engines: 3, ..FleetConfig::default() }).await?;
@@ -123,8 +121,8 @@ async fn it_is_read_in_light_and_dark_without_colours_by_keys_and_on_a_narrow_sc
     colours(&browser).await.context("light and dark")?;
     words(&browser).await.context("without colours")?;
     hues(&browser).await.context("services' hues")?;
-    keys(&browser).await.context("keys")?;
-    narrow(&browser).await.context("a narrow screen")?;
+    keys::all(&browser).await.context("keys")?;
+    narrow::all(&browser).await.context("a narrow screen")?;
     browser.close().await
 }
 
@@ -275,136 +273,4 @@ import(new URL('words.js', document.baseURI)).then((words) => {
         .until("small tiles", &format!("JSON.stringify({shapes}) === JSON.stringify({expected})"))
         .await?;
     browser.click("#dense").await
-}
-
-/// From the page's beginning to a container's details and back, without a mouse.
-async fn keys(browser: &Browser) -> Result<()> {
-    browser.client().refresh().await?;
-    browser.until("tiles", "document.querySelectorAll('.tile:not([hidden])').length === 6").await?;
-    let focused = |id: &str| format!("document.activeElement.id === '{id}'");
-    let marked = |words: &str| {
-        format!(
-            "document.getElementById(document.getElementById('board').getAttribute(\
-             'aria-activedescendant'))?.textContent.includes('{words}')"
-        )
-    };
-    press(browser, "/").await?;
-    browser.until("/ is the filter", &focused("search")).await?;
-    press(browser, "node:engine").await?;
-    press(browser, ENTER).await?;
-    browser.until("Enter is the board", &focused("board")).await?;
-    let outlined = "parseFloat(getComputedStyle(document.activeElement).outlineWidth) >= 2";
-    browser.until("where one is can be seen", outlined).await?;
-    for (key, words) in [
-        (DOWN, "engine-0000"),
-        (DOWN, "ended"),
-        (DOWN, "failed"),
-        (RIGHT, "other"),
-        (UP, "lost"),
-        (UP, "engine-0001"),
-        (RIGHT, "engine-0002"),
-        (LEFT, "engine-0001"),
-        (LEFT, "engine-0000"),
-        (DOWN, "ended"),
-        (DOWN, "failed"),
-    ] {
-        press(browser, key).await?;
-        browser.until(&format!("{key:?} to {words}"), &marked(words)).await?;
-    }
-    press(browser, ENTER).await?;
-    let heading = "document.querySelector('#pane h2')?.textContent === 'failed'";
-    browser.until("Enter is its details", heading).await?;
-    press(browser, ESCAPE).await?;
-    let services =
-        "document.getElementById('tab-services').getAttribute('aria-selected') === 'true'";
-    browser.until("Esc is back", &format!("{services} && {}", focused("board"))).await?;
-    // Through the panel's tabs by the arrows, and from one control to the next.
-    browser.run("document.getElementById('tab-services').focus()").await?;
-    for tab in ["objects", "events", "details", "plan", "services"] {
-        press(browser, RIGHT).await?;
-        browser.until(tab, &focused(&format!("tab-{tab}"))).await?;
-    }
-    press(browser, "\u{e004}").await?;
-    browser.until("a service", "document.activeElement.className === 'service'").await?;
-    press(browser, ENTER).await?;
-    let filtered = "document.getElementById('search').value.startsWith('service:')";
-    browser.until("its filter", filtered).await?;
-    browser.run("document.getElementById('search').focus()").await?;
-    press(browser, ESCAPE).await?;
-    browser.until("Esc leaves all in", "document.getElementById('search').value === ''").await?;
-    Ok(())
-}
-
-const UP: &str = "\u{e013}";
-const DOWN: &str = "\u{e015}";
-const LEFT: &str = "\u{e012}";
-const RIGHT: &str = "\u{e014}";
-const ENTER: &str = "\u{e007}";
-const ESCAPE: &str = "\u{e00c}";
-
-/// What goes beyond the screen's sides and cannot be scrolled to, or is not on the screen at all.
-const BEYOND: &str = "[...document.querySelectorAll('body *')].filter((one) => {
-  const box = one.getBoundingClientRect();
-  return one.checkVisibility() && box.width > 0 && (box.right > innerWidth + 0.5 || box.left < -0.5);
-}).map((one) => `${one.tagName} ${one.id} ${one.className}`)";
-
-async fn fits(browser: &Browser, what: &str) -> Result<()> {
-    let width = "document.documentElement.scrollWidth <= innerWidth && innerWidth === 400";
-    browser.until(what, width).await?;
-    let beyond = browser.run(&format!("return {BEYOND}")).await?;
-    ensure!(beyond == json!([]), "{what}: {beyond}");
-    Ok(())
-}
-
-/// All of it on 400 pixels.
-async fn narrow(browser: &Browser) -> Result<()> {
-    browser.size(400, 800).await?;
-    browser.client().refresh().await?;
-    browser.until("tiles", "document.querySelectorAll('.tile:not([hidden])').length > 0").await?;
-    fits(browser, "the board").await?;
-    browser.click("#side").await?;
-    // On the screen, and nothing is before it.
-    let seen = |selector: &str| {
-        format!(
-            "(() => {{ const one = document.querySelector({selector:?}); if (one === null) return false; \
-             const box = one.getBoundingClientRect(); const [x, y] = [box.left + Math.min(box.width, 300) / 2, \
-             box.top + Math.min(box.height, 40) / 2]; const found = document.elementFromPoint(x, y); \
-             return box.bottom > 0 && box.top < innerHeight && found !== null && \
-             (one.contains(found) || found === one); }})()"
-        )
-    };
-    for tab in ["services", "objects", "events", "details", "plan"] {
-        browser.until(tab, &seen(&format!("#tab-{tab}"))).await?;
-        browser.click(&format!("#tab-{tab}")).await?;
-        browser.until(tab, &seen("#pane > *")).await?;
-        fits(browser, tab).await?;
-    }
-    // What is chosen stays in sight beside its details, also the last of them.
-    browser.run("document.querySelectorAll('.tile:not([hidden])').forEach((one) => one.title.startsWith('runs') && one.click())").await?;
-    browser
-        .until("its details", "document.querySelector('#pane h2')?.textContent === 'runs'")
-        .await?;
-    browser.run("document.getElementById('board').focus()").await?;
-    for (key, name) in [(UP, "paused"), (DOWN, "runs")] {
-        press(browser, key).await?;
-        browser.until(name, &seen(&format!(".tile[title^={name}]"))).await?;
-    }
-    press(browser, ENTER).await?;
-    for part in ["facts", "json", "logs", "history"] {
-        browser.click(&format!("[data-part={part}]")).await?;
-        browser
-            .until(part, "document.querySelector('#pane .body').textContent.length > 20")
-            .await?;
-        fits(browser, part).await?;
-    }
-    browser.click("[data-act=kill]").await?;
-    browser.until("the dialog", &seen("dialog[open]")).await?;
-    fits(browser, "the dialog").await?;
-    browser.click("dialog[open] .not").await?;
-    browser.click("#side").await?;
-    let whole = "document.getElementById('board').clientHeight > 500";
-    browser.until("the board has the screen again", whole).await?;
-    let value: Value = browser.run("return document.body.innerText").await?;
-    ensure!(value.as_str().is_some_and(|text| text.contains("engine-0000")), "{value}");
-    Ok(())
 }

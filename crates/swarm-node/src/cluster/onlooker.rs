@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -342,13 +343,13 @@ impl Overview for Onlooker {
         Reply::ok(&plan)
     }
 
-    async fn happenings(&self) -> Result<Reply> {
+    async fn happenings(&self, since: SystemTime) -> Result<Reply> {
         if self.node.manager().is_err() {
             return Err(ApiError::unavailable("this node is no manager"));
         }
-        let mut reply = self.pool.happenings().await?;
+        let mut reply = self.pool.happenings(since).await?;
         let own = std::mem::replace(&mut reply.body, swarm_backend::empty());
-        reply.body = with_leaders(own, Arc::clone(&self.node), self.forwarder.clone());
+        reply.body = with_leaders(own, Arc::clone(&self.node), self.forwarder.clone(), since);
         Ok(reply)
     }
 }

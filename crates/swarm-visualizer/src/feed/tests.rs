@@ -1,6 +1,7 @@
 //! The feed over a backend that is what a test says: one look for all, slow clients, idle times.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -65,7 +66,7 @@ impl Overview for Fake {
         Err(ApiError::not_found("no plan"))
     }
 
-    async fn happenings(&self) -> Result<Reply> {
+    async fn happenings(&self, _: SystemTime) -> Result<Reply> {
         Err(ApiError::not_found("no events"))
     }
 }

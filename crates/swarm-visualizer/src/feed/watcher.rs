@@ -1,8 +1,9 @@
 //! The one task that looks at the pool for all clients: woken by changes, never oftener than
 //! [`BREATH`] allows, and idle while nobody looks.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt;
 use serde_json::json;
@@ -24,6 +25,8 @@ const PERIOD: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_mins(1);
 /// Events that come within this time are sent as one.
 const GATHER: Duration = Duration::from_millis(100);
+/// How much of what happened before anybody looked is shown, where engines remember it.
+const PAST: Duration = Duration::from_mins(10);
 /// The pause after the events broke off.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -87,7 +90,7 @@ async fn look(feed: &Arc<Feed>) {
             }
             return;
         }
-        let turns: Vec<Event> = delta.turns.iter().map(told).collect();
+        let turns: VecDeque<Event> = delta.turns.iter().map(told).collect();
         state.journal.push(|place| sse::json("change", Some(place), &delta));
         if !turns.is_empty() {
             keep(&mut state, &Batch { events: turns, skipped: 0 });
@@ -122,13 +125,16 @@ fn keep(state: &mut State, batch: &Batch) {
     state.journal.push(|place| sse::json("events", Some(place), &told));
 }
 
-/// Follows the pool's events for ever.
+/// Follows the pool's events for ever; what happens while they are broken off is told afterwards.
 async fn follow_events(feed: &Arc<Feed>) {
+    let mut since = SystemTime::now() - PAST;
     loop {
-        match feed.sight.happenings().await {
+        match feed.sight.happenings(since).await {
             Ok(reply) => {
                 let mut lines = events::Lines::new(reply.body);
                 while let Some(batch) = lines.gather(GATHER).await {
+                    let last = batch.events.back().map_or(0, |event| event.at.unsigned_abs());
+                    since = since.max(UNIX_EPOCH + Duration::from_millis(last + 1));
                     feed.changed(|state| keep(state, &batch));
                 }
                 debug!("the pool's events broke off");

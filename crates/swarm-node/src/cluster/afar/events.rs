@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -28,10 +29,16 @@ const LOCAL: &str = "local";
 const WAITING: usize = 1024;
 const NANOS: i64 = 1_000_000_000;
 
-/// This manager's own `GET /events`, and the leader's among them.
-pub(in crate::cluster) fn with_leaders(own: Body, node: Arc<Node>, forwarder: Forwarder) -> Body {
+/// This manager's own `GET /events`, and the leader's among them, from `since` on.
+pub(in crate::cluster) fn with_leaders(
+    own: Body,
+    node: Arc<Node>,
+    forwarder: Forwarder,
+    since: SystemTime,
+) -> Body {
     let (told, heard) = mpsc::channel(WAITING);
-    let last = Arc::new(Last::default());
+    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let last = Arc::new(Last(AtomicI64::new(i64::try_from(since.as_nanos()).unwrap_or(0))));
     let from = Arc::clone(&last);
     tokio::spawn(async move {
         let telling = with_each_leader(&node, |leader| {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -153,8 +154,11 @@ impl Overview for Pool {
         Reply::ok(&self.plan_json(&plan))
     }
 
-    async fn happenings(&self) -> Result<Reply> {
-        self.event_stream(Exchange::get("/events")).await
+    async fn happenings(&self, since: SystemTime) -> Result<Reply> {
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut exchange = Exchange::get("/events");
+        exchange.query.set("since", format!("{}.{:09}", since.as_secs(), since.subsec_nanos()));
+        self.event_stream(exchange).await
     }
 }
 

@@ -43,7 +43,7 @@ impl Overview for Shown {
         unreachable!("nobody plans here")
     }
 
-    async fn happenings(&self) -> Result<Reply> {
+    async fn happenings(&self, _since: std::time::SystemTime) -> Result<Reply> {
         unreachable!("nobody asks for events here")
     }
 }
