@@ -200,6 +200,9 @@ async fn what_the_store_does_not_take_is_told_as_pending() {
     let read = Read::of(&rig.pool);
     let pending = r#"swarm_store_changes_pending{kind="intent"}"#;
     let down = StoreError::Unreachable { store: "memory".into(), reason: "test".into() };
+    // Answered when it is kept: the store has been read by then, before which nothing is to be written.
+    let kept = json!({"Env": ["reschedule:on-node-failure"]});
+    create(&rig.pool, "kept", kept).await.unwrap();
     rig.store.fail(Some(down));
     create(&rig.pool, "one", json!({})).await.unwrap();
     read.becomes(pending, 1.0).await;

@@ -19,11 +19,21 @@ struct Fake {
     changes: watch::Sender<u64>,
     looks: AtomicUsize,
     containers: usize,
+    /// What each asking for events is told, after which the stream breaks off.
+    told: Mutex<VecDeque<&'static str>>,
+    /// Since when they were asked for.
+    asked: Mutex<Vec<SystemTime>>,
 }
 
 impl Fake {
     fn of(containers: usize) -> Arc<Self> {
-        Arc::new(Self { changes: watch::Sender::new(1), looks: AtomicUsize::new(0), containers })
+        Arc::new(Self {
+            changes: watch::Sender::new(1),
+            looks: AtomicUsize::new(0),
+            containers,
+            told: Mutex::default(),
+            asked: Mutex::default(),
+        })
     }
 
     fn change(&self) {
@@ -66,8 +76,11 @@ impl Overview for Fake {
         Err(ApiError::not_found("no plan"))
     }
 
-    async fn happenings(&self, _: SystemTime) -> Result<Reply> {
-        Err(ApiError::not_found("no events"))
+    async fn happenings(&self, since: SystemTime) -> Result<Reply> {
+        self.asked.lock().push(since);
+        let told = self.told.lock().pop_front();
+        let told = told.ok_or_else(|| ApiError::not_found("no events"))?;
+        Ok(Reply::streaming_json(http::StatusCode::OK, swarm_backend::full(told)))
     }
 }
 
@@ -170,4 +183,33 @@ async fn a_large_pool_begins_in_parts() {
     let snapshot = feed.snapshot().await.unwrap();
     let snapshot: serde_json::Value = serde_json::from_slice(&snapshot).unwrap();
     assert_eq!(snapshot["containers"].as_array().unwrap().len(), 1_001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_past_is_told_and_what_happens_while_the_events_are_broken_off() {
+    let fake = Fake::of(1);
+    fake.told.lock().extend([
+        concat!(
+            r#"{"Type":"container","Action":"die","Actor":{"ID":"before"},"#,
+            r#""timeNano":9000000000000000000}"#,
+            "\n"
+        ),
+        concat!(
+            r#"{"Type":"container","Action":"die","Actor":{"ID":"meanwhile"},"#,
+            r#""timeNano":9000000001000000000}"#,
+            "\n"
+        ),
+    ]);
+    let begun = SystemTime::now();
+    let (feed, _stop) = started(&fake);
+    let _looker = feed.look();
+    let mut news = feed.news.subscribe();
+    news.wait_for(|_| feed.state.lock().events.len() == 2).await.unwrap();
+    let told: Vec<_> = feed.state.lock().events.iter().map(|one| one.get().to_owned()).collect();
+    assert!(told[0].contains("before") && told[1].contains("meanwhile"), "{told:?}");
+    let asked = fake.asked.lock().clone();
+    let past = begun.duration_since(asked[0]).unwrap();
+    assert!((595..=600).contains(&past.as_secs()), "{past:?}");
+    let millis = asked[1].duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    assert_eq!(millis, 9_000_000_000_001, "after the last one that was told");
 }

@@ -140,6 +140,21 @@ async fn a_death_and_a_return_are_told_with_their_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_happened_before_anybody_looked_is_told() {
+    let rig = Rig::of(2, 0).await;
+    rig.run("web", json!({"Image": "busybox"})).await;
+    let found = rig.api("GET", "/containers/web/json", &Value::Null).await;
+    let mut stream = Stream::open(&rig.page, "").await;
+    let started = stream
+        .until(|_, data| {
+            let list = data["events"].as_array().cloned().unwrap_or_default();
+            list.into_iter().find(|one| one["action"] == "start")
+        })
+        .await;
+    assert_eq!((&started["id"], &started["name"]), (&found["Id"], &json!("web")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_container_is_shown_with_its_output() {
     let rig = Rig::of(1, 0).await;
     rig.run("web", json!({"Image": "busybox"})).await;

@@ -70,8 +70,9 @@ async fn a_renewal_is_a_few_hundred_bytes_on_a_kept_connection() {
     }
     let each = (relay.bytes.load(Ordering::SeqCst) - before) / RENEWALS;
     println!("bytes of a renewal: {each}");
-    // A second one where a renewal came before the first connection was free again.
-    assert!(relay.connections.load(Ordering::SeqCst) <= 2);
+    // Another one where a renewal came before the last connection was free again, which a busy machine is late
+    // to see; without kept ones there would be one for each.
+    assert!(relay.connections.load(Ordering::SeqCst) < RENEWALS / 5);
     // With the heads of five packets, 52 bytes each, 17 a second stay below 10 KB.
     assert!(each < 320, "{each} bytes");
 
