@@ -6,7 +6,7 @@ use super::*;
 use crate::members::is_joint;
 
 /// So long a write takes here: what is begun is not agreed on at once.
-const WRITE: Duration = Duration::from_millis(150);
+const WRITE: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_leader_began_the_next_one_ends() {
