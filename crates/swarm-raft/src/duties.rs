@@ -253,7 +253,7 @@ async fn announce(core: Arc<Core>) {
     }
 }
 
-/// Ends what another leader began.
+/// Ends changes of the managers that nobody else ends.
 async fn changes(core: Arc<Core>) {
     loop {
         tokio::time::sleep(CHANGES).await;

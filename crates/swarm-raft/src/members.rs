@@ -333,7 +333,7 @@ pub(crate) async fn end_change(core: &Core) -> std::result::Result<(), Fault> {
     let nobody_more = ChangeMembers::AddVoterIds(BTreeSet::new());
     let until = Instant::now() + CHANGE;
     changed(timeout_at(until, core.raft.change_membership(nobody_more, false)).await)?;
-    tracing::info!("a change of the managers that another one had begun has ended");
+    tracing::info!("a change of the managers that was left in the middle has ended");
     Ok(())
 }
 

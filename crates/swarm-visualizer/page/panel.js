@@ -98,7 +98,7 @@ export class Events {
   #model;
   #list = element("ol", { class: "events" });
   #skipped = element("p", { class: "none", hidden: true });
-  #none = element("p", { class: "none", text: "Nothing has happened for ten minutes." });
+  #none = element("p", { class: "none", text: "No event of the last ten minutes is known." });
   #root = element("div", {}, this.#skipped, this.#none, this.#list);
   #onShow;
 
