@@ -208,7 +208,7 @@ export class Details {
     const id = key !== undefined ? node?.id : object === undefined ? container : this.#shown.id;
     const name = key !== undefined ? node?.name : this.#model.containers.get(id)?.name;
     const rows = this.#model.history(id ?? "", name).map((event) => eventRow(event)).reverse();
-    this.#body.replaceChildren(rows.length === 0 ? element("p", { class: "none", text: "Nothing has happened to it since this page follows." })
+    this.#body.replaceChildren(rows.length === 0 ? element("p", { class: "none", text: "No event of it in the last ten minutes is known." })
       : element("ol", { class: "events" }, ...rows));
   }
 
